@@ -34,13 +34,13 @@ from sellctl.core.config.schema import (
     ExecutionConfig,
     LockStep,
     MatchConfig,
+    Preempt,
     Pullback,
     RulesConfig,
     SellModuleConfig,
     StrategyConfig,
     StrategyOneConfig,
     Style,
-    TakeOver,
     TrailingStopConfig,
 )
 from sellctl.core.decision.policy import compile_policy
@@ -120,7 +120,7 @@ def config_of(day: Day) -> Config:
     return Config(
         sell_module=SellModuleConfig(
             strategy_one=StrategyOneConfig(applies_to=(AssetKind.OPTION, AssetKind.STOCK)),
-            take_over=TakeOver(day.take_over),
+            take_over=Preempt(day.take_over),
             account_guard=GUARD if day.planned("A07") else AccountGuardConfig(),
             strategies=strategies_of(day),
         ),

@@ -370,13 +370,13 @@ def _has_a_qty(position: Any) -> bool:
     return bool(position.qty.is_finite() and position.qty > 0)
 
 
-_WITHDRAW = OrderManager._withdraw
+_MARK_REJECTED = OrderManager._mark_rejected
 
 
-def _withdraw_uncounted(
+def _mark_rejected_uncounted(
     self: OrderManager, request: Any, detail: Any, *rest: Any, counted: bool, **options: Any
 ) -> None:
-    _WITHDRAW(self, request, detail, *rest, counted=counted and detail.get("refusal") != "key", **options)
+    _MARK_REJECTED(self, request, detail, *rest, counted=counted and detail.get("refusal") != "key", **options)
 
 
 async def _read_or_discard(self: AccountScheduler, *, ordinary: bool) -> Market | None:
@@ -405,7 +405,7 @@ async def _never(*_args: Any) -> None:
 
 
 def _in_this_process(entries: Any) -> tuple[Any, ...]:
-    return tuple(load(entry, places) for entry, places in entries)
+    return tuple(load(entry, locations) for entry, locations in entries)
 
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -448,7 +448,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("never adopted", "a restart does not adopt its own orders",
         ((OrderManager, "_adopt", _none), (SqliteJournal, "open_intents", _nothing)), by_crash),
     Mutant("one not found", "one 'not found' answer allows a repeat", ((transitions, "NOT_FOUND_NEEDED", 1),), by_day),
-    Mutant("not found twice at once", "the two 'not found' answers need not be apart", ((transitions, "NOT_FOUND_APART_SECONDS", 0.0),), by_day),
+    Mutant("not found twice at once", "the two 'not found' answers need not be apart", ((transitions, "NOT_FOUND_MIN_INTERVAL_SECONDS", 0.0),), by_day),
     Mutant("end lost", "an order's end is lost when it cannot be written", ((OrderManager, "_write", _forget_then_write),), by_day),
     Mutant("hidden ignored", "an order that was accepted and is not listed yet is ignored",
         (
@@ -471,10 +471,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("increment of yesterday", "a price increment of an earlier day is used", ((RememberedFacts, "is_penny", _of_any_day),), by_draw("O17")),
     Mutant("account unnoticed", "what is remembered of another account is applied", ((SqliteJournal, "set_account_number", _empty),), by_draw("A12")),
     Mutant("feed for ever", "a feed that was refused once is never tried again", ((AlpacaQuotes, "try_better_feeds", _never),), by_adapter_draw("H22")),
-    Mutant("refused key uncounted", "an order refused for its key doesn't count as refused", ((OrderManager, "_withdraw", _withdraw_uncounted),), by_draw("H21")),
+    Mutant("refused key uncounted", "an order refused for its key doesn't count as refused", ((OrderManager, "_mark_rejected", _mark_rejected_uncounted),), by_draw("H21")),
     Mutant("retried at once", "after three refusals in a row an order is sent again at once", ((risk_checks, "RETRY_AFTER_REJECTS", dt.timedelta(0)),), by_draw("H21")),
     Mutant("no poll without a clock", "a poll is discarded when the broker's clock can't be read", ((AccountScheduler, "_read_market", _read_or_discard),), by_draw("T11")),
     Mutant("unpaced reads", "the reads of exits under way are not paced", ((due_accounts, "read_gap", _unpaced), (due_accounts, "FOLLOW_UP_SECONDS", 0.1)), by_pressure),
     Mutant("log waits", "the log waits for its reader", ((logs, "may_stall", _false),), by_watch("log waits", "log")),
-    Mutant("strategy inside", "a user's strategy runs in the watcher's own process", ((isolated, "isolated", _in_this_process),), by_watch("strategy inside", "sleep")),
+    Mutant("strategy inside", "a user's strategy runs in the watcher's own process", ((isolated, "start_isolated", _in_this_process),), by_watch("strategy inside", "sleep")),
 )  # fmt: skip

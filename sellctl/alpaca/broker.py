@@ -29,7 +29,7 @@ from sellctl.core.model.market import BrokerClock, Session
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import SubmitOrder
 from sellctl.core.model.position import Position
-from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows
+from sellctl.core.model.snapshot import AccountFacts, AccountSettings, Rows
 
 T = TypeVar("T")
 
@@ -69,14 +69,14 @@ class AlpacaBroker:
         parse = partial(account_of, name=self.name, paper=self._paper)
         return await self._client.request(ApiRequest("reading the account", "/account", urgent=urgent), parse)
 
-    async def privileges(self) -> Privileges:
+    async def account_settings(self) -> AccountSettings:
         """Options level and short selling; None where Alpaca's answer lacks them."""
         account = await self._client.request(ApiRequest("reading the account", "/account"), dict_of)
         settings = await self._client.request(
             ApiRequest("reading the account's settings", "/account/configurations"), dict_of
         )
         level, no_shorting = account.get("options_trading_level"), settings.get("no_shorting")
-        return Privileges(
+        return AccountSettings(
             options_level=level if isinstance(level, int) else None,
             no_shorting=no_shorting if isinstance(no_shorting, bool) else None,
         )

@@ -1,4 +1,6 @@
-"""alpaca-py's stream clients, adapted to report errors. Imported only in the streams' own thread: it loads pandas.
+"""alpaca-py's stream clients, adapted to report errors. Imported only in the streams' own thread.
+
+Importing it loads pandas, which is slow.
 
 The SDK's clients reconnect forever, report errors only to their log, and stop silently when a subscription is not
 entitled. This module is the only one that uses their private names (pinned to 0.44): `_start_ws`, `_dispatch`, `close`,
@@ -29,12 +31,12 @@ for _name in ("alpaca.data.live.websocket", "alpaca.trading.stream"):
     logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 
-class RefusedError(Exception):
-    """The connection was refused. The SDK stops for good on some ValueErrors; after this error it tries again."""
+class ConnectFailedError(Exception):
+    """The connection failed. The SDK retries after it, unlike after some ValueErrors."""
 
 
 class _WithoutRedirects(WebSocketClientProtocol):
-    """The SDK's connection, which would follow a redirect and send the keys to whatever host it names."""
+    """Rejects redirects: the SDK would follow them and send the keys to the target host."""
 
     async def read_http_response(self) -> Any:
         """Status and headers. InvalidStatusCode for a redirect."""
@@ -57,7 +59,7 @@ class _Base:
     _was_up: bool = False
     on_state: Callable[[str], None]  # "" when connected, else the error
     next_endpoint: Callable[[str], "Endpoint"]
-    failed_rounds: Callable[[int], int]  # from the failures in a row: how often every endpoint has failed
+    failed_rounds: Callable[[int], int]  # maps consecutive failures to completed rounds over all endpoints
 
     async def _start_ws(self) -> None:
         self._websocket_params = {**(self._websocket_params or {}), "create_protocol": _WithoutRedirects}
@@ -67,7 +69,7 @@ class _Base:
             reason = _describe(error)
             self.on_state(reason)
             self.use(self.next_endpoint(reason))
-            raise RefusedError("refused") from None
+            raise ConnectFailedError("connecting failed") from None
         self._was_up = True
         self.on_state("")
 
@@ -96,7 +98,7 @@ class _Base:
         self._reconnect_min_backoff, self._reconnect_max_backoff = shortest, longest
 
 
-class _Data(_Base):
+class _MarketDataStream(_Base):
     """A market data stream. `on_frame` receives every frame, `on_error` every error code."""
 
     _handlers: dict[str, dict[str, Any]]
@@ -125,11 +127,11 @@ class _Data(_Base):
         return bool(self._running) and self._ws is not None  # type: ignore[attr-defined]
 
 
-class StockStream(_Data, StockDataStream):
+class StockStream(_MarketDataStream, StockDataStream):
     """Stock quotes and trades."""
 
 
-class OptionStream(_Data, OptionDataStream):
+class OptionStream(_MarketDataStream, OptionDataStream):
     """Option quotes."""
 
 
@@ -138,10 +140,10 @@ class OrderStream(_Base, TradingStream):
 
 
 async def _ignore(_message: object) -> None:
-    """The handler per symbol that the SDK requires; `_dispatch` has passed the frame on before."""
+    """The handler per symbol that the SDK requires; `_dispatch` has already passed the frame on."""
 
 
-# Alpaca's error messages.
+# Alpaca's server messages.
 _REASONS = {
     "auth failed": "the key is refused (402)",
     "failed to authenticate": "the key is refused",

@@ -7,7 +7,7 @@ from sellctl.core.model.plan import DecisionState
 from sellctl.ui.displays import view_of
 from sellctl.ui.documents import Document, order_part, plan_document, positions_document
 from sellctl.ui.formatting import counted, market_phase, sanitize
-from sellctl.ui.render import VERSION
+from sellctl.ui.render import JSON_VERSION
 
 if TYPE_CHECKING:
     from sellctl.api.control import Control
@@ -22,7 +22,7 @@ def status_document(control: "Control") -> Document:
     scheduler = control.runtime.scheduler
     view = view_of(control.runtime, (), 0)
     return {
-        "version": VERSION,
+        "version": JSON_VERSION,
         "program": __version__,
         "state": control.state.value,
         "fault": control.fault,
@@ -73,7 +73,7 @@ def config_document(control: "Control") -> Document:
     """The configuration, as `config show` prints it."""
     loaded = control.runtime.loaded
     values = [{"key": row.key, "value": row.value, "origin": row.origin} for row in loaded.show()]
-    return {"version": VERSION, "file": str(loaded.path) if loaded.path else None, "values": values}
+    return {"version": JSON_VERSION, "file": str(loaded.path) if loaded.path else None, "values": values}
 
 
 def positions_with_orders(control: "Control") -> Document:
@@ -93,7 +93,7 @@ def plans_document(control: "Control") -> Document:
 def history_document(rows: "tuple[AuditRow, ...]", limit: int) -> Document:
     """One page of the history."""
     return {
-        "version": VERSION,
+        "version": JSON_VERSION,
         "rows": [row.document() for row in rows],
         "next": rows[-1].seq if rows and len(rows) == limit else None,
     }

@@ -92,7 +92,8 @@ class Gate:
             claims = scope[CLAIMS_KEY] = read_token(self.secret, _token_of(scope))
         except TokenError as error:
             scope[CLAIMS_ERROR_KEY] = error.sentence
-            wait = (self.addresses.wait_after_forgery(address) if error.forged else 0) or self.addresses.wait(address)
+            lockout = self.addresses.wait_after_forgery(address) if error.counts_towards_lockout else 0
+            wait = lockout or self.addresses.wait(address)
         else:
             wait = self.subjects.wait(claims.subject)
         if wait:
@@ -185,7 +186,7 @@ def _token_of(scope: "Scope") -> str:
     """The bearer token of a call. TokenError when there is none."""
     kind, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token:
-        raise TokenError("A bearer token is required.", forged=False)
+        raise TokenError("A bearer token is required.", counts_towards_lockout=False)
     return token.strip()
 
 

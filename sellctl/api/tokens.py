@@ -23,10 +23,10 @@ LEEWAY = dt.timedelta(seconds=5)
 MAX_TOKEN_LENGTH = 2_000  # characters; tokens of sellctl have about 200
 
 _MIN_BYTES = 32
-_MIN_BITS = 80  # entropy of its characters and of their differences: 32 random hex digits have about 110
+_MIN_BITS = 80  # minimum entropy in bits, of the characters and of the steps between them; 32 hex digits have about 110
 _MIN_PACKED = 24  # bytes after compression: a word repeated four times has 13
 _SUBJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}", re.ASCII)
-_FRESH = "Make one: export SELLCTL_API_SECRET=$(sellctl token secret)"
+_NEW_SECRET_HINT = "Make one: export SELLCTL_API_SECRET=$(sellctl token secret)"  # noqa: S105  a command, not a secret
 
 
 class Role(StrEnum):
@@ -50,23 +50,23 @@ class Claims:
 
 
 class TokenError(Exception):
-    """The token is invalid. `forged`: it was not signed with the secret, which counts towards a lockout."""
+    """The token is invalid. `counts_towards_lockout` is false for an expired or a missing token."""
 
-    def __init__(self, sentence: str, *, forged: bool) -> None:
+    def __init__(self, sentence: str, *, counts_towards_lockout: bool) -> None:
         super().__init__(sentence)
         self.sentence = sentence
-        self.forged = forged
+        self.counts_towards_lockout = counts_towards_lockout
 
 
 def check_secret(secret: str) -> None:
     """Raise SafetyRefusalError unless the secret is long and random enough to sign tokens (P6).
 
-    Words of placeholders don't count, so that your-256-bit-secret is refused at any length.
+    Placeholder words are removed first, so that your-256-bit-secret is refused at any length.
     """
     if len(secret.encode()) < _MIN_BYTES:
-        raise SafetyRefusalError(f"api.secret is shorter than {_MIN_BYTES} bytes.", hint=_FRESH)
+        raise SafetyRefusalError(f"api.secret is shorter than {_MIN_BYTES} bytes.", hint=_NEW_SECRET_HINT)
     if secret in PUBLISHED or _is_guessable(without_placeholders(secret)):
-        raise SafetyRefusalError("api.secret is not random enough: it can be guessed.", hint=_FRESH)
+        raise SafetyRefusalError("api.secret is not random enough: it can be guessed.", hint=_NEW_SECRET_HINT)
 
 
 def _is_guessable(secret: str) -> bool:
@@ -99,9 +99,9 @@ def make_token(secret: str, subject: str, role: Role, lifetime: dt.timedelta, no
 
 
 def read_token(secret: str, token: str) -> Claims:
-    """The claims of a token. TokenError when it is forged, expired, valid for too long, or for another audience."""
+    """The claims of a token. TokenError when it is invalid, expired, valid for too long, or for another audience."""
     if len(token) > MAX_TOKEN_LENGTH:
-        raise TokenError("The token is too long.", forged=True)
+        raise TokenError("The token is too long.", counts_towards_lockout=True)
     try:
         claims = jwt.decode(
             token,
@@ -112,18 +112,18 @@ def read_token(secret: str, token: str) -> Claims:
             options={"require": list(REQUIRED), "strict_aud": True},
         )
     except jwt.ExpiredSignatureError:
-        raise TokenError("The token has expired.", forged=False) from None
+        raise TokenError("The token has expired.", counts_towards_lockout=False) from None
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-        raise TokenError("The token isn't valid.", forged=True) from None
+        raise TokenError("The token isn't valid.", counts_towards_lockout=True) from None
     return _checked(claims)
 
 
 def _checked(claims: dict[str, object]) -> Claims:
     subject, role, issued, expires = (claims[name] for name in ("sub", "role", "iat", "exp"))
     if not (isinstance(subject, str) and _SUBJECT.fullmatch(subject) and isinstance(role, str) and role in set(Role)):
-        raise TokenError("The token has no valid subject and role.", forged=True)
+        raise TokenError("The token has no valid subject and role.", counts_towards_lockout=True)
     if not isinstance(issued, int | float) or not isinstance(expires, int | float):
-        raise TokenError("The times of the token aren't numbers.", forged=True)
+        raise TokenError("The times of the token aren't numbers.", counts_towards_lockout=True)
     if not 0 < expires - issued <= MAX_LIFETIME.total_seconds():
-        raise TokenError("The token is valid for more than 30 days.", forged=True)
+        raise TokenError("The token is valid for more than 30 days.", counts_towards_lockout=True)
     return Claims(subject, Role(role), dt.datetime.fromtimestamp(expires, dt.UTC))

@@ -72,7 +72,7 @@ def close(
         raise typer.Exit(code or (ExitCode.OK if len(possible) == len(found) else ExitCode.PARTLY))
     if not yes:
         quantities = " and ".join(f"{each.qty:f}" for each in possible)
-        confirm(f"Close {quantities} {name} of {accounts_text([each.account for each in possible])}?")
+        confirm(f"Close {quantities} {name} of {accounts_text([each.listing for each in possible])}?")
     done = carry_out(options, runtime, found, wanted, output)
     raise typer.Exit(done or code)
 

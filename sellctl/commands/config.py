@@ -24,12 +24,12 @@ def show(
     Secrets are masked.
     """
     from sellctl.core.config_manager import ConfigManager
-    from sellctl.ui.render import VERSION, emit
+    from sellctl.ui.render import JSON_VERSION, emit
 
     loaded = ConfigManager(options_of(context).config).load()
     rows = [(row.key, row.value, row.origin) for row in loaded.show()]
     values = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
-    document = {"version": VERSION, "file": str(loaded.path) if loaded.path else None, "values": values}
+    document = {"version": JSON_VERSION, "file": str(loaded.path) if loaded.path else None, "values": values}
     emit(_COLUMNS, rows, output, title="Configuration", document=document)
 
 

@@ -59,9 +59,9 @@ def demo(
 
 def _report(outcomes: "list[_Outcome]", output: OutputFormat | None) -> ExitCode:
     """Print the outcomes with the expected ones. OK when all expectations were met, else FAILED."""
-    from sellctl.ui.render import VERSION, emit
+    from sellctl.ui.render import JSON_VERSION, emit
 
-    document = {"version": VERSION, "expectations": [outcome.document for outcome in outcomes]}
+    document = {"version": JSON_VERSION, "expectations": [outcome.document for outcome in outcomes]}
     emit(_COLUMNS, [outcome.row for outcome in outcomes], output, title="Expected outcomes", document=document)
     unmet = [outcome for outcome in outcomes if not outcome.met]
     for outcome in unmet:

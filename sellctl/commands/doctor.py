@@ -24,7 +24,7 @@ def doctor(context: typer.Context, account: AccountOption = None, output: Format
     from sellctl.bootstrap import RunOptions, assemble, load
     from sellctl.core.model.account_state import RunMode
     from sellctl.service.doctor import run_checks, status_of
-    from sellctl.ui.render import VERSION, emit
+    from sellctl.ui.render import JSON_VERSION, emit
 
     options = options_of(context)
     run_options = RunOptions("doctor", RunMode.DRY_RUN, account or (), streams=True)
@@ -37,6 +37,6 @@ def doctor(context: typer.Context, account: AccountOption = None, output: Format
         results = asyncio.run(results_of(runtime))
     finally:
         runtime.close()
-    document = {"version": VERSION, "checks": [dict(zip(_COLUMNS, result.row, strict=True)) for result in results]}
+    document = {"version": JSON_VERSION, "checks": [dict(zip(_COLUMNS, result.row, strict=True)) for result in results]}
     emit(_COLUMNS, [result.row for result in results], output, title="Doctor", document=document)
     raise typer.Exit(status_of(results))

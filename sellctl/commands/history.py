@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COLUMNS = ("row", "at", "account", "mode", "symbol", "what", "reason", "detail", "order")
 # A row's detail is the value of the first of these keys in its body; without one the whole body is shown.
 _SUMMARY_KEYS = ("sentence", "why", "message", "sells", "denied", "cancels", "reason")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
 def history(
@@ -161,4 +161,4 @@ def _text(value: object) -> str:
 
 def sanitize(cell: object) -> object:
     """The cell, with an apostrophe in front of text that a spreadsheet would read as a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_PREFIXES) else cell

@@ -1,4 +1,4 @@
-"""Shared by `close` and `panic`: show the positions, ask, act or pass it on, and report what became of it."""
+"""Shared by `close` and `panic`: show the positions, ask, close them here or in the watcher, print the result."""
 
 import sys
 import time
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
     from sellctl.service.options import Options
     from sellctl.ui.formats import OutputFormat
 
-    Since = Mapping[str, ExitsSince]
+    ExitsBySymbol = Mapping[str, ExitsSince]
 
-# How long a watcher's exits are followed, and how long to wait for its first order.
-_FOLLOWED_SECONDS = 45.0
-_SENT_WITHIN_SECONDS = 10.0
+# How long to wait until a watcher's exits are filled, and until its first order is sent.
+_FILL_TIMEOUT = 45.0
+_FIRST_ORDER_TIMEOUT = 10.0
 _READ_AGAIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class ManualExit:
-    """One `close` or `panic`: the options of its run, and whether it only shows what it would do, or doesn't ask."""
+    """One `close` or `panic` with the options of its run.
+
+    `dry_run`: show the positions and send nothing. `yes`: don't ask. `symbol` is the one to close; "" for `panic`.
+    """
 
     verb: Verb
     run_options: "RunOptions"
@@ -47,7 +50,7 @@ class ManualExit:
 
 
 def preview(options: "Options", wanted: ManualExit) -> "Runtime":
-    """One poll that sends nothing, after the check that real money may be traded. Returns its runtime, closed."""
+    """Poll once without sending anything, after the check that real money may be traded. Returns the closed runtime."""
     from sellctl.bootstrap import check_live, load
     from sellctl.core.model.account_state import RunMode
 
@@ -59,7 +62,7 @@ def preview(options: "Options", wanted: ManualExit) -> "Runtime":
 def show_proposed(
     runtime: "Runtime", proposed: "Sequence[ProposedExit]", wanted: ManualExit, output: "OutputFormat | None"
 ) -> None:
-    """Print the positions with what closing them would bring: on stdout for --dry-run, else before the question."""
+    """Print the positions with the estimated proceeds: on stdout for --dry-run, else on stderr before the question."""
     from sellctl.ui.documents import manual_exits_document
     from sellctl.ui.render import emit, emit_before_question
     from sellctl.ui.rows import PROPOSED_COLUMNS, proposed_rows
@@ -75,7 +78,7 @@ def show_proposed(
 
 
 def confirm(question: str) -> None:
-    """Ask. SafetyRefusalError when the answer is no, or when stdin is no terminal."""
+    """Ask for confirmation. SafetyRefusalError when the answer is no, or when stdin is no terminal."""
     if not sys.stdin.isatty():
         raise SafetyRefusalError("Nothing was sent: this must be confirmed.", hint="Add --yes to confirm.")
     if not typer.confirm(question, err=True):
@@ -97,33 +100,35 @@ def carry_out(
     wanted: ManualExit,
     output: "OutputFormat | None",
 ) -> ExitCode:
-    """Pass the request to the watchers that hold accounts, do the rest here, print the outcome. Returns the status."""
+    """Pass the request to the watchers of the accounts, do the rest here, print the outcome. Returns the status."""
     from sellctl.core.watching import manual_exits
     from sellctl.journal.exits_since import exits_since, newest_row
 
     journal = runtime.state.journal
-    row = newest_row(journal)
+    start_row = newest_row(journal)
 
-    def since(account: str) -> "Since":
-        return exits_since(journal, account, row)
+    def exits_of(account: str) -> "ExitsBySymbol":
+        return exits_since(journal, account, start_row)
 
-    names = list(dict.fromkeys(each.account.account for each in proposed))
-    unread = [each.account for each in first_listings(runtime) if each.plan is None]
+    names = list(dict.fromkeys(each.listing.account for each in proposed))
+    unreadable = [each.account for each in first_listings(runtime) if each.plan is None]
     if wanted.verb is Verb.PANIC:
-        names += unread
-    passed = [name for name in names if _was_passed_on(runtime, name, wanted)]
-    own = [name for name in names if name not in passed]
+        names += unreadable
+    passed = [name for name in names if _pass_to_watcher(runtime, name, wanted)]
+    local = [name for name in names if name not in passed]
     code, afterwards = ExitCode.OK, dict[str, "AccountListing"]()
-    if own:
-        acted = run(options, replace(wanted.run_options, accounts=own, yes=True))
+    if local:
+        acted = run(options, replace(wanted.run_options, accounts=local, yes=True))
         code = status_of(acted.scheduler)
         afterwards |= {each.account: each for each in listings(acted)}
-        late = manual_exits.proposals(each for each in first_listings(acted) if each.account in unread)
-        proposed = [*proposed, *(each for each in late if each.is_in_panic)]
+        late = manual_exits.proposals(each for each in first_listings(acted) if each.account in unreadable)
+        proposed = [*proposed, *(each for each in late if each.included_in_panic)]
     if passed:
-        afterwards |= _followed(options, [each for each in proposed if each.account.account in passed], wanted, since)
+        afterwards |= _wait_for_watcher(
+            options, [each for each in proposed if each.listing.account in passed], wanted, exits_of
+        )
     outcomes = [
-        manual_exits.outcome_of(each, since(each.account.account), afterwards[each.account.account])
+        manual_exits.outcome_of(each, exits_of(each.listing.account), afterwards[each.listing.account])
         for each in proposed
     ]
     print_outcomes(runtime, outcomes, wanted, output)
@@ -145,10 +150,10 @@ def print_outcomes(
     emit(OUTCOME_COLUMNS, outcome_rows(outcomes), output, title=wanted.title, document=document)
 
 
-def _was_passed_on(runtime: "Runtime", account: str, wanted: ManualExit) -> bool:
-    """Whether a running watcher holds the account and has accepted the request.
+def _pass_to_watcher(runtime: "Runtime", account: str, wanted: ManualExit) -> bool:
+    """Pass the request to the running watcher of the account. Returns whether it accepted it.
 
-    The holder of an account that could not be read is unknown, so it is asked in any case.
+    If the account could not be read, it is unknown whether a watcher runs for it: the request is passed in any case.
     """
     from sellctl.service.command_inbox import was_accepted
 
@@ -162,28 +167,31 @@ def _was_passed_on(runtime: "Runtime", account: str, wanted: ManualExit) -> bool
     return True
 
 
-def _followed(
-    options: "Options", proposed: "Sequence[ProposedExit]", wanted: ManualExit, since: "Callable[[str], Since]"
+def _wait_for_watcher(
+    options: "Options",
+    proposed: "Sequence[ProposedExit]",
+    wanted: ManualExit,
+    exits_of: "Callable[[str], ExitsBySymbol]",
 ) -> "dict[str, AccountListing]":
-    """Wait for what a watcher makes of these exits. Returns the accounts as they are afterwards, by name.
+    """Wait until the watcher has closed these positions. Returns the accounts as they are afterwards, by name.
 
-    Waits until every position is filled, but not longer than _FOLLOWED_SECONDS, nor when no order was sent in time.
+    Waits at most _FILL_TIMEOUT, and only _FIRST_ORDER_TIMEOUT when the watcher has sent no order by then.
     """
     from sellctl.core.model.account_state import RunMode
 
     began = time.monotonic()
     try:
         while True:
-            records = [since(each.account.account).get(each.symbol) for each in proposed]
+            records = [exits_of(each.listing.account).get(each.symbol) for each in proposed]
             if all(record and record.filled >= each.qty for record, each in zip(records, proposed, strict=True)):
-                return {each.account.account: each.account for each in proposed}
+                return {each.listing.account: each.listing for each in proposed}
             was_sent = any(record and record.sent for record in records)
-            if time.monotonic() - began > (_FOLLOWED_SECONDS if was_sent else _SENT_WITHIN_SECONDS):
+            if time.monotonic() - began > (_FILL_TIMEOUT if was_sent else _FIRST_ORDER_TIMEOUT):
                 break
             time.sleep(_READ_AGAIN_SECONDS)
     except KeyboardInterrupt:
-        typer.echo("sellctl: interrupted. The running watcher goes on.", err=True)
+        typer.echo("sellctl: interrupted. The running watcher continues.", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    names = tuple(dict.fromkeys(each.account.account for each in proposed))
+    names = tuple(dict.fromkeys(each.listing.account for each in proposed))
     afterwards = run(options, replace(wanted.run_options, accounts=names, mode=RunMode.DRY_RUN))
     return {each.account: each for each in listings(afterwards)}

@@ -32,7 +32,7 @@ def panic(
     runtime = preview(options, wanted)
     accounts, code = first_listings(runtime), status_of(runtime.scheduler)
     held = proposals(accounts)
-    closing = [each for each in held if each.is_in_panic]
+    closing = [each for each in held if each.included_in_panic]
     show_proposed(runtime, held, wanted, output)
     if held and not closing and runtime.scheduler.market is not None and not runtime.scheduler.market.is_open:
         raise SafetyRefusalError("The market is closed: nothing can be sent.", hint="Run it again when it is open.")
@@ -41,7 +41,7 @@ def panic(
             typer.echo("No managed position is held: nothing is to be closed.", err=True)
         raise typer.Exit(code)
     if not yes:
-        where = accounts_text([*(each.account for each in closing), *(each for each in accounts if each.plan is None)])
+        where = accounts_text([*(each.listing for each in closing), *(each for each in accounts if each.plan is None)])
         confirm(f"{_positions_text(len(closing))} of {where} at any price?")
     raise typer.Exit(carry_out(options, runtime, closing, wanted, output) or code)
 

@@ -82,7 +82,7 @@ def _show_details(
     """Everything about a symbol in every account that holds it, and which accounts could not be read."""
     from sellctl.ui.documents import position_document
     from sellctl.ui.formatting import mode_text
-    from sellctl.ui.render import VERSION, emit
+    from sellctl.ui.render import JSON_VERSION, emit
     from sellctl.ui.rows import DETAIL_COLUMNS, position_details
 
     rows: list[TableRow] = []
@@ -100,7 +100,7 @@ def _show_details(
     if not documents and not unread:
         raise not_held(symbol, accounts)
     rows += [("not read", f"{each.account} ({mode_text(paper=each.paper)}): {each.problem}") for each in unread]
-    emit(DETAIL_COLUMNS, rows, output, title=symbol, document={"version": VERSION, "positions": documents})
+    emit(DETAIL_COLUMNS, rows, output, title=symbol, document={"version": JSON_VERSION, "positions": documents})
 
 
 def _rule_rows(watcher: "SellWatcher", symbol: str) -> "list[tuple[str, str]]":

@@ -13,7 +13,14 @@ from typing import Any
 from sellctl.core.config.findings import Finding
 from sellctl.core.config.keys import Key, leaves
 from sellctl.core.config.reader import ConfigReader
-from sellctl.core.config.schema import AccountConfig, Config, EndpointsConfig, SellModuleConfig, StrategyOneConfig, Unit
+from sellctl.core.config.schema import (
+    AccountConfig,
+    Config,
+    EndpointsConfig,
+    SellModuleConfig,
+    StrategyOneConfig,
+    ValueFormat,
+)
 from sellctl.core.config.secrets import Resolved, SecretError, is_literal, readable_by_others, secret, with_environment
 from sellctl.core.config.units import gain_text, value_text
 from sellctl.core.config.validation import findings
@@ -103,13 +110,13 @@ def _zero_day(rules: SellModuleConfig) -> str:
 
 def _secret_texts(config: Config) -> dict[str, str]:
     """Every secret of the configuration, by its dotted key."""
-    return {dotted: text for dotted, key, text in leaves(config) if key.unit is Unit.SECRET and text}
+    return {dotted: text for dotted, key, text in leaves(config) if key.value_format is ValueFormat.SECRET and text}
 
 
 def _text(key: Key, value: object, secrets: frozenset[str]) -> str:
     """A value as `config show` prints it: a secret is masked, except for the first characters of a key ID."""
-    if key.unit is not Unit.SECRET or value is None:
-        return value_text(value, key.none_word, key.unit)
+    if key.value_format is not ValueFormat.SECRET or value is None:
+        return value_text(value, key.none_literal, key.value_format)
     text = str(value)
     if text not in secrets:
         return "not read"

@@ -1,4 +1,4 @@
-"""Publishes events: each is passed to the listener (log, screen, notifier, API), and evidence also to the journal."""
+"""Publishes events: each is passed to the listener (log, screen, notifier, API), some also to the journal."""
 
 import datetime as dt
 import logging
@@ -12,11 +12,11 @@ from sellctl.core.model.event import Event, EventKind, Severity
 _LOG = logging.getLogger(__name__)
 
 
-class EvidenceLog(Protocol):
+class EventJournal(Protocol):
     """The part of the journal that events are written to."""
 
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
-        """Write one piece of evidence. JournalError when it can't be written."""
+        """Write one entry. JournalError when it can't be written."""
 
 
 class EventPublisher(Struct, frozen=True):
@@ -28,7 +28,7 @@ class EventPublisher(Struct, frozen=True):
     account: str
     now: Callable[[], dt.datetime]
     listener: Callable[[Event], None]
-    journal: EvidenceLog
+    journal: EventJournal
 
     def __call__(  # noqa: PLR0913  each is a field of the event
         self,
@@ -38,23 +38,23 @@ class EventPublisher(Struct, frozen=True):
         *,
         failed: bool = False,
         critical: bool = False,
-        evidence: str = "",
+        journal_kind: str = "",
         detail: Mapping[str, object] | None = None,
     ) -> None:
-        """Publish one event; with `evidence`, also record `detail` in the journal under that kind.
+        """Publish one event; with `journal_kind`, also write a journal entry of that kind with `detail`.
 
         `failed`: something that should have worked did not. `critical`: the user has to act. An error of the listener
-        is logged and neither stops nor repeats a trade (I9). JournalError when evidence can't be written; the listener
+        is logged and neither stops nor repeats a trade (I9). JournalError when the entry can't be written; the listener
         has already been called then.
         """
         severity = _severity(kind, failed=failed, critical=critical)
-        event = Event(self.now(), text, self.account, severity, symbol, kind, evidence, detail or {})
+        event = Event(self.now(), text, self.account, severity, symbol, kind, journal_kind, detail or {})
         try:
             self.listener(event)
         except Exception:  # noqa: BLE001  a listener may raise anything
             _LOG.exception("A listener failed on: %s", text)
-        if evidence:
-            self.journal.note(self.account, evidence, event.detail)
+        if journal_kind:
+            self.journal.note(self.account, journal_kind, event.detail)
 
 
 def _severity(kind: EventKind, *, failed: bool, critical: bool) -> Severity:

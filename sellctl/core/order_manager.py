@@ -40,21 +40,21 @@ from sellctl.core.orders.order_events import (
     Effect,
     Ended,
     LookUp,
+    MarkRejected,
     NotFound,
     OrderEvent,
     OutcomeUnknown,
     PartiallyFilled,
     Refused,
     Repeat,
-    Withdraw,
     events_of,
 )
 from sellctl.core.orders.order_rate import TradingBlock
-from sellctl.core.orders.transitions import apply, is_another_not_found
+from sellctl.core.orders.transitions import apply, counts_as_not_found
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.text import as_dollars
-from sellctl.core.tracking.executions import Executions
+from sellctl.core.tracking.in_flight_requests import InFlightRequests
 from sellctl.core.tracking.todays_orders import TodaysOrders
 
 NO_BACKSTOP = "no_backstop"  # the kind of the journal's note
@@ -67,7 +67,7 @@ NOTHING_HELD: Mapping[str, Position] = MappingProxyType({})
 class OrderManager:
     """Carries out plans for one account and follows each of our orders to its end.
 
-    `executions` is what is being sent and cancelled.
+    `in_flight` are the orders and cancels in flight.
     """
 
     account: str
@@ -78,14 +78,14 @@ class OrderManager:
     clock: Clock
     report: EventPublisher
     halted: Callable[[], str]
-    executions: Executions = field(init=False)
+    in_flight: InFlightRequests = field(init=False)
     todays: TodaysOrders = field(default_factory=TodaysOrders)
     _shown: dict[str, Order] = field(default_factory=dict)  # by client order id: the broker's last answer on open ones
     _restored: bool = False
     _refused_backstops_restored: bool = False
 
     def __post_init__(self) -> None:
-        self.executions = Executions(self.clock)
+        self.in_flight = InFlightRequests(self.clock)
 
     @property
     def pending_count(self) -> int:
@@ -211,9 +211,9 @@ class OrderManager:
         order = self.book.get(client_order_id)
         if order is None or not order.is_unknown:  # acknowledged before: the broker's look-up lags behind
             return
-        is_held = order.request is not None and _is_free(order.request, held.get(order.symbol))
-        event = NotFound(self.clock.monotonic(), halted=bool(self.halted()), is_held=is_held)
-        if is_another_not_found(order, event.at):
+        has_free_qty = order.request is not None and _is_free(order.request, held.get(order.symbol))
+        event = NotFound(self.clock.monotonic(), halted=bool(self.halted()), has_free_qty=has_free_qty)
+        if counts_as_not_found(order, event.at):
             self._write("not_found", client_order_id, {"times": len(order.not_found_at) + 1})
         after, _ = apply(order, event)
         if after.state is ManagedState.ABSENT:
@@ -351,11 +351,11 @@ class OrderManager:
             self.book.add_recorded(managed)
             return await self._send(request, signal.sentence)
 
-        return self.executions.sending(request.symbol, send, recorded)
+        return self.in_flight.track_send(request.symbol, send, recorded)
 
     def _cancelling(self, symbol: str, cancel: CancelOrder, recorded: asyncio.Task[None], at: float) -> Awaitable[bool]:
         """Request a cancel once it is recorded."""
-        return self.executions.cancelling(symbol, partial(self._cancel, cancel, at), recorded)
+        return self.in_flight.track_cancel(symbol, partial(self._cancel, cancel, at), recorded)
 
     def _cancelling_stale(self, cancel: CancelOrder, recorded: asyncio.Task[None], at: float) -> Awaitable[bool]:
         """Request the cancel of a stale order, after the orders that every account sends in this moment."""
@@ -364,7 +364,7 @@ class OrderManager:
             await asyncio.sleep(0)
             return await self._cancel(cancel, at)
 
-        return self.executions.cancelling(cancel.order.symbol, request, recorded)
+        return self.in_flight.track_cancel(cancel.order.symbol, request, recorded)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether the broker accepted it, or may have."""
@@ -376,7 +376,7 @@ class OrderManager:
         except AuthError as error:
             detail: dict[str, object] = {"refusal": "key", "message": error.sentence}
             # A backstop isn't given up for the day: the key may be in order again before.
-            self._withdraw(request, detail, EventKind.REJECTED, error.sentence, counted=_is_exit(request))
+            self._mark_rejected(request, detail, EventKind.REJECTED, error.sentence, counted=_is_exit(request))
             return False
         except BrokerError as error:
             await self._look_up_unknown(request, error)
@@ -404,7 +404,7 @@ class OrderManager:
         await self._record_and_perform(request.client_order_id, OutcomeUnknown(is_refusal))
 
     async def _refused(self, request: SubmitOrder, error: RequestRejectedError) -> None:
-        """Withdraw a refused order; the next poll decides again. After a duplicate id it is looked up instead (I5)."""
+        """Record a rejection; the next poll decides again. After a duplicate id it is looked up instead (I5)."""
         if error.refusal is Refusal.DUPLICATE_ID:
             self._write("duplicate", request.client_order_id, {"error": error.sentence})
             await self._record_and_perform(request.client_order_id, OutcomeUnknown(is_refusal=True))
@@ -423,10 +423,10 @@ class OrderManager:
             request.symbol, self.report.now()
         ):
             why, recovers = f"{answer.message}; the next order uses the coarser price increment", True
-        self._withdraw(request, detail, kind, why, counted=_is_exit(request) or not recovers, recovers=recovers)
+        self._mark_rejected(request, detail, kind, why, counted=_is_exit(request) or not recovers, recovers=recovers)
 
     def _hold_back(self, request: SubmitOrder, detail: dict[str, object], why: str) -> None:
-        """Withdraw an order that sellctl's own request budget held back: the broker has not refused anything."""
+        """Record that sellctl's own request budget held an order back: the broker has not refused anything."""
         self._write("refused", request.client_order_id, detail)
         self._record(request.client_order_id, Refused(self.clock.monotonic()))
         if _is_exit(request):
@@ -441,7 +441,7 @@ class OrderManager:
             text = f"the broker has blocked trading on this account ({answer.message}); orders are tried again later"
             self.report("", EventKind.BLOCKED, text, failed=True)
 
-    def _withdraw(  # noqa: PLR0913  the facts of one refusal
+    def _mark_rejected(  # noqa: PLR0913  the facts of one refusal
         self,
         request: SubmitOrder,
         detail: dict[str, object],
@@ -521,10 +521,10 @@ class OrderManager:
                 await self._look_up(client_order_id)
             elif isinstance(effect, Repeat) and order and order.request:
                 send = partial(self._send, order.request, order.why)
-                await self.executions.sending(order.symbol, send)
-            elif isinstance(effect, Withdraw) and order and order.request:
+                await self.in_flight.track_send(order.symbol, send)
+            elif isinstance(effect, MarkRejected) and order and order.request:
                 detail: dict[str, object] = {"refusal": "not found after a refusal"}
-                self._withdraw(
+                self._mark_rejected(
                     order.request, detail, EventKind.REJECTED, "it has no such order", counted=_is_exit(order.request)
                 )
 

@@ -12,7 +12,7 @@ from sellctl.core.model.market import BrokerClock, Quote, Session, Split
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, Plan, SubmitOrder
 from sellctl.core.model.position import Position
-from sellctl.core.model.snapshot import AccountFacts, Privileges, Rows, Snapshot
+from sellctl.core.model.snapshot import AccountFacts, AccountSettings, Rows, Snapshot
 
 
 class Clock(Protocol):
@@ -91,10 +91,10 @@ class Broker(Protocol):
 
 
 @runtime_checkable
-class Privileged(Protocol):
-    """A broker that can report the account's permissions; used only by `sellctl doctor`."""
+class HasAccountSettings(Protocol):
+    """A broker that can report the account's settings; used only by `sellctl doctor`."""
 
-    async def privileges(self) -> Privileges:
+    async def account_settings(self) -> AccountSettings:
         """Options level and short selling."""
 
 

@@ -170,7 +170,7 @@ class SellWatcher:
         await self.positions.save()
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
         snapshot = replace(snapshot, order_count=self.positions.order_count)
-        if seen.at > self.orders.executions.last_ended_at:
+        if seen.at > self.orders.in_flight.last_ended_at:
             self._see_cancels(seen)
         await self._decide_and_execute(snapshot, seen.at)
         return True
@@ -190,7 +190,7 @@ class SellWatcher:
         self._resume_rules(market)
         holdings = self.positions.holdings(rows, market, again=again)
         suspended = self.positions.episodes.take_newly_suspended()
-        self._announcer.announce_suspended(suspended, is_evidence=self.options.mode is RunMode.ACT)
+        self._announcer.announce_suspended(suspended, is_recorded=self.options.mode is RunMode.ACT)
         age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
         return Snapshot(
             account=self.observer.facts or AccountFacts(self.name, ""),
@@ -247,8 +247,8 @@ class SellWatcher:
         followed = await self.observer.follow_orders(pending)
         self.orders.follow(order for orders in followed.by_symbol.values() for order in orders)
         ended = pending.difference(self.orders.pending_symbols) | followed.lacking
-        if ended:  # the last read's view of them has expired
-            self.orders.executions.expire(ended)
+        if ended:  # the last read of them is stale
+            self.orders.in_flight.invalidate_reads(ended)
             self._state = replace(self._state, acted=True, awaits_read=True, reads_in_vain=0)
         return True
 
@@ -261,12 +261,12 @@ class SellWatcher:
     @property
     def is_executing(self) -> bool:
         """Whether a plan is being carried out: a read that begins now would not show its end."""
-        return self.orders.executions.is_any_under_way
+        return self.orders.in_flight.has_any
 
     @property
     def is_sending(self) -> bool:
         """Whether an order is being sent: the read that follows it, once, comes after the last of several."""
-        return self.orders.executions.is_sending
+        return self.orders.in_flight.is_sending
 
     @property
     def may_reevaluate(self) -> bool:
@@ -325,16 +325,16 @@ class SellWatcher:
         return (*seen.orders, *(order for order in self.orders.shown if order.client_order_id not in known))
 
     def _repriced(self, plan: Plan, observed_at: float) -> Plan:
-        """The decisions that only cancel our working orders, although their views have expired: nothing can be sent."""
-        executions, pending_cancel_ids = self.orders.executions, self.orders.pending_cancel_ids
+        """The decisions that only cancel our working orders, where the read is stale: nothing can be sent."""
+        in_flight, pending_cancel_ids = self.orders.in_flight, self.orders.pending_cancel_ids
         working = {order.symbol: order.id for order in self.orders.shown if order.id not in pending_cancel_ids}
-        expired = {symbol for symbol in working if not executions.view_holds(symbol, observed_at)}
+        outdated = {symbol for symbol in working if not in_flight.is_read_current(symbol, observed_at)}
         symbols = {
             decision.holding.symbol
             for decision in plan.decisions
             if decision.cancel_first
-            and decision.holding.symbol in expired
-            and not executions.is_under_way(decision.holding.symbol)
+            and decision.holding.symbol in outdated
+            and not in_flight.has(decision.holding.symbol)
             and {cancel.order.id for cancel in decision.cancel_first} == {working[decision.holding.symbol]}
         }
         return replace(plan.only(frozenset(symbols)), stale=())
@@ -354,7 +354,7 @@ class SellWatcher:
         polled_at = self._state.polled_at
         if not self.may_reevaluate or polled_at is None:
             return False
-        return self.orders.executions.underlying_holds(underlying, polled_at)
+        return self.orders.in_flight.is_underlying_read_current(underlying, polled_at)
 
     def view_for_tick(self, underlyings: Collection[str]) -> TickView | None:
         """The last poll's positions on these underlyings, with our current state; None when no tick may act.
@@ -387,13 +387,13 @@ class SellWatcher:
 
         Left out are `withheld` underlyings, and symbols on which an order is being cancelled, or was since the poll.
         """
-        due = self._with_views_that_hold(plan, view.observed_at)
+        due = self._with_current_reads(plan, view.observed_at)
         if not withheld:
             return due
         return due.only(frozenset(symbol for symbol in due.symbols if underlying_of(symbol) not in withheld))
 
     async def act_on_tick(self, view: TickView, plan: Plan, withheld: Collection[str] = ()) -> None:
-        """Execute the plan that was decided on a view, except on `withheld` underlyings and where the view has expired.
+        """Execute the plan that was decided on a view, except on `withheld` underlyings and where the view is stale.
 
         It is decided again when orders were sent meanwhile, because their number per minute is limited (K2), or when
         what was known of today's orders isn't certain any more.
@@ -460,7 +460,7 @@ class SellWatcher:
             self._state = replace(self._state, acted=True, **again)
 
     async def _executed(self, plan: Plan, observed_at: float) -> bool:
-        """Carry out a plan, except for symbols of which the view has expired: a later poll decides on these again.
+        """Carry out a plan, except for symbols whose reads are stale: a later poll decides on these again.
 
         Return whether a poll should follow soon: anything was sent, cancelled or left out.
         """
@@ -470,7 +470,7 @@ class SellWatcher:
             return await self._cancel_stale(plan.stale)
         only = self.options.only
         wanted = (plan if only is None else plan.only(only)).sendable
-        due = self._with_views_that_hold(wanted, observed_at)
+        due = self._with_current_reads(wanted, observed_at)
         acted = await self.orders.carry_out(due)
         return acted or due.symbols_touched != wanted.symbols_touched
 
@@ -488,19 +488,19 @@ class SellWatcher:
             self.orders.book.forget_cancels_except({order.id for order in listed.rows})
         return requested
 
-    def _with_views_that_hold(self, plan: Plan, observed_at: float) -> Plan:
-        """The plan without the symbols of which the view has expired: nothing may be sent by it any more."""
-        executions = self.orders.executions
+    def _with_current_reads(self, plan: Plan, observed_at: float) -> Plan:
+        """The plan without the symbols whose reads are stale."""
+        in_flight = self.orders.in_flight
         symbols = plan.symbols | plan.symbols_touched
-        held = frozenset(symbol for symbol in symbols if executions.view_holds(symbol, observed_at))
-        return plan if held == symbols else replace(plan.only(held), needs_history=plan.needs_history & held)
+        current = frozenset(symbol for symbol in symbols if in_flight.is_read_current(symbol, observed_at))
+        return plan if current == symbols else replace(plan.only(current), needs_history=plan.needs_history & current)
 
     def _due(self, plan: Plan, observed_at: float) -> Plan:
         """What a re-evaluation may act on.
 
         Symbols whose orders an earlier re-evaluation is reading are left out: that one acts on them.
         """
-        due = self._with_views_that_hold(plan, observed_at) if self.may_reevaluate else plan.only(frozenset())
+        due = self._with_current_reads(plan, observed_at) if self.may_reevaluate else plan.only(frozenset())
         symbols = due.symbols - self._reading_orders
         return replace(due.only(symbols), needs_history=due.needs_history & symbols)
 
@@ -516,7 +516,7 @@ class SellWatcher:
             EventKind.ALERT,
             f"account guard: {plan.tripped_limit}",
             failed=True,
-            evidence="account_guard" if acts else "",
+            journal_kind="account_guard" if acts else "",
             detail={"sentence": plan.tripped_limit},
         )
         if acts and self.policy.account_guard.action is GuardAction.HALT:
@@ -536,7 +536,7 @@ class SellWatcher:
             request.symbol,
             EventKind.NOTE,
             f"{request.verb.value} requested by {request.by or 'another command'}",
-            evidence="request",
+            journal_kind="request",
             detail={"symbol": request.symbol, "verb": request.verb.value, "by": request.by},
         )
 

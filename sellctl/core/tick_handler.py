@@ -4,7 +4,7 @@ A stop or a jump that is to be confirmed has its second quote requested in time,
 decision as a streamed one does.
 
 A decision on a tick uses the last poll's positions and orders, the newest quotes, and what is certain of today's
-orders, so that no request precedes the order. Once an order was sent on an underlying, its view has expired until the
+orders, so that no request precedes the order. Once an order was sent on an underlying, its view is stale until the
 next poll; after a cancel, that of its symbol. Others are not affected, whatever a poll or another exit is waiting for.
 Without streams, only polls decide.
 """

@@ -1,7 +1,7 @@
 """Which parts of a plan are recorded, and when a plan differs from the last recorded one. Pure.
 
-The numbers in a denial change with every quote: the same denial with other numbers is not recorded again, nor is a plan
-that sends nothing while nothing of ours changed.
+The numbers in a denial change with every quote: the same denial with other numbers is not recorded again. A plan that
+sends nothing is recorded only if our orders changed.
 """
 
 import hashlib
@@ -37,10 +37,10 @@ def fingerprint(parts: Mapping[str, Sequence[object]]) -> str:
 
 
 def excerpt(snapshot: Snapshot, plan: Plan) -> tuple[Snapshot, Plan]:
-    """Both without the underlyings on which nothing happens and no order rests, which would fill most of every row.
+    """Snapshot and plan reduced to underlyings with an exit or a resting order, which keeps the rows small.
 
-    The kept underlyings are complete, so that the same decisions follow from them. The underlying is derived from the
-    symbol, since a holding of an unknown asset class may still cover another one.
+    Each is kept whole, so that a replay gives the same decisions. The underlying is derived from the symbol, since a
+    holding of an unknown asset class may still cover another one.
     """
     acting = (each for each in plan.notable if each.signal or each.backstop or each.state is not DecisionState.WATCHING)
     kept = {underlying_of(decision.holding.symbol) for decision in acting}
@@ -60,7 +60,7 @@ def _reason(decision: PositionDecision) -> str:
     return decision.signal.reason if decision.signal else ""
 
 
-def refusals(plan: Plan) -> Iterator[tuple[str, str, Mapping[str, object]]]:
+def denials(plan: Plan) -> Iterator[tuple[str, str, Mapping[str, object]]]:
     """Symbol, reason and detail of each exit that a check of sellctl denied."""
     for decision in plan.of(DecisionState.DENIED):
         detail = {"sentence": decision.sentence, "violations": decision.violations}

@@ -33,7 +33,7 @@ from sellctl.journal.account_numbers import (
 )
 from sellctl.journal.audit_log import AuditLog, Batch, Entry, exchange_day, utc_text
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
-from sellctl.journal.digest import excerpt, fingerprint, refusals, signature, summary
+from sellctl.journal.digest import denials, excerpt, fingerprint, signature, summary
 from sellctl.journal.group_commit import GroupCommit
 from sellctl.journal.queries import MODES, PACKED, START, AuditRow, Filters, page, realised
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
@@ -124,8 +124,8 @@ class SqliteJournal(AuditLog):
 
         def write(batch: Batch) -> None:
             batch.append(Entry(account, "plan", body), snapshot.market.now)
-            for symbol, reason, refusal in refusals(plan):
-                batch.append(Entry(account, "refusal", refusal, symbol, reason), snapshot.market.now)
+            for symbol, reason, denial in denials(plan):
+                batch.append(Entry(account, "refusal", denial, symbol, reason), snapshot.market.now)
             batch.tx.execute(sa.delete(meta).where(meta.c.key == key))
             batch.tx.execute(sa.insert(meta).values(key=key, value=found))
 

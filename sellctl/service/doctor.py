@@ -12,7 +12,7 @@ from sellctl.core.errors import AuthError, SellctlError
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.model.instrument import AssetClass, a_stock
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.ports import Privileged
+from sellctl.core.ports import HasAccountSettings
 from sellctl.ui.formatting import counted
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from sellctl.core.model.market import Quote
     from sellctl.core.sell_watcher import SellWatcher
 
-SKEW_WARNS, SKEW_BAD = dt.timedelta(seconds=2), dt.timedelta(seconds=10)
+SKEW_WARNING, SKEW_ERROR = dt.timedelta(seconds=2), dt.timedelta(seconds=10)
 STREAM_TIMEOUT = 8.0  # seconds until a stream counts as not connected
 _STREAM_START = 0.2
 _PROBE = "SPY"
 _OPTIONS_LEVEL_TO_CLOSE = 1
 _LIMITED_FEEDS = {
-    "iex": "it has only a fraction of all trades, so stops wait for a trade as well",
+    "iex": "it has only a fraction of all trades, so a stop also needs a confirming trade",
     "indicative": "delayed estimates",
 }
 _SUMMER, _WINTER = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC), dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
@@ -45,23 +45,23 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One line of the report. `todo` is the remedy, or ""; `code` is the exit status of a bad check."""
+    """One line of the report. `remedy` is "" when nothing is to be done; `code` is the exit status of a bad check."""
 
     state: CheckState
-    what: str
+    check: str
     finding: str
-    todo: str = ""
+    remedy: str = ""
     code: ExitCode = ExitCode.FAILED
 
     @property
     def row(self) -> tuple[str, str, str, str]:
         """The cells of the table."""
-        return (self.state.value, self.what, self.finding, self.todo)
+        return (self.state.value, self.check, self.finding, self.remedy)
 
 
-def ok(what: str, finding: str) -> CheckResult:
+def ok(check: str, finding: str) -> CheckResult:
     """A check that needs no action."""
-    return CheckResult(CheckState.OK, what, finding)
+    return CheckResult(CheckState.OK, check, finding)
 
 
 def status_of(results: "Sequence[CheckResult]") -> ExitCode:
@@ -93,8 +93,8 @@ def _config(runtime: "Runtime") -> CheckResult:
     loaded = runtime.loaded
     where = str(loaded.path) if loaded.path else "no file: keys from the environment, default settings"
     if not loaded.config.sell_module.enabled:
-        todo = "set sell_module.enabled: true; now nothing is sold"
-        return CheckResult(CheckState.WARN, "configuration", where, todo)
+        remedy = "set sell_module.enabled: true; now nothing is sold"
+        return CheckResult(CheckState.WARN, "configuration", where, remedy)
     return ok("configuration", where)
 
 
@@ -110,15 +110,15 @@ def _journal(runtime: "Runtime") -> Iterator[CheckResult]:
 
     verification = verify(runtime.state.journal)
     if verification.fault:
-        todo = "keep the file and run sellctl history --verify; restore a backup or use a new state folder"
-        yield CheckResult(CheckState.BAD, "journal", verification.sentence, todo)
+        remedy = "keep the file and run sellctl history --verify; restore a backup or use a new state folder"
+        yield CheckResult(CheckState.BAD, "journal", verification.sentence, remedy)
     else:
         entries = f"{verification.rows} {'entry' if verification.rows == 1 else 'entries'}"
         yield ok("journal", f"intact: {entries}" if verification.rows else "empty")
     halted = runtime.state.halted()
     if halted:
-        todo = 'sellctl resume --reason "..." lifts the halt'
-        yield CheckResult(CheckState.WARN, "halt", f"halted ({halted})", todo)
+        remedy = 'sellctl resume --reason "..." lifts the halt'
+        yield CheckResult(CheckState.WARN, "halt", f"halted ({halted})", remedy)
 
 
 def _clock(runtime: "Runtime") -> CheckResult:
@@ -130,87 +130,92 @@ def _clock(runtime: "Runtime") -> CheckResult:
     skew = runtime.clock.now() - broker
     direction = "ahead of" if skew > dt.timedelta(0) else "behind"
     finding = f"this machine is {abs(skew.total_seconds()):.1f} s {direction} the broker"
-    if abs(skew) > SKEW_BAD:
-        todo = "set the clock (timedatectl set-ntp true); rules use the broker's time"
-        return CheckResult(CheckState.BAD, "clock", finding, todo)
-    if abs(skew) > SKEW_WARNS:
+    if abs(skew) > SKEW_ERROR:
+        remedy = "set the clock (timedatectl set-ntp true); rules use the broker's time"
+        return CheckResult(CheckState.BAD, "clock", finding, remedy)
+    if abs(skew) > SKEW_WARNING:
         return CheckResult(CheckState.WARN, "clock", finding, "turn NTP on; rules use the broker's time")
     return ok("clock", finding)
 
 
 async def _account(watcher: "SellWatcher", runtime: "Runtime") -> AsyncIterator[CheckResult]:
-    what = f"account {watcher.name}"
+    check = f"account {watcher.name}"
     state = watcher.state
     if state.facts is None:
         problem = state.problem or SellctlError("The account could not be read.")
-        todo = problem.hint or "check api_key, secret_key and paper"
+        remedy = problem.hint or "check api_key, secret_key and paper"
         code = ExitCode.AUTH if isinstance(problem, AuthError) else problem.exit_code
-        yield CheckResult(CheckState.BAD, what, problem.sentence, todo, code)
+        yield CheckResult(CheckState.BAD, check, problem.sentence, remedy, code)
         return
     facts = state.facts
     kind = "paper" if facts.paper else "REAL MONEY"
     if facts.blocked:
         finding = f"{facts.number}, {kind}, trading is blocked: {facts.blocked}"
-        yield CheckResult(CheckState.BAD, what, finding, "ask Alpaca")
+        yield CheckResult(CheckState.BAD, check, finding, "contact Alpaca support")
     else:
         positions = counted(len(state.plan.decisions) if state.plan else 0, "position")
-        yield ok(what, f"{facts.number}, {kind}, {positions}")
+        yield ok(check, f"{facts.number}, {kind}, {positions}")
     holder = runtime.state.lock_holder(facts.number)
     if holder:
-        yield ok(f"{what}, lock", f"in use by {holder}")
-    async for result in _privileges(watcher, what):
+        yield ok(f"{check}, lock", f"in use by {holder}")
+    async for result in _account_settings(watcher, check):
         yield result
 
 
-async def _privileges(watcher: "SellWatcher", what: str) -> AsyncIterator[CheckResult]:
-    if not isinstance(watcher.broker, Privileged):
+async def _account_settings(watcher: "SellWatcher", check: str) -> AsyncIterator[CheckResult]:
+    if not isinstance(watcher.broker, HasAccountSettings):
         return
     try:
-        allowed = await watcher.broker.privileges()
+        settings = await watcher.broker.account_settings()
     except SellctlError as error:
-        yield CheckResult(CheckState.WARN, f"{what}, settings", error.sentence, error.hint)
+        yield CheckResult(CheckState.WARN, f"{check}, settings", error.sentence, error.hint)
         return
-    level = allowed.options_level
+    level = settings.options_level
     if level is not None and level < _OPTIONS_LEVEL_TO_CLOSE:
-        todo = "request options trading from Alpaca"
-        yield CheckResult(CheckState.WARN, f"{what}, options", f"options level {level}", todo)
+        remedy = "request options trading from Alpaca"
+        yield CheckResult(CheckState.WARN, f"{check}, options", f"options level {level}", remedy)
     else:
-        yield ok(f"{what}, options", f"options level {level if level is not None else 'unknown'}")
-    if allowed.no_shorting:
-        yield ok(f"{what}, shorting", "no_shorting is on: a sale can never open a short position")
+        yield ok(f"{check}, options", f"options level {level if level is not None else 'unknown'}")
+    if settings.no_shorting:
+        yield ok(f"{check}, shorting", "no_shorting is on: a sale can never open a short position")
     else:
-        todo = "turn no_shorting on in Alpaca's account configuration, unless you sell short"
-        yield CheckResult(CheckState.WARN, f"{what}, shorting", "short selling is allowed", todo)
+        remedy = "turn no_shorting on in Alpaca's account configuration, unless you sell short"
+        yield CheckResult(CheckState.WARN, f"{check}, shorting", "short selling is allowed", remedy)
 
 
 async def _feeds(runtime: "Runtime") -> AsyncIterator[CheckResult]:
     """The feed of stock and of option quotes, found by requesting one quote of each."""
     prices = runtime.scheduler.prices
-    held = [v.holding.position.instrument for s in runtime.scheduler.states if s.plan for v in s.plan.decisions]
+    held = [
+        decision.holding.position.instrument
+        for state in runtime.scheduler.states
+        if state.plan
+        for decision in state.plan.decisions
+    ]
     probes = {AssetClass.STOCK: a_stock(_PROBE)} | {i.asset_class: i for i in held}
     for asset in (AssetClass.STOCK, AssetClass.OPTION):
-        what = f"{asset.value.removeprefix('us_')} quotes"
+        check = f"{asset.value.removeprefix('us_')} quotes"
         probe = probes.get(asset)
         if probe is None:
-            yield ok(what, "not checked: no such position")
+            yield ok(check, "not checked: no such position")
             continue
         await prices.refresh([probe])
         quote = prices.newest(probe.symbol)
-        yield _feed(what, probe.symbol, quote, prices.problem)
+        yield _feed(check, probe.symbol, quote, prices.problem)
 
 
-def _feed(what: str, symbol: str, quote: "Quote | None", problem: str) -> CheckResult:
+def _feed(check: str, symbol: str, quote: "Quote | None", problem: str) -> CheckResult:
     if quote is None:
-        todo = "check the data subscription of the key"
-        return CheckResult(CheckState.WARN, what, problem or f"no quote for {symbol}", todo)
+        remedy = "check the data subscription of the key"
+        return CheckResult(CheckState.WARN, check, problem or f"no quote for {symbol}", remedy)
     if quote.feed in _LIMITED_FEEDS:
         finding = f"feed {quote.feed}: {_LIMITED_FEEDS[quote.feed]}"
-        return CheckResult(CheckState.WARN, what, finding, "a data plan with SIP and OPRA is more reliable")
-    return ok(what, f"feed {quote.feed}")
+        return CheckResult(CheckState.WARN, check, finding, "a data plan with SIP and OPRA is more reliable")
+    return ok(check, f"feed {quote.feed}")
 
 
 @dataclass(slots=True)
-class _Ignore:
+class _NullListener:
     """A stream listener that ignores all messages: only the connection is checked."""
 
     def quotes_received(self, quotes: "Sequence[Quote]") -> None:
@@ -227,11 +232,11 @@ class _Ignore:
 
 
 async def _streams(runtime: "Runtime") -> list[CheckResult]:
-    """Whether the streams accept a connection. Alpaca allows one per key, so another program may use it."""
+    """Whether the streams accept a connection. Alpaca allows one per key, so it may be in use by another program."""
     if runtime.scheduler.tick_handler is None:
         return []
     stream = runtime.scheduler.tick_handler.stream
-    stream.start(_Ignore())
+    stream.start(_NullListener())
     stream.subscribe([a_stock(_PROBE)])
     try:
         async with asyncio.timeout(STREAM_TIMEOUT):
@@ -251,5 +256,6 @@ def _stream(name: str, problem: str) -> CheckResult:
     if not problem:
         return ok(f"stream, {name}", "connected")
     in_use = "(406)" in problem
-    todo = "fine if your own watcher is running; else stop the program that uses it" if in_use else "polling instead"
-    return CheckResult(CheckState.WARN, f"stream, {name}", problem, todo)
+    hint = "none if your own watcher is running; else stop the program that uses the connection"
+    remedy = hint if in_use else "none: polling instead"
+    return CheckResult(CheckState.WARN, f"stream, {name}", problem, remedy)

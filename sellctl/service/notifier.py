@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from sellctl.core.config.hosts import host_of
-from sellctl.core.config.schema import Config, News
+from sellctl.core.config.schema import Config, NotificationKind
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.event import Event, EventKind, Severity
 
@@ -30,27 +30,27 @@ _TIMEOUT: Final = 10.0  # seconds per heartbeat request
 _QUEUE_SIZE: Final = 200
 _CLOSE_SECONDS: Final = 3.0  # the longest that delivering the queued messages may take at the end
 _NUMBERS: Final = re.compile(r"\d[\d.,:]*")
-NEWS_OF: Final[Mapping[EventKind, News]] = {
-    EventKind.FILLED: News.FILLED,
-    EventKind.REJECTED: News.FAILED,
-    EventKind.UNKNOWN: News.FAILED,
-    EventKind.BLOCKED: News.BLOCKED,
-    EventKind.DENIED: News.BLOCKED,
-    EventKind.HALTED: News.HALTED,
-    EventKind.DEGRADED: News.DEGRADED,
-    EventKind.RECOVERED: News.DEGRADED,
-    EventKind.ALERT: News.ALERT,
+NOTIFICATION_KIND_OF: Final[Mapping[EventKind, NotificationKind]] = {
+    EventKind.FILLED: NotificationKind.FILLED,
+    EventKind.REJECTED: NotificationKind.FAILED,
+    EventKind.UNKNOWN: NotificationKind.FAILED,
+    EventKind.BLOCKED: NotificationKind.BLOCKED,
+    EventKind.DENIED: NotificationKind.BLOCKED,
+    EventKind.HALTED: NotificationKind.HALTED,
+    EventKind.DEGRADED: NotificationKind.DEGRADED,
+    EventKind.RECOVERED: NotificationKind.DEGRADED,
+    EventKind.ALERT: NotificationKind.ALERT,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class _Message:
-    news: News
+    kind: NotificationKind
     text: str
 
 
-_END: Final = _Message(News.SUMMARY, "")
-_HEARTBEAT: Final = _Message(News.SUMMARY, "heartbeat")
+_END: Final = _Message(NotificationKind.SUMMARY, "")
+_HEARTBEAT: Final = _Message(NotificationKind.SUMMARY, "heartbeat")
 
 
 class Notifier:
@@ -64,11 +64,11 @@ class Notifier:
     ) -> None:
         self._heartbeat = _web_address(config.watch.heartbeat)
         self._apprise = _apprise(config)
-        self._wanted = {news for entry in config.notify for news in entry.kinds}
+        self._wanted = {kind for entry in config.notify for kind in entry.kinds}
         self._redact = redact
         self._monotonic = monotonic
         self._sent_at: dict[tuple[str, str, str], float] = {}
-        self._counts: Counter[News] = Counter()
+        self._counts: Counter[NotificationKind] = Counter()
         self._was_open: bool | None = None
         self._heartbeat_at = float("-inf")
         self._queue: queue.Queue[_Message] = queue.Queue(_QUEUE_SIZE)
@@ -78,13 +78,13 @@ class Notifier:
 
     def notify(self, event: Event) -> None:
         """Queue a notification of an event if its kind is configured and it isn't a repetition."""
-        news = NEWS_OF.get(event.kind)
-        if news is None:
+        kind = NOTIFICATION_KIND_OF.get(event.kind)
+        if kind is None:
             return
-        self._counts[news] += 1
-        if news in self._wanted and self._is_due(event):
+        self._counts[kind] += 1
+        if kind in self._wanted and self._is_due(event):
             account = f"{event.account}: " if event.account else ""
-            self._put(_Message(news, self._redact(f"{account}{event.sentence}")))
+            self._put(_Message(kind, self._redact(f"{account}{event.sentence}")))
 
     def after_poll(self, is_open: bool | None) -> None:
         """Send the heartbeat once per minute, and the summary of the day once the market has closed."""
@@ -93,8 +93,8 @@ class Notifier:
             self._heartbeat_at = now
             self._put(_HEARTBEAT)
         if self._was_open and is_open is False:
-            if News.SUMMARY in self._wanted:
-                self._put(_Message(News.SUMMARY, self._summary()))
+            if NotificationKind.SUMMARY in self._wanted:
+                self._put(_Message(NotificationKind.SUMMARY, self._summary()))
             self._counts.clear()
         self._was_open = self._was_open if is_open is None else is_open
 
@@ -119,7 +119,7 @@ class Notifier:
         return is_due
 
     def _summary(self) -> str:
-        counts = [f"{self._counts[news]} {news.value}" for news in News if self._counts[news]]
+        counts = [f"{self._counts[kind]} {kind.value}" for kind in NotificationKind if self._counts[kind]]
         return f"The market has closed. Today: {', '.join(counts) or 'no events'}."
 
     def _put(self, message: _Message) -> None:
@@ -139,7 +139,7 @@ class Notifier:
         if message is _HEARTBEAT:
             _get(self._heartbeat)
         elif self._apprise is not None:
-            self._apprise.notify(body=message.text, title=f"sellctl: {message.news.value}", tag=message.news.value)
+            self._apprise.notify(body=message.text, title=f"sellctl: {message.kind.value}", tag=message.kind.value)
 
 
 def _apprise(config: Config) -> Any:
@@ -156,7 +156,7 @@ def _apprise(config: Config) -> Any:
     for index, entry in enumerate(config.notify):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            known = apprise.add(entry.url, tag=[news.value for news in entry.kinds])
+            known = apprise.add(entry.url, tag=[kind.value for kind in entry.kinds])
         if not known:
             raise ConfigError(
                 f"notify[{index}].url isn't an address that Apprise supports.",

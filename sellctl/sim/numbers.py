@@ -49,7 +49,7 @@ def decimal_of(value: Any) -> Decimal | None:
     return result
 
 
-def stamp(at: dt.datetime | None) -> str | None:
+def format_timestamp(at: dt.datetime | None) -> str | None:
     """An instant as RFC 3339 in UTC, with up to six decimals and Z; None for None."""
     if at is None:
         return None

@@ -8,7 +8,7 @@ from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import ALWAYS_PENNY, PENNY_PROGRAM, Asset, asset_of
 from sellctl.sim.market.market import SimSplit
 from sellctl.sim.market.price_paths import PublishedQuote, TwoSidedQuote
-from sellctl.sim.numbers import ZERO, number, stable_id, stamp, text, text_or_none
+from sellctl.sim.numbers import ZERO, format_timestamp, number, stable_id, text, text_or_none
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import Quotes, SimAccount
 from sellctl.sim.venue.orders import SimOrder, SimPosition
@@ -28,15 +28,15 @@ def order_json(order: SimOrder, *, nested: bool = True) -> Json:
     body: Json = {
         "id": order.id,
         "client_order_id": order.client_order_id,
-        "created_at": stamp(order.created_at),
-        "updated_at": stamp(order.updated_at or order.created_at),
-        "submitted_at": stamp(order.created_at),
-        "filled_at": stamp(order.filled_at),
-        "expired_at": stamp(order.expired_at),
-        "expires_at": stamp(order.expires_at),
-        "canceled_at": stamp(order.canceled_at),
-        "failed_at": stamp(order.failed_at),
-        "replaced_at": stamp(order.replaced_at),
+        "created_at": format_timestamp(order.created_at),
+        "updated_at": format_timestamp(order.updated_at or order.created_at),
+        "submitted_at": format_timestamp(order.created_at),
+        "filled_at": format_timestamp(order.filled_at),
+        "expired_at": format_timestamp(order.expired_at),
+        "expires_at": format_timestamp(order.expires_at),
+        "canceled_at": format_timestamp(order.canceled_at),
+        "failed_at": format_timestamp(order.failed_at),
+        "replaced_at": format_timestamp(order.replaced_at),
         "replaced_by": order.replaced_by,
         "replaces": order.replaces,
         "asset_id": asset.id if asset else "",
@@ -154,7 +154,7 @@ def account_json(account: SimAccount, quotes: Quotes, now: dt.datetime) -> Json:
         "transfers_blocked": False,
         "trade_suspended_by_user": bool(account.configuration["suspend_trade"]),
         "balance_asof": _balance_date(now).isoformat(),
-        "created_at": stamp(account.created_at),
+        "created_at": format_timestamp(account.created_at),
         "admin_configurations": {},
         "user_configurations": None,
     }
@@ -205,7 +205,7 @@ def stock_quote_json(quote: TwoSidedQuote, at: dt.datetime) -> Json:
         "bs": quote.bid_size if quote.bid is not None else 0,
         "bx": "V",
         "c": ["R"],
-        "t": stamp(at),
+        "t": format_timestamp(at),
         "z": "C",
     }
 
@@ -226,12 +226,20 @@ def published_quote_json(symbol: str, published: PublishedQuote) -> Json:
 
 def stock_trade_json(price: Decimal, at: dt.datetime) -> Json:
     """A stock trade."""
-    return {"c": ["@"], "i": int(at.timestamp()), "p": number(price), "s": 100, "t": stamp(at), "x": "V", "z": "C"}
+    return {
+        "c": ["@"],
+        "i": int(at.timestamp()),
+        "p": number(price),
+        "s": 100,
+        "t": format_timestamp(at),
+        "x": "V",
+        "z": "C",
+    }
 
 
 def option_trade_json(price: Decimal, at: dt.datetime) -> Json:
     """An option trade."""
-    return {"c": "I", "p": number(price), "s": 1, "t": stamp(at), "x": "A"}
+    return {"c": "I", "p": number(price), "s": 1, "t": format_timestamp(at), "x": "A"}
 
 
 def asset_json(asset: Asset) -> Json:

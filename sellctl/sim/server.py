@@ -123,7 +123,7 @@ class SimServer:
 
     def start(self) -> Self:
         """Serve in a thread; returns when the server is ready. RuntimeError when it isn't in time."""
-        self.host.time.run_at(self.host.time.speed)
+        self.host.time.set_speed(self.host.time.speed)
         self._thread.start()
         if not self._ready.wait(START_TIMEOUT):
             raise RuntimeError("the simulator did not start")
@@ -144,7 +144,7 @@ class SimServer:
 
     def serve_here(self) -> None:
         """Serve in this thread until interrupted."""
-        self.host.time.run_at(self.host.time.speed)
+        self.host.time.set_speed(self.host.time.speed)
         self._run()
 
     def _config(self) -> uvicorn.Config:

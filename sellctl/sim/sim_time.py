@@ -27,6 +27,6 @@ class SimTime:
         """Jump forward; an earlier instant has no effect."""
         self._base, self._since = max(at, self.now()), time.monotonic()
 
-    def run_at(self, speed: float) -> None:
-        """Continue from now at another speed."""
+    def set_speed(self, speed: float) -> None:
+        """Continue from now at this speed."""
         self._base, self._since, self._speed = self.now(), time.monotonic(), speed

@@ -13,26 +13,32 @@ from sellctl.core.model.position import Holding
 from sellctl.core.model.view import AccountListing, AccountView, WatchView
 from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit
 from sellctl.ui.formatting import days_left, exit_side, mode_text, number, number_data, ratio_data, sender, today_of
-from sellctl.ui.render import VERSION
+from sellctl.ui.render import JSON_VERSION
 
 Document = dict[str, Any]
 
 
 def plan_document(plans: Iterable[Plan], mode: str) -> Document:
     """The plans as a versioned object: every position with its decision and sentence, and every cancel."""
-    return {"version": VERSION, "mode": str(mode), "plans": [plan_part(plan) for plan in plans]}
+    return {"version": JSON_VERSION, "mode": str(mode), "plans": [plan_part(plan) for plan in plans]}
 
 
 def plans_listing(accounts: Sequence[AccountListing], mode: str, halted: str) -> Document:
     """The plans of a command: `plan_document`, with PAPER or LIVE, the halt, and the accounts that were not read."""
     parts = [{**plan_part(each.plan), "mode": _mode(each)} for each in accounts if each.plan]
-    return {"version": VERSION, "mode": str(mode), "halted": halted, "plans": parts, "problems": _problems(accounts)}
+    return {
+        "version": JSON_VERSION,
+        "mode": str(mode),
+        "halted": halted,
+        "plans": parts,
+        "problems": _problems(accounts),
+    }
 
 
 def positions_listing(accounts: Sequence[AccountListing], halted: str) -> Document:
     """The positions of a command: `positions_document`, with the same additions as `plans_listing`."""
     parts = [{**_account_part(each.plan), "mode": _mode(each)} for each in accounts if each.plan]
-    return {"version": VERSION, "halted": halted, "accounts": parts, "problems": _problems(accounts)}
+    return {"version": JSON_VERSION, "halted": halted, "accounts": parts, "problems": _problems(accounts)}
 
 
 def manual_exits_document(
@@ -49,8 +55,8 @@ def manual_exits_document(
 
 def _proposed_part(each: ProposedExit) -> Document:
     return {
-        "account": each.account.account,
-        "mode": _mode(each.account),
+        "account": each.listing.account,
+        "mode": _mode(each.listing),
         "symbol": each.symbol,
         "qty": number(each.qty),
         "price": number_data(each.price),
@@ -93,7 +99,7 @@ def plan_part(plan: Plan) -> Document:
 def stale_document(stale: Iterable[tuple[AccountListing, CancelOrder]], mode: str) -> Document:
     """Stale orders as a versioned object: each with its account and why it is cancelled."""
     return {
-        "version": VERSION,
+        "version": JSON_VERSION,
         "mode": str(mode),
         "orders": [{"account": a.account, "mode": _mode(a), **_cancel_part(cancel)} for a, cancel in stale],
     }
@@ -101,7 +107,7 @@ def stale_document(stale: Iterable[tuple[AccountListing, CancelOrder]], mode: st
 
 def positions_document(plans: Iterable[Plan]) -> Document:
     """The positions as a versioned object."""
-    return {"version": VERSION, "accounts": [_account_part(plan) for plan in plans]}
+    return {"version": JSON_VERSION, "accounts": [_account_part(plan) for plan in plans]}
 
 
 def _account_part(plan: Plan) -> Document:
@@ -114,7 +120,7 @@ def position_document(
 ) -> Document:
     """One position as a versioned object, with the orders of its symbol."""
     return {
-        "version": VERSION,
+        "version": JSON_VERSION,
         "account": account.account,
         "mode": _mode(account),
         "at": _instant(market.now),
@@ -218,7 +224,7 @@ def _instant(instant: dt.datetime | None) -> str | None:
 def watch_document(view: WatchView) -> Document:
     """The view of `watch --format json` as a versioned object."""
     return {
-        "version": VERSION,
+        "version": JSON_VERSION,
         "at": view.now,
         "next_look_in_seconds": _seconds(view.next_poll_in),
         "accounts": [_watched_account_part(account) for account in view.accounts],

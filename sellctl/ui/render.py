@@ -16,7 +16,7 @@ from sellctl.core.errors import SellctlError
 from sellctl.ui.formats import OutputFormat
 from sellctl.ui.formatting import Cell, are_numbers, as_cell, plain_text
 
-VERSION = 2  # of every JSON document; increased when a key or one of its values changes its meaning or is removed
+JSON_VERSION = 2  # of all JSON documents; increased when a key or one of its values changes its meaning or is removed
 
 
 def emit(
@@ -70,9 +70,9 @@ def write(text: str, out: TextIO | None = None) -> bool:
 
 def _discard(out: TextIO) -> None:
     """Redirect a stream to the null device, so that neither later output nor the interpreter's last flush fails."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, out.fileno())
-    os.close(nothing)
+    null_fd = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null_fd, out.fileno())
+    os.close(null_fd)
 
 
 def json_text(document: object, *, indent: int | None = None) -> str:
@@ -85,9 +85,9 @@ Cells = Sequence[Sequence[Cell]]
 
 
 def _as_table(columns: Sequence[str], cells: Cells, title: str, out: TextIO) -> str:
-    from sellctl.ui.tables import drawn  # noqa: PLC0415  rich is slow to import, and only a table needs it
+    from sellctl.ui.tables import table_text  # noqa: PLC0415  rich is slow to import, and only a table needs it
 
-    return drawn(columns, cells, title, out)
+    return table_text(columns, cells, title, out)
 
 
 def _as_plain(columns: Sequence[str], cells: Cells) -> str:
@@ -105,8 +105,8 @@ _MARKUP = re.compile(r"[\\|<>\[\]*`]")
 def _tabulated(columns: Sequence[str], texts: Sequence[Sequence[str]], style: str, cells: Cells) -> str:
     from tabulate import tabulate  # noqa: PLC0415  only these two formats need it
 
-    sides = ["right" if are_numbers(row[index] for row in cells) else "left" for index in range(len(columns))]
-    drawing = tabulate(texts, columns, tablefmt=style, disable_numparse=True, colalign=sides if cells else None)
+    alignments = ["right" if are_numbers(row[index] for row in cells) else "left" for index in range(len(columns))]
+    drawing = tabulate(texts, columns, tablefmt=style, disable_numparse=True, colalign=alignments if cells else None)
     return "".join(f"{line.rstrip()}\n" for line in drawing.splitlines())
 
 
@@ -123,10 +123,10 @@ def _csv_value(cell: Cell) -> str:
     if cell.data is None:
         return ""
     text = as_cell(str(cell.data)).text
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) and not cell.is_number else text
+    return f"'{text}" if text.lstrip().startswith(_FORMULA_PREFIXES) and not cell.is_number else text
 
 
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and their full-width forms
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # and their full-width forms
 
 
 def _as_json(columns: Sequence[str], cells: Cells) -> str:

@@ -114,7 +114,7 @@ def proposed_rows(proposed: Sequence[ProposedExit]) -> list[TableRow]:
 
 
 def _proposed_row(each: ProposedExit) -> TableRow:
-    decision, account = each.decision, each.account
+    decision, account = each.decision, each.listing
     amounts = (amount_cell(each.proceeds), profit_cell(each.pnl)) if decision.signal else (None, None)
     return (
         account.account,
@@ -137,7 +137,7 @@ _RESULT_TONE = {Result.FILLED: Tone.GOOD, Result.GONE: Tone.GOOD, Result.WORKING
 
 
 def _outcome_row(each: ExitOutcome) -> TableRow:
-    account = each.proposed.account
+    account = each.proposed.listing
     price = Cell("", None, is_number=True) if not each.filled else price_cell(each.price)
     return (
         account.account,

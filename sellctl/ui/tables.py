@@ -49,7 +49,7 @@ class Column:
         return are_numbers(self.cells)
 
 
-def drawn(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str, out: TextIO) -> str:
+def table_text(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str, out: TextIO) -> str:
     """The table as text for the terminal that `out` is, at its width."""
     console = Console(file=out, highlight=False, markup=False, emoji=False)
     with console.capture() as capture:

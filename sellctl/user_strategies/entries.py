@@ -14,8 +14,8 @@ def own_strategies(loaded: LoadedConfig) -> Mapping[int, BaseStrategy]:
     entries = {index: entry for index, entry in enumerate(loaded.config.sell_module.strategies) if entry.use}
     if not entries:
         return {}
-    from sellctl.user_strategies.isolated import isolated  # noqa: PLC0415  most configurations have no such entry
-    from sellctl.user_strategies.loading import Places  # noqa: PLC0415  likewise
+    from sellctl.user_strategies.isolated import start_isolated  # noqa: PLC0415  most configurations have no such entry
+    from sellctl.user_strategies.loading import SourceLocations  # noqa: PLC0415  likewise
 
-    wanted = [(entry, Places.of_entry(loaded, index)) for index, entry in entries.items()]
-    return dict(zip(entries, isolated(wanted), strict=True))
+    wanted = [(entry, SourceLocations.of_entry(loaded, index)) for index, entry in entries.items()]
+    return dict(zip(entries, start_isolated(wanted), strict=True))

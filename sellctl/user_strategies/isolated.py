@@ -1,7 +1,7 @@
-"""User-defined strategies, each in a process of its own that can be abandoned (docs/adr/0010-strategy-processes.md).
+"""User-defined strategies, each in a process of its own that can be killed (docs/adr/0010-strategy-processes.md).
 
 A strategy that takes too long, or whose process ends, is disabled for the rest of that day. All calls wait for the
-process: at most ALLOWANCE seconds at a time, and a REFILL of the time in the long run.
+process: at most 0.5 s at once and 25% of the time on average.
 """
 
 import datetime as dt
@@ -24,31 +24,31 @@ from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, Rule, StrategyDisabledError, StrategyError
-from sellctl.user_strategies.loading import Places, name_of
+from sellctl.user_strategies.loading import SourceLocations, name_of
 from sellctl.user_strategies.worker import (
-    LENGTH,
+    LENGTH_PREFIX,
     EvaluateRequest,
     LoadedStrategy,
     LoadRequest,
     Reply,
     Result,
-    RuleFacts,
+    RuleMetadata,
     RuleResult,
     message_of,
 )
 
-ALLOWANCE = 0.5  # seconds that a strategy's code may take at a time, for all positions together
-REFILL = 0.25  # of each second that passes is added to what is left of the allowance
+BUDGET_SECONDS = 0.5  # the most that a strategy's code may take at once, for all positions together
+REFILL_RATE = 0.25  # seconds added to the budget per second
 LOAD_SECONDS = 10.0  # until a strategy must have been loaded
 _LONGEST_REPLY = 1_000_000  # bytes
-_TOO_LONG = f"it takes too long (more than {ALLOWANCE} s at a time, or a quarter of the time)"
+_TOO_LONG = f"it takes too long (more than {BUDGET_SECONDS} s at a time, or a quarter of the time)"
 _ENDED = "its process ended"
 
 T = TypeVar("T")
 
 
 class StrategyProcess:
-    """One strategy's process. It ends at the latest when this object is collected."""
+    """One strategy's process. It ends at the latest when this object is garbage-collected."""
 
     def __init__(self, request: LoadRequest) -> None:
         """Start it, and request that it loads the strategy."""
@@ -77,9 +77,9 @@ class StrategyProcess:
 
     def receive(self, seconds: float) -> Reply | None:
         """The reply to the last request; None when it hasn't come in time. EOFError when the process has ended."""
-        ends_at = time.monotonic() + seconds
-        while (message := self._complete()) is None:
-            if not self._selector.select(max(ends_at - time.monotonic(), 0)):
+        deadline = time.monotonic() + seconds
+        while (message := self._next_message()) is None:
+            if not self._selector.select(max(deadline - time.monotonic(), 0)):
                 return None
             received = os.read(self._replies.fileno(), 65536)
             if not received or len(self._received) > _LONGEST_REPLY:
@@ -87,14 +87,14 @@ class StrategyProcess:
             self._received += received
         return _decoded(message, Reply)
 
-    def _complete(self) -> bytes | None:
+    def _next_message(self) -> bytes | None:
         """The next message, once all of it has been received."""
-        if len(self._received) < LENGTH.size:
+        if len(self._received) < LENGTH_PREFIX.size:
             return None
-        end = LENGTH.size + LENGTH.unpack_from(self._received)[0]
+        end = LENGTH_PREFIX.size + LENGTH_PREFIX.unpack_from(self._received)[0]
         if len(self._received) < end:
             return None
-        message, self._received = self._received[LENGTH.size : end], self._received[end:]
+        message, self._received = self._received[LENGTH_PREFIX.size : end], self._received[end:]
         return message
 
 
@@ -111,20 +111,20 @@ def _decoded(message: bytes, kind: type[T]) -> T:
     try:
         return msgspec.msgpack.decode(message, type=kind)
     except msgspec.MsgspecError as error:
-        raise StrategyError(f"it returned what isn't allowed: {error}") from None
+        raise StrategyError(f"it returned an invalid value: {error}") from None
 
 
 @dataclass(slots=True)
 class StrategyHost:
-    """Asks the process of one strategy, and stops it for the rest of the day when it takes too long or ends."""
+    """Sends requests to the process of one strategy, and disables it for the day when it takes too long or ends."""
 
     name: str
     request: LoadRequest
     _process: StrategyProcess = field(init=False)
     _disabled: tuple[dt.date, str] | None = None  # the day for which it is disabled, and why
     _loading_since: float | None = None  # while it is started again on another day
-    _allowance: float = ALLOWANCE
-    _asked_at: float = field(default_factory=time.monotonic)
+    _budget: float = BUDGET_SECONDS
+    _evaluated_at: float = field(default_factory=time.monotonic)
     _accepted: dict[str, bool] = field(default_factory=dict)  # by symbol: whether it accepted the position last time
     _last: tuple[EvaluateRequest, Result | list[RuleResult]] | None = None
 
@@ -147,7 +147,7 @@ class StrategyHost:
     def accepts(self, holding: Holding, market: Market) -> bool:
         """Whether the strategy accepts a position; while disabled, whether it last did, and true if that is unknown.
 
-        Otherwise the position would pass to rules that its owner has not chosen for it.
+        Returning False would hand the position to the next strategy.
         """
         try:
             accepted = self.result(holding, market).accepts
@@ -158,22 +158,22 @@ class StrategyHost:
 
     def result(self, holding: Holding, market: Market) -> Result:
         """The strategy's signals and triggers. StrategyError when it raises, StrategyDisabledError while disabled."""
-        return self._asked(EvaluateRequest(holding, market), Result)
+        return self._evaluate(EvaluateRequest(holding, market), Result)
 
     def results_by_rule(self, holding: Holding, market: Market) -> list[RuleResult]:
         """One result per rule. Raises as `result` does."""
-        return self._asked(EvaluateRequest(holding, market, by_rule=True), list[RuleResult])
+        return self._evaluate(EvaluateRequest(holding, market, by_rule=True), list[RuleResult])
 
-    def _asked(self, request: EvaluateRequest, kind: type[T]) -> T:
+    def _evaluate(self, request: EvaluateRequest, kind: type[T]) -> T:
         if self._last and _is_same(self._last[0], request):
             return self._last[1]  # type: ignore[return-value]  # the same kind of request
         self._require_running(request.market.today)
         now = time.monotonic()
-        self._allowance = min(ALLOWANCE, self._allowance + (now - self._asked_at) * REFILL)
-        self._asked_at = now
+        self._budget = min(BUDGET_SECONDS, self._budget + (now - self._evaluated_at) * REFILL_RATE)
+        self._evaluated_at = now
         reply = self._reply(request)
-        self._allowance -= reply.seconds
-        if self._allowance <= 0:
+        self._budget -= reply.seconds
+        if self._budget <= 0:
             raise self._disable(request.market.today, _TOO_LONG)
         if reply.error:
             raise StrategyError(reply.error)
@@ -184,7 +184,7 @@ class StrategyHost:
     def _reply(self, request: EvaluateRequest) -> Reply:
         try:
             self._process.send(request)
-            reply = self._process.receive(self._allowance)
+            reply = self._process.receive(self._budget)
         except EOFError:
             raise self._disable(request.market.today, _ENDED) from None
         if reply is None:
@@ -196,7 +196,7 @@ class StrategyHost:
         if self._disabled and self._disabled[0] == today:
             raise StrategyDisabledError(self._disabled[1])
         if self._disabled:
-            self._disabled, self._allowance, self._loading_since = None, ALLOWANCE, time.monotonic()
+            self._disabled, self._budget, self._loading_since = None, BUDGET_SECONDS, time.monotonic()
             self._process = StrategyProcess(self.request)
         if self._loading_since is None:
             return
@@ -221,20 +221,20 @@ class StrategyHost:
 
 
 def _is_same(one: EvaluateRequest, other: EvaluateRequest) -> bool:
-    """Whether both are about the same objects; a decision asks several times for each."""
+    """Whether both are about the same objects: one decision evaluates the same pair several times."""
     return one.holding is other.holding and one.market is other.market and one.by_rule is other.by_rule
 
 
 @dataclass(frozen=True)
 class IsolatedStrategy(BaseStrategy):
-    """A user-defined strategy: its process is asked for everything."""
+    """A user-defined strategy: its process evaluates everything."""
 
     host: StrategyHost = field(kw_only=True, compare=False, repr=False)
-    facts: tuple[RuleFacts, ...] = ()
+    rule_metadata: tuple[RuleMetadata, ...] = ()
 
     @cached_property
     def _rules(self) -> tuple[Rule, ...]:
-        return tuple(IsolatedRule(self.host, index, facts) for index, facts in enumerate(self.facts))
+        return tuple(IsolatedRule(self.host, index, metadata) for index, metadata in enumerate(self.rule_metadata))
 
     def accepts(self, holding: Holding, market: Market) -> bool:
         """Whether the strategy accepts the position."""
@@ -246,14 +246,14 @@ class IsolatedStrategy(BaseStrategy):
 
     def rule_texts(self) -> tuple[str, ...]:
         """The settings of each rule."""
-        return tuple(facts.text for facts in self.facts)
+        return tuple(metadata.text for metadata in self.rule_metadata)
 
     def signals(self, holding: Holding, market: Market) -> tuple[ExitSignal, ...]:
         """Every exit that is due now."""
         return tuple(signal.on(holding) for signal in self.host.result(holding, market).signals)
 
     def triggers(self, holding: Holding, market: Market) -> tuple[Trigger, ...]:
-        """The prices at which its rules would become true."""
+        """The prices at which its rules would fire."""
         return self.host.result(holding, market).triggers
 
 
@@ -263,25 +263,25 @@ class IsolatedRule:
 
     host: StrategyHost
     index: int
-    facts: RuleFacts
+    metadata: RuleMetadata
 
     @property
     def needs_underlying(self) -> bool:
         """Whether it uses the underlying's price."""
-        return self.facts.needs_underlying
+        return self.metadata.needs_underlying
 
     @property
     def needs_peak(self) -> bool:
         """Whether it uses the best price since entry."""
-        return self.facts.needs_peak
+        return self.metadata.needs_peak
 
     def evaluate(self, holding: Holding, market: Market) -> ExitSignal | None:
-        """The exit when the rule is true."""
+        """The exit when the rule fires."""
         signal = self._result(holding, market).signal
         return None if signal is None else signal.on(holding)
 
     def trigger(self, holding: Holding, market: Market) -> Trigger | None:
-        """The price at which it becomes true."""
+        """The price at which it fires."""
         return self._result(holding, market).trigger
 
     def label(self, holding: Holding, market: Market) -> str:
@@ -292,10 +292,10 @@ class IsolatedRule:
         return self.host.results_by_rule(holding, market)[self.index]
 
 
-def isolated(entries: Sequence[tuple[StrategyConfig, Places]]) -> tuple[IsolatedStrategy, ...]:
+def start_isolated(entries: Sequence[tuple[StrategyConfig, SourceLocations]]) -> tuple[IsolatedStrategy, ...]:
     """The strategies of these entries. Their processes start at the same time. ConfigError has file, line and hint."""
-    hosts = [StrategyHost(name_of(entry), LoadRequest(entry, places)) for entry, places in entries]
+    hosts = [StrategyHost(name_of(entry), LoadRequest(entry, locations)) for entry, locations in entries]
     return tuple(
-        IsolatedStrategy(name=host.name, host=host, facts=host.loaded(host.request.places.of("use")).rules)
+        IsolatedStrategy(name=host.name, host=host, rule_metadata=host.loaded(host.request.locations.of("use")).rules)
         for host in hosts
     )

@@ -33,16 +33,16 @@ def name_of(entry: StrategyConfig) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """The folder to which paths are relative, and the place of each key of one entry in the configuration."""
+class SourceLocations:
+    """The folder to which paths are relative, and the file and line of each key of one entry."""
 
     folder: str
     default: str
     origins: Mapping[str, str]
 
     @classmethod
-    def of_entry(cls, loaded: LoadedConfig, index: int) -> "Places":
-        """The places of the entry with this index."""
+    def of_entry(cls, loaded: LoadedConfig, index: int) -> "SourceLocations":
+        """The locations of the entry with this index."""
         prefix = f"sell_module.strategies[{index}]."
         origins = {key.removeprefix(prefix): at for key, at in loaded.origins.items() if key.startswith(prefix)}
         folder = (loaded.path or Path()).absolute().parent
@@ -53,20 +53,20 @@ class Places:
         return f"{self.origins.get(key, self.default)}: "
 
 
-def load(entry: StrategyConfig, places: Places) -> BaseStrategy:
+def load(entry: StrategyConfig, locations: SourceLocations) -> BaseStrategy:
     """The strategy of an entry with `use`. This runs the user's code. ConfigError has file, line and a hint."""
     use = entry.use or ""
-    where = places.of("use")
-    kind = _class_of(use, Path(places.folder), where)
+    where = locations.of("use")
+    kind = _class_of(use, Path(locations.folder), where)
     if hasattr(kind, "takes"):
         raise ConfigError(f"{where}{kind.__name__} defines `takes`.", hint="Rename it to `accepts`.")
     keys = {key.name: key for key in keys_of(cast("Any", kind)) if key.name != "name" and not key.name.startswith("_")}
     values: dict[str, Any] = {"name": name_of(entry)}
-    for name, text in entry.options:
+    for name, text in entry.parameters:
         if name not in keys:
-            sentence = f"{places.of(name)}{quoted(name)} isn't a field of {kind.__name__}."
+            sentence = f"{locations.of(name)}{quoted(name)} isn't a field of {kind.__name__}."
             raise ConfigError(sentence, hint=_did_you_mean(name, list(keys)))
-        values[name] = _value(keys[name], text, places.of(name))
+        values[name] = _value(keys[name], text, locations.of(name))
     for field in fields(kind):
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise ConfigError(f"{where}{kind.__name__} needs {field.name}.", hint=f"Add {field.name}: to the entry.")
@@ -85,7 +85,7 @@ def _did_you_mean(name: str, known: list[str]) -> str:
 
 def _value(key: Key, text: str, where: str) -> Any:
     try:
-        read = format_of(key.kind, key.unit).read
+        read = format_of(key.kind, key.value_format).read
         return tuple(read(part.strip()) for part in text.split(",")) if key.shape is Shape.LIST else read(text)
     except UnitError as error:
         raise ConfigError(f"{where}{key.name}: {error.sentence}", hint=error.hint) from None

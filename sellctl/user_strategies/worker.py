@@ -22,9 +22,9 @@ from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, Reason, Trigger, Urgency
 from sellctl.core.model.position import Holding
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
-from sellctl.user_strategies.loading import Places, load
+from sellctl.user_strategies.loading import SourceLocations, load
 
-LENGTH = struct.Struct("!I")  # precedes each message
+LENGTH_PREFIX = struct.Struct("!I")  # the length that precedes each message
 ABANDONED_SECONDS = 60  # after which the system ends a process whose request still runs, also without its parent
 _LONGEST_ERROR = 500  # characters
 
@@ -36,7 +36,7 @@ class LoadRequest:
     """The first request: load this entry's strategy. The reply's body is a LoadedStrategy."""
 
     entry: StrategyConfig
-    places: Places
+    locations: SourceLocations
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class EvaluateRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class RuleFacts:
-    """What is known about a rule of the strategy without a position."""
+class RuleMetadata:
+    """The metadata of a rule, which depends on no position."""
 
     text: str
     needs_underlying: bool
@@ -61,7 +61,7 @@ class RuleFacts:
 class LoadedStrategy:
     """The rules of a strategy that has been loaded."""
 
-    rules: tuple[RuleFacts, ...]
+    rules: tuple[RuleMetadata, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _serve() -> None:
         nonlocal strategy
         strategy = _loaded(first)
         rules = zip(strategy.rules(), strategy.rule_texts(), strict=True)
-        return LoadedStrategy(tuple(RuleFacts(text, r.needs_underlying, r.needs_peak) for r, text in rules))
+        return LoadedStrategy(tuple(RuleMetadata(text, r.needs_underlying, r.needs_peak) for r, text in rules))
 
     _send(replies, _reply(loaded))
     while strategy is not None:
@@ -144,11 +144,11 @@ def _serve() -> None:
 
 def _loaded(request: LoadRequest) -> BaseStrategy:
     try:
-        return load(request.entry, request.places)
+        return load(request.entry, request.locations)
     except ConfigError:
         raise
     except BaseException as error:  # noqa: BLE001  as in _reply
-        use = request.places.of("use")
+        use = request.locations.of("use")
         raise ConfigError(f"{use}{request.entry.use} can't be loaded: {_text(error)}.") from None
 
 
@@ -203,10 +203,10 @@ def _private_streams() -> tuple[IO[bytes], IO[bytes]]:
 
 def _next(requests: IO[bytes], kind: type[T]) -> T:
     """The next request. EOFError when there will be none."""
-    head = requests.read(LENGTH.size)
-    if len(head) < LENGTH.size:
+    head = requests.read(LENGTH_PREFIX.size)
+    if len(head) < LENGTH_PREFIX.size:
         raise EOFError
-    return msgspec.msgpack.decode(requests.read(LENGTH.unpack(head)[0]), type=kind)
+    return msgspec.msgpack.decode(requests.read(LENGTH_PREFIX.unpack(head)[0]), type=kind)
 
 
 def _send(replies: IO[bytes], reply: Reply) -> None:
@@ -217,4 +217,4 @@ def _send(replies: IO[bytes], reply: Reply) -> None:
 def message_of(value: LoadRequest | EvaluateRequest | Reply) -> bytes:
     """A request or a reply as bytes: its length, then its content as MessagePack."""
     content = msgspec.msgpack.encode(value)
-    return LENGTH.pack(len(content)) + content
+    return LENGTH_PREFIX.pack(len(content)) + content

@@ -187,7 +187,7 @@ def test_only_an_expired_token_is_no_attack() -> None:
             continue
         with pytest.raises(TokenError) as caught:
             read_token(SECRET, token)
-        assert caught.value.forged is (name != "expired"), name
+        assert caught.value.counts_towards_lockout is (name != "expired"), name
 
 
 @pytest.mark.parametrize(

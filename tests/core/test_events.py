@@ -44,9 +44,9 @@ def test_how_much_an_event_matters(kind: EventKind, flags: dict[str, bool], seve
 def test_evidence_is_heard_and_noted_in_one_call() -> None:
     heard: list[Event] = []
     journal = FakeJournal()
-    a_publisher(heard, journal)("", EventKind.ALERT, "loss", evidence="account_guard", detail={"sentence": "loss"})
+    a_publisher(heard, journal)("", EventKind.ALERT, "loss", journal_kind="account_guard", detail={"sentence": "loss"})
     assert journal.notes == [("main", "account_guard", {"sentence": "loss"})]
-    assert (heard[0].evidence, heard[0].detail) == ("account_guard", {"sentence": "loss"})
+    assert (heard[0].journal_kind, heard[0].detail) == ("account_guard", {"sentence": "loss"})
 
 
 def test_what_is_no_evidence_is_not_written() -> None:
@@ -60,7 +60,7 @@ def test_evidence_that_can_not_be_written_is_heard_all_the_same_and_raises() -> 
     journal = FakeJournal()
     journal.fails = JournalError("the disk is full")
     with pytest.raises(JournalError):
-        a_publisher(heard, journal)("", EventKind.ALERT, "loss", evidence="account_guard")
+        a_publisher(heard, journal)("", EventKind.ALERT, "loss", journal_kind="account_guard")
     assert [event.text for event in heard] == ["loss"]
 
 
@@ -69,6 +69,6 @@ def test_a_listener_that_fails_does_not_reach_who_publishes(caplog: pytest.LogCa
         raise RuntimeError("no room on the screen")
 
     journal = FakeJournal()
-    EventPublisher("main", lambda: NOON, broken, journal)("AAPL", EventKind.SENT, "sell 1", evidence="request")
+    EventPublisher("main", lambda: NOON, broken, journal)("AAPL", EventKind.SENT, "sell 1", journal_kind="request")
     assert "A listener failed on: sell 1" in caplog.text
     assert len(journal.notes) == 1

@@ -191,7 +191,7 @@ def test_where_the_orders_of_a_decision_can_not_be_written_down_nothing_is_sent_
         desk.carry_out(cancelled_first(an_order(CALL)), an_exit_of(OTHER), an_exit_of(THIRD))
     assert desk.broker.requests == []
     assert (desk.book.open, desk.manager.pending_cancel_ids) == ((), frozenset())
-    assert desk.manager.executions.view_holds(OTHER, desk.clock.seconds)
+    assert desk.manager.in_flight.is_read_current(OTHER, desk.clock.seconds)
 
 
 def test_requests_begin_in_the_order_of_their_urgency_and_with_stale_orders_last() -> None:
@@ -227,10 +227,10 @@ def test_an_order_whose_cancel_hangs_holds_up_no_order_of_another_symbol() -> No
         under_way = asyncio.ensure_future(desk.manager.carry_out(plan))
         for _ in range(5):
             await asyncio.sleep(0)
-        executions, later = desk.manager.executions, desk.clock.seconds + 1
+        in_flight, later = desk.manager.in_flight, desk.clock.seconds + 1
         assert desk.broker.requests == ["cancel", "submit 10"]
-        assert (executions.is_any_under_way, executions.underlying_holds("AAPL", later)) == (True, True)
-        assert (executions.view_holds(CALL, later), executions.view_holds(OTHER, later)) == (False, True)
+        assert (in_flight.has_any, in_flight.is_underlying_read_current("AAPL", later)) == (True, True)
+        assert (in_flight.is_read_current(CALL, later), in_flight.is_read_current(OTHER, later)) == (False, True)
         under_way.cancel()
 
     asyncio.run(scene())
@@ -242,7 +242,7 @@ def test_an_answer_that_can_not_be_written_down_hides_no_other_ones() -> None:
         desk.carry_out(an_exit_of(CALL), an_exit_of(OTHER))
     assert desk.broker.requests == ["submit 10"] * 2
     assert (desk.manager.pending_symbols, desk.manager.unknown) == ((CALL, OTHER), ())
-    assert not desk.manager.executions.is_any_under_way
+    assert not desk.manager.in_flight.has_any
 
 
 def test_after_a_crash_between_the_commit_and_the_orders_each_intent_is_looked_up() -> None:
@@ -285,10 +285,10 @@ def test_after_an_order_is_sent_again_nothing_is_sent_by_what_was_read_before() 
     desk.clock.seconds += 4
     read_at = desk.clock.seconds
     desk.settle()
-    assert desk.manager.executions.view_holds(CALL, read_at)
+    assert desk.manager.in_flight.is_read_current(CALL, read_at)
     desk.settle(seconds=2)
     assert desk.broker.requests[-1] == "submit 10"
-    assert not desk.manager.executions.view_holds(CALL, read_at)
+    assert not desk.manager.in_flight.is_read_current(CALL, read_at)
 
 
 def test_an_acceptance_that_can_not_be_written_down_is_known_all_the_same() -> None:

@@ -346,7 +346,7 @@ def test_a_second_quote_whose_view_has_expired_asks_for_a_read_instead() -> None
     ticks = Ticks()
 
     async def a_fill_is_seen() -> None:
-        ticks.world.watcher.orders.executions.expire([CALL])
+        ticks.world.watcher.orders.in_flight.invalidate_reads([CALL])
 
     ticks.play(lambda: ticks.quote(*OVER_THE_STOP), a_fill_is_seen, ticks.two_seconds_pass)
     assert (ticks.sent, ticks.woken) == ([], ["main"])

@@ -171,7 +171,7 @@ def test_close_beside_a_watcher_says_at_what_price_it_was_filled(play: Play) -> 
 def test_close_beside_a_watcher_whose_order_does_not_fill_says_that_it_works_and_ends_with_4(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sellctl.commands.manual_exit._FOLLOWED_SECONDS", 1.0)
+    monkeypatch.setattr("sellctl.commands.manual_exit._FILL_TIMEOUT", 1.0)
     stage = play(HELD)
     stage.inject_fault("O05", times=None)
     with a_watcher(stage):

@@ -3,7 +3,7 @@
 import pytest
 from stage import CALL, Play, Program, three_calls
 
-from sellctl.ui.render import VERSION
+from sellctl.ui.render import JSON_VERSION
 
 TARGET = three_calls("1.10", "1.12")
 QUIET = three_calls()
@@ -110,4 +110,4 @@ def test_the_history_tells_the_reason_of_a_halt_once(play: Play) -> None:
 
 def test_the_document_of_the_configuration_has_the_version_of_every_document(play: Play) -> None:
     stage = play(QUIET)
-    assert stage.run("config", "show", "--format", "json").document["version"] == VERSION
+    assert stage.run("config", "show", "--format", "json").document["version"] == JSON_VERSION

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from builders import a_config, replace
 
-from sellctl.core.config.schema import Config, News, NotifyConfig, WatchConfig
+from sellctl.core.config.schema import Config, NotificationKind, NotifyConfig, WatchConfig
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.notifier import Notifier
@@ -65,12 +65,12 @@ def inbox() -> Iterator[tuple[Inbox, int]]:
 
 def a_notifier(
     port: int,
-    *kinds: News,
+    *kinds: NotificationKind,
     heartbeat: bool = False,
     redact: bool = False,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Notifier:
-    entry = NotifyConfig(f"json://127.0.0.1:{port}/", kinds or tuple(News))
+    entry = NotifyConfig(f"json://127.0.0.1:{port}/", kinds or tuple(NotificationKind))
     plain = a_config()
     watch = WatchConfig(heartbeat=f"http://127.0.0.1:{port}/beat" if heartbeat else None)
     config = Config(accounts=plain.accounts, notify=(entry,), watch=watch)
@@ -83,7 +83,7 @@ def an_event(kind: EventKind, text: str) -> Event:
 
 def test_only_the_configured_kinds_are_sent(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
-    notifier = a_notifier(port, News.FILLED)
+    notifier = a_notifier(port, NotificationKind.FILLED)
     notifier.notify(an_event(EventKind.BLOCKED, "by your order"))
     notifier.notify(an_event(EventKind.FILLED, "3 of 3 at $1.20"))
     assert box.wait_for(1) == ["sellctl: filled | main: AAPL filled: 3 of 3 at $1.20"]
@@ -122,7 +122,7 @@ def test_secrets_are_redacted(inbox: tuple[Inbox, int]) -> None:
 
 def test_a_heartbeat_a_minute_and_a_summary_after_the_close(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
-    notifier = a_notifier(port, News.SUMMARY, heartbeat=True)
+    notifier = a_notifier(port, NotificationKind.SUMMARY, heartbeat=True)
     notifier.notify(an_event(EventKind.FILLED, "3 of 3 at $1.20"))
     for is_open in (True, True, False, False):
         notifier.after_poll(is_open)

@@ -5,13 +5,13 @@ from ui_cases import LONGEST, a_decision, a_plan, a_second_account, an_afternoon
 
 from sellctl.core.model.view import AccountListing
 from sellctl.ui.documents import plan_document, position_document, positions_document
-from sellctl.ui.render import VERSION, json_text
+from sellctl.ui.render import JSON_VERSION, json_text
 
 
 def test_a_plan_survives_json() -> None:
     document = plan_document([an_afternoon(), a_second_account()], "dry run")
     assert json.loads(json_text(document)) == document
-    assert (document["version"], document["mode"]) == (VERSION, "dry run")
+    assert (document["version"], document["mode"]) == (JSON_VERSION, "dry run")
 
 
 def test_an_order_in_the_plan_is_what_will_be_sent() -> None:

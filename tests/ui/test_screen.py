@@ -13,7 +13,7 @@ from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.ui.documents import watch_document
 from sellctl.ui.grid import ASCII
-from sellctl.ui.render import VERSION, json_text
+from sellctl.ui.render import JSON_VERSION, json_text
 from sellctl.ui.screen import WatchScreen, event_text, screen_lines
 
 
@@ -145,7 +145,7 @@ def test_a_json_line_is_one_versioned_object() -> None:
     line = json_text(watch_document(a_view()))
     document = json.loads(line)
     assert "\n" not in line
-    assert (document["version"], document["next_look_in_seconds"]) == (VERSION, 4)
+    assert (document["version"], document["next_look_in_seconds"]) == (JSON_VERSION, 4)
     main, ira, old = document["accounts"]
     assert (main["mode"], ira["mode"], old["mode"]) == ("paper", "live", "paper")
     assert (old["market"], old["holdings"], old["age_seconds"]) == (None, None, None)

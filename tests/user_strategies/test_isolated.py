@@ -34,8 +34,8 @@ from sellctl.core.model.plan import DecisionState
 from sellctl.core.model.position import Holding
 from sellctl.core.sell_strategies.base_strategy import StrategyDisabledError, StrategyError
 from sellctl.core.watching.trigger_prices import FARTHEST, distances, stops
-from sellctl.user_strategies.isolated import ALLOWANCE, IsolatedStrategy, isolated
-from sellctl.user_strategies.loading import Places
+from sellctl.user_strategies.isolated import BUDGET_SECONDS, IsolatedStrategy, start_isolated
+from sellctl.user_strategies.loading import SourceLocations
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CODE = """
@@ -74,7 +74,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def started(entry: StrategyConfig) -> IsolatedStrategy:
-    (strategy,) = isolated([(entry, Places(".", "config.yml", {"use": "config.yml:3"}))])
+    (strategy,) = start_isolated([(entry, SourceLocations(".", "config.yml", {"use": "config.yml:3"}))])
     return strategy
 
 
@@ -91,8 +91,10 @@ def details(strategy: IsolatedStrategy, symbol: str = PUT, market: Market | None
 
 
 def test_a_strategy_is_asked_in_its_process_for_everything_that_a_decision_needs() -> None:
-    options = (("target", "40%"),)
-    strategy = started(StrategyConfig(name="half", use=f"{EXAMPLES}/half_then_trail.py:HalfThenTrail", options=options))
+    parameters = (("target", "40%"),)
+    strategy = started(
+        StrategyConfig(name="half", use=f"{EXAMPLES}/half_then_trail.py:HalfThenTrail", parameters=parameters)
+    )
     (holding,) = DecisionContext.of(a_snapshot(a_holding(qty="4", bid="1.50", ask="1.52")), a_policy()).holdings
     (found,) = strategy.signals(holding, a_market())
     assert (found.holding, found.qty, found.worst_price) == (holding, 2, Decimal("1.40"))
@@ -108,7 +110,7 @@ def test_a_strategy_that_hangs_is_abandoned_and_out_for_the_day(write: Write, do
     for symbol in (CALL, CALL, PUT):
         with pytest.raises(StrategyDisabledError, match=r"^strategy mine is disabled for today: it takes too long"):
             details(strategy, symbol)
-    assert time.monotonic() - began < 4 * ALLOWANCE
+    assert time.monotonic() - began < 4 * BUDGET_SECONDS
 
 
 @pytest.mark.parametrize("does", ["os._exit(0)", "os.closerange(0, 99)", "os.kill(os.getpid(), signal.SIGKILL)"])
@@ -120,7 +122,7 @@ def test_a_strategy_whose_process_ends_is_out_for_the_day(write: Write, does: st
 
 
 def test_a_strategy_that_is_always_slow_is_out_for_the_day(write: Write) -> None:
-    strategy = started(write("time.sleep(ALLOWANCE / 4)", f"ALLOWANCE = {ALLOWANCE}"))
+    strategy = started(write("time.sleep(BUDGET_SECONDS / 4)", f"BUDGET_SECONDS = {BUDGET_SECONDS}"))
     assert [details(strategy, CALL) for _ in range(2)] == [["mine: mine"]] * 2
     with pytest.raises(StrategyDisabledError, match="a quarter of the time"):
         [details(strategy, CALL) for _ in range(4)]
@@ -137,9 +139,9 @@ def test_a_strategy_that_is_always_slow_is_out_for_the_day(write: Write) -> None
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("return self.evaluate(holding, market)", "RecursionError"),
         ("return 'sell'", "AttributeError"),
-        ("return ExitSignal(holding, 'all', Reason.OWN_RULE, 'x', Urgency.TIME)", "isn't allowed"),
-        ("return ExitSignal(holding, Decimal(1), 'luck', 'x', Urgency.TIME)", "isn't allowed"),
-        ("return ExitSignal(holding, Decimal(1), Reason.OWN_RULE, None, Urgency.TIME)", "isn't allowed"),
+        ("return ExitSignal(holding, 'all', Reason.OWN_RULE, 'x', Urgency.TIME)", "an invalid value"),
+        ("return ExitSignal(holding, Decimal(1), 'luck', 'x', Urgency.TIME)", "an invalid value"),
+        ("return ExitSignal(holding, Decimal(1), Reason.OWN_RULE, None, Urgency.TIME)", "an invalid value"),
     ],
 )
 def test_whatever_a_strategy_raises_or_returns_is_an_error_of_that_position(write: Write, does: str, text: str) -> None:
@@ -226,9 +228,9 @@ def test_the_process_of_a_strategy_ends_with_its_strategy_and_with_its_parent(wr
     entry = write("pass", "open('pid', 'w').write(str(os.getpid()))")
     script = f"""
 from sellctl.core.config.schema import StrategyConfig
-from sellctl.user_strategies.isolated import isolated
-from sellctl.user_strategies.loading import Places
-kept = isolated([(StrategyConfig(name="mine", use={entry.use!r}), Places(".", "config.yml", {{}}))])
+from sellctl.user_strategies.isolated import start_isolated
+from sellctl.user_strategies.loading import SourceLocations
+kept = start_isolated([(StrategyConfig(name="mine", use={entry.use!r}), SourceLocations(".", "config.yml", {{}}))])
 print("ready", flush=True)
 input()
 """

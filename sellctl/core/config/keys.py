@@ -11,7 +11,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from sellctl.core.config.schema import Config, Doc, MayBeEmpty, NoneWord, OtherKeys, Steps, Unit
+from sellctl.core.config.schema import Config, Doc, MayBeEmpty, NoneLiteral, OtherKeys, ValueFormat, WrittenAsTable
 
 
 class Shape(Enum):
@@ -22,33 +22,34 @@ class Shape(Enum):
     SECTION = auto()  # keys of its own
     ENTRIES = auto()  # a list of sections
     NAMED = auto()  # sections under names of the user's choice
-    STEPS = auto()  # a table: {0: 100%, 60m: 50%}
+    TABLE = auto()  # a table: {0: 100%, 60m: 50%}
     OTHER_KEYS = auto()  # every other key of the section, as text
 
 
 REQUIRED = object()
-_SCALAR_DATACLASSES = frozenset({Unit.AMOUNT, Unit.PULLBACK, Unit.COUNTS})  # units of values that aren't sections
+# Formats of dataclasses that are values, not sections.
+_SCALAR_DATACLASSES = frozenset({ValueFormat.AMOUNT, ValueFormat.PULLBACK, ValueFormat.INT_RANGE})
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
     """One key.
 
-    `kind` is the type of a scalar or list item, or the dataclass of a section. `none_word` is "" where None is refused.
+    `kind` is the type of a scalar or list item, or the dataclass of a section. `none_literal` is "" without None.
     """
 
     name: str
     shape: Shape
     kind: Any
-    unit: Unit | None
+    value_format: ValueFormat | None
     doc: str
-    none_word: str
+    none_literal: str
     default: Any
     may_be_empty: bool = False
 
 
 def _key(name: str, hint: Any, default: Any) -> Key:
-    """The key that a field describes, such as `Annotated[tuple[Symbol, ...] | None, NoneWord("auto"), Doc("...")]`."""
+    """The key that a field describes, such as `Annotated[tuple[str, ...] | None, NoneLiteral("auto"), Doc("...")]`."""
     hint, outer = _without_notes(hint)
     optional = get_origin(hint) in {Union, UnionType}
     if optional:
@@ -56,14 +57,14 @@ def _key(name: str, hint: Any, default: Any) -> Key:
     hint, inner = _without_notes(hint)
     kind, item = _without_notes(get_args(hint)[0]) if get_origin(hint) is tuple else (hint, ())
     notes = {type(note): note for note in (*outer, *inner, *item)}
-    unit, word, doc = notes.get(Unit), notes.get(NoneWord), notes.get(Doc)
+    value_format, literal, doc = notes.get(ValueFormat), notes.get(NoneLiteral), notes.get(Doc)
     shape = _shape(hint, kind, notes)
     if shape is Shape.NAMED:
         kind = get_args(hint)[1]
     if doc is None and shape is Shape.SECTION:
         doc = Doc(description(kind).partition("\n")[0])
-    none_word = (word.text if word else "null") if optional else ""
-    return Key(name, shape, kind, unit, doc.text if doc else "", none_word, default, MayBeEmpty in notes)
+    none_literal = (literal.text if literal else "null") if optional else ""
+    return Key(name, shape, kind, value_format, doc.text if doc else "", none_literal, default, MayBeEmpty in notes)
 
 
 def _without_notes(hint: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -71,13 +72,13 @@ def _without_notes(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _shape(hint: Any, kind: Any, notes: Mapping[type, Any]) -> Shape:
-    if Steps in notes:
-        return Shape.STEPS
+    if WrittenAsTable in notes:
+        return Shape.TABLE
     if OtherKeys in notes:
         return Shape.OTHER_KEYS
     if get_origin(hint) is dict:
         return Shape.NAMED
-    is_section = is_dataclass(kind) and notes.get(Unit) not in _SCALAR_DATACLASSES
+    is_section = is_dataclass(kind) and notes.get(ValueFormat) not in _SCALAR_DATACLASSES
     if get_origin(hint) is tuple:
         return Shape.ENTRIES if is_section else Shape.LIST
     return Shape.SECTION if is_section else Shape.SCALAR

@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sellctl.core.config.keys import REQUIRED, Key, Shape, joined, keys_of, paths_of
-from sellctl.core.config.schema import Config, Unit
+from sellctl.core.config.schema import Config, ValueFormat
 from sellctl.core.config.units import UnitError, either, format_of, key_name
 from sellctl.core.config.yaml_nodes import Entry, Items, Location, Node, Problem, Scalar, Table
 from sellctl.core.text import did_you_mean
@@ -69,8 +69,12 @@ class ConfigReader:
             return key.default
         if key.shape is Shape.NAMED:
             return {}  # config_manager may find a key pair in the environment
-        written = format_of(key.kind, key.unit).called
-        example = f"for example {key.name}: ${{ALPACA_{key.name.upper()}}}" if key.unit is Unit.SECRET else written
+        written = format_of(key.kind, key.value_format).called
+        example = (
+            f"for example {key.name}: ${{ALPACA_{key.name.upper()}}}"
+            if key.value_format is ValueFormat.SECRET
+            else written
+        )
         self._add(table.location, f"{path} has no {key.name}.", f"Add it, {example}.")
         return _stand_in(key)
 
@@ -83,7 +87,7 @@ class ConfigReader:
             return _stand_in(key)
 
     def _by_shape(self, key: Key, node: Node, dotted: str) -> Any:
-        if isinstance(node, Scalar) and node.is_null and key.none_word == "null":
+        if isinstance(node, Scalar) and node.is_null and key.none_literal == "null":
             return None
         readers: Mapping[Shape, Callable[[Key, Node, str], Any]] = {
             Shape.SCALAR: self._scalar,
@@ -91,24 +95,24 @@ class ConfigReader:
             Shape.SECTION: self._subsection,
             Shape.ENTRIES: self._entries,
             Shape.NAMED: self._named,
-            Shape.STEPS: self._steps,
+            Shape.TABLE: self._steps,
         }
         return readers[key.shape](key, node, dotted)
 
     def _scalar(self, key: Key, node: Node, dotted: str) -> Any:
         if not isinstance(node, Scalar):
             self._unreadable(node.location, f"{dotted} takes one value.", f"Write {key.name}: value.")
-        if key.none_word and node.text.lower() == key.none_word:
+        if key.none_literal and node.text.lower() == key.none_literal:
             return None
         if node.is_null or not node.text.strip():
             self._unreadable(node.location, f"{dotted} is empty.", "Give it a value, or delete the key.")
         try:
-            return format_of(key.kind, key.unit).read(node.text)
+            return format_of(key.kind, key.value_format).read(node.text)
         except UnitError as error:
             self._unreadable(node.location, f"{key.name}: {error.sentence}", error.hint)
 
     def _list(self, key: Key, node: Node, dotted: str) -> Any:
-        if isinstance(node, Scalar) and key.none_word and node.text.lower() == key.none_word:
+        if isinstance(node, Scalar) and key.none_literal and node.text.lower() == key.none_literal:
             return None
         if isinstance(node, Table):
             self._unreadable(node.location, f"{dotted} takes a list.", f"Write {key.name}: [one, two].")
@@ -212,7 +216,7 @@ def _stand_in(key: Key) -> Any:
     """The replacement for a value with a problem."""
     if key.default is not REQUIRED:
         return key.default
-    return {} if key.shape is Shape.NAMED else "" if key.unit is Unit.SECRET else None
+    return {} if key.shape is Shape.NAMED else "" if key.value_format is ValueFormat.SECRET else None
 
 
 def _did_you_mean(name: str, known: list[str], path: str) -> str:

@@ -85,8 +85,8 @@ def _section_schema(section: Any) -> dict[str, object]:
 
 def _key_schema(key: Key) -> dict[str, object]:
     found = _SCHEMAS[key.shape](key)
-    if key.none_word:
-        found = {"anyOf": [found, {"type": "null"} if key.none_word == "null" else {"const": key.none_word}]}
+    if key.none_literal:
+        found = {"anyOf": [found, {"type": "null"} if key.none_literal == "null" else {"const": key.none_literal}]}
     if key.shape in {Shape.SCALAR, Shape.LIST} and key.default is not REQUIRED:
         found |= {"default": _json_default(key)}
     return found | {"description": key.doc}
@@ -95,15 +95,15 @@ def _key_schema(key: Key) -> dict[str, object]:
 def _json_default(key: Key) -> object:
     if isinstance(key.default, tuple):
         return [value_text(item) for item in key.default]
-    if isinstance(key.default, bool) or (key.default is None and key.none_word == "null"):
+    if isinstance(key.default, bool) or (key.default is None and key.none_literal == "null"):
         return key.default
-    text = value_text(key.default, key.none_word)
-    kind = format_of(key.kind, key.unit).schema.get("type")
+    text = value_text(key.default, key.none_literal)
+    kind = format_of(key.kind, key.value_format).schema.get("type")
     return int(text) if kind == "integer" else float(text) if kind == "number" else text
 
 
 def _scalar_schema(key: Key) -> dict[str, object]:
-    return dict(format_of(key.kind, key.unit).schema)
+    return dict(format_of(key.kind, key.value_format).schema)
 
 
 _SCHEMAS: dict[Shape, Callable[[Key], dict[str, object]]] = {
@@ -111,7 +111,7 @@ _SCHEMAS: dict[Shape, Callable[[Key], dict[str, object]]] = {
     Shape.LIST: lambda key: {"anyOf": [_scalar_schema(key), {"type": "array", "items": _scalar_schema(key)}]},
     Shape.SECTION: lambda key: _section_schema(key.kind),
     Shape.ENTRIES: lambda key: {"type": "array", "items": _section_schema(key.kind) | {"minProperties": 1}},
-    Shape.STEPS: lambda key: {
+    Shape.TABLE: lambda key: {
         "type": "object",
         "additionalProperties": _scalar_schema(keys_of(key.kind)[1]),
         "minProperties": 1,
@@ -154,7 +154,7 @@ def _example_section(section: Any, path: str, indent: str) -> Iterator[str]:
 def _default_text(key: Key) -> str:
     if key.default is REQUIRED:
         return f"${{ALPACA_{key.name.upper()}}}"
-    return value_text(key.default, key.none_word)
+    return value_text(key.default, key.none_literal)
 
 
 def reference_markdown() -> str:
@@ -164,7 +164,7 @@ def reference_markdown() -> str:
 
 def _reference_section(section: Any, path: str) -> Iterator[str]:
     keys = [key for key in keys_of(section) if key.shape is not Shape.OTHER_KEYS]
-    values = [key for key in keys if key.shape in {Shape.SCALAR, Shape.LIST, Shape.STEPS}]
+    values = [key for key in keys if key.shape in {Shape.SCALAR, Shape.LIST, Shape.TABLE}]
     if values:
         rows = [_reference_row(key) for key in values]
         head = ["| key | written as | default | what it does |", "|---|---|---|---|"]
@@ -179,19 +179,22 @@ _BELOW = {Shape.SECTION: "", Shape.NAMED: ".<name>", Shape.ENTRIES: "[]"}
 
 
 def _written(key: Key) -> str:
-    if key.shape is Shape.STEPS:
+    if key.shape is Shape.TABLE:
         first, second = keys_of(key.kind)
-        return f"table of {format_of(first.kind, first.unit).called} to {format_of(second.kind, second.unit).called}"
-    return format_of(key.kind, key.unit).called
+        names = [format_of(each.kind, each.value_format).called for each in (first, second)]
+        return f"table of {names[0]} to {names[1]}"
+    return format_of(key.kind, key.value_format).called
 
 
 def _reference_row(key: Key) -> str:
     written = _written(key)
     if key.shape is Shape.LIST:
         written = f"list of {written}"
-    if key.none_word:
-        written += f", or {key.none_word}"
-    default = "required" if key.default is REQUIRED else f"`{value_text(key.default, key.none_word, key.unit)}`"
+    if key.none_literal:
+        written += f", or {key.none_literal}"
+    default = (
+        "required" if key.default is REQUIRED else f"`{value_text(key.default, key.none_literal, key.value_format)}`"
+    )
     return f"| `{key.name}` | {written} | {default} | {key.doc} |"
 
 

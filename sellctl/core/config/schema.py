@@ -23,14 +23,14 @@ class Doc:
 
 
 @dataclass(frozen=True, slots=True)
-class NoneWord:
-    """The word that stands for None in YAML, where that isn't null."""
+class NoneLiteral:
+    """The literal that stands for None in YAML, where that isn't null."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class WrittenAsTable:
     """Marks a tuple of sections with two fields that YAML writes as a table: {0: 100%, 60m: 50%}."""
 
 
@@ -44,7 +44,7 @@ class MayBeEmpty:
     """Marks a list that may be written as []."""
 
 
-class Unit(StrEnum):
+class ValueFormat(StrEnum):
     """How a value is written in YAML; units.py defines the format of each."""
 
     RATIO = "ratio"  # price / entry, 1.1 is +10%
@@ -52,24 +52,24 @@ class Unit(StrEnum):
     MINUTES = "minutes"  # the same; a bare number is minutes
     SYMBOL = "symbol"  # a ticker, in capitals
     DOLLARS = "dollars"  # a price or a difference of prices, in dollars per share
-    GAIN = "gain"  # a share of the entry price: 40% or 40
+    PERCENT = "percent"  # a percentage: 40% or 40
     AMOUNT = "amount"  # how far from entry, in one of four ways: 40%, $120/contract, $500/position, price 1.50
     PULLBACK = "pullback"  # how far below the peak: 15pt of return, or 10% of the peak's price
-    COUNTS = "counts"  # whole numbers: 7, <=7, >=30, 7-30
+    INT_RANGE = "int_range"  # whole numbers: 7, <=7, >=30, 7-30
     TIME = "time"  # a time of day in New York: 15:30
-    SECRET = "secret"  # text, ${ENV}, file:/path or keyring:service/name; never printed  # noqa: S105  a unit's name
+    SECRET = "secret"  # text, ${ENV}, file:/path or keyring:service/name; never printed  # noqa: S105  a format's name
 
 
 @dataclass(frozen=True, slots=True)
 class Pullback:
-    """How far a price may fall from its peak: points of return on entry, or a share of the peak's price."""
+    """How far a price may fall from its peak: points of return on entry, or a percentage of the peak's price."""
 
     value: Decimal
     of_price: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class IntRange:
     """A range of whole numbers, both ends included; None leaves an end open."""
 
     least: int | None = None
@@ -79,17 +79,18 @@ class Counts:
         return (self.least is None or number >= self.least) and (self.most is None or number <= self.most)
 
 
-Ratio = Annotated[Decimal, Unit.RATIO]
-Seconds = Annotated[dt.timedelta, Unit.SECONDS]
-Minutes = Annotated[dt.timedelta, Unit.MINUTES]
-Symbol = Annotated[str, Unit.SYMBOL]
-SecretText = Annotated[str, Unit.SECRET]
-Dollars = Annotated[Decimal, Unit.DOLLARS]
-Gain = Annotated[Decimal, Unit.GAIN]
-AmountText = Annotated[Amount, Unit.AMOUNT]
-PullbackText = Annotated[Pullback, Unit.PULLBACK]
-CountsText = Annotated[Counts, Unit.COUNTS]
-TimeOfDay = Annotated[dt.time, Unit.TIME]
+Ratio = Annotated[Decimal, ValueFormat.RATIO]
+Seconds = Annotated[dt.timedelta, ValueFormat.SECONDS]
+Minutes = Annotated[dt.timedelta, ValueFormat.MINUTES]
+Symbol = Annotated[str, ValueFormat.SYMBOL]
+SecretText = Annotated[str, ValueFormat.SECRET]
+Dollars = Annotated[Decimal, ValueFormat.DOLLARS]
+Percent = Annotated[Decimal, ValueFormat.PERCENT]
+Gain = Percent  # of the entry price
+AmountValue = Annotated[Amount, ValueFormat.AMOUNT]
+PullbackValue = Annotated[Pullback, ValueFormat.PULLBACK]
+IntRangeValue = Annotated[IntRange, ValueFormat.INT_RANGE]
+TimeOfDay = Annotated[dt.time, ValueFormat.TIME]
 
 
 class Style(StrEnum):
@@ -107,8 +108,8 @@ class CancelScope(StrEnum):
     ALL = "all"
 
 
-class TakeOver(StrEnum):
-    """Which exits may cancel the user's own resting order that holds the quantity, by the exit's class."""
+class Preempt(StrEnum):
+    """Which exits may cancel the user's own resting order that holds the quantity, by urgency."""
 
     FORCED = "forced"
     PROTECTIVE = "protective"
@@ -137,11 +138,11 @@ class SideKind(StrEnum):
     SHORT = "short"
 
 
-class Hours(StrEnum):
-    """How minutes held are counted."""
+class TimeCounting(StrEnum):
+    """How time held is counted."""
 
-    WALL = "wall"
-    SESSION = "session"
+    WALL = "wall"  # clock time, nights included
+    SESSION = "session"  # trading hours
 
 
 class GuardAction(StrEnum):
@@ -206,7 +207,7 @@ class MarketDataConfig:
 
     accounts: Annotated[
         tuple[str, ...] | None,
-        NoneWord("auto"),
+        NoneLiteral("auto"),
         Doc("Accounts whose keys fetch quotes, in order; auto uses every account in turn."),
     ] = None
     stock_feed: Annotated[StockFeed, Doc("sip, iex, delayed_sip, or auto for the best one granted.")] = StockFeed.AUTO
@@ -227,7 +228,9 @@ class StrategyOneConfig:
 class PriceBasisConfig:
     """Which price a gain is measured on."""
 
-    profit: Annotated[Basis, Doc("bid or mid. The bid is a price at which you can sell now.")] = Basis.EXIT_SIDE
+    profit: Annotated[
+        Basis, Doc("bid or mid. The bid (for a short: the ask) is a price at which you can sell now.")
+    ] = Basis.EXIT_SIDE
     loss: Annotated[Basis, Doc("mid or bid. On the mid, a wide spread alone is not a loss.")] = Basis.MID
 
 
@@ -242,9 +245,11 @@ class BroadEtfsConfig:
         "DIA",
     )
     start: Annotated[
-        Minutes | None, NoneWord("open"), Doc("Time exit from this long before the close; open: from the open on.")
+        Minutes | None, NoneLiteral("open"), Doc("Time exit from this long before the close; open: from the open on.")
     ] = dt.timedelta(minutes=50)
-    eager: Annotated[Minutes, Doc("Protective exit from this long before the close.")] = dt.timedelta(minutes=43)
+    eager: Annotated[Minutes, Doc("Priced like a stop (protective) from this long before the close.")] = dt.timedelta(
+        minutes=43
+    )
     final: Annotated[Minutes, Doc("Exit at any price from this long before the close.")] = dt.timedelta(minutes=35)
 
 
@@ -253,12 +258,14 @@ class ZeroDayConfig:
     """When options that expire today are closed, counted back from that day's close."""
 
     start: Annotated[
-        Minutes | None, NoneWord("open"), Doc("Time exit from this long before the close; open: from the open on.")
+        Minutes | None, NoneLiteral("open"), Doc("Time exit from this long before the close; open: from the open on.")
     ] = dt.timedelta(minutes=65)
-    eager: Annotated[Minutes, Doc("Protective exit from this long before the close.")] = dt.timedelta(minutes=58)
+    eager: Annotated[Minutes, Doc("Priced like a stop (protective) from this long before the close.")] = dt.timedelta(
+        minutes=58
+    )
     final: Annotated[Minutes, Doc("Exit at any price from this long before the close.")] = dt.timedelta(minutes=50)
     broad_etfs: BroadEtfsConfig = BroadEtfsConfig()
-    shorts: Annotated[bool, Doc("true also closes covered calls and kept cash-secured puts.")] = False
+    shorts: Annotated[bool, Doc("true: covered calls and kept cash-secured puts are closed too.")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +304,12 @@ class MatchConfig:
     underlying: Annotated[tuple[Symbol, ...], Doc("Underlyings.")] = ()
     asset: Annotated[tuple[AssetKind, ...], Doc("option, stock.")] = ()
     side: Annotated[SideKind | None, Doc("long or short.")] = None
-    dte: Annotated[CountsText | None, Doc("Calendar days until the last trading day; 0 on that day.")] = None
-    size: Annotated[CountsText | None, Doc("Contracts or shares held.")] = None
+    dte: Annotated[IntRangeValue | None, Doc("Calendar days until the last trading day; 0 on that day.")] = None
+    size: Annotated[IntRangeValue | None, Doc("Contracts or shares held.")] = None
     tag: Annotated[tuple[str, ...], Doc("How the client order id of the opening order begins.")] = ()
     structure: Annotated[
         tuple[StructureKind, ...],
-        Doc("What the option is part of. A vertical, calendar or diagonal is judged as one position."),
+        Doc("What the option is part of. A vertical, calendar or diagonal is evaluated as one position."),
     ] = ()
 
 
@@ -311,11 +318,11 @@ class TrailingStopConfig:
     """A stop that follows the best price. It never moves back, and it cannot fire on the check that arms it."""
 
     trail: Annotated[
-        PullbackText, Doc("Exit this far below the peak: points of return on entry, or a share of its price.")
+        PullbackValue, Doc("Exit this far below the peak: points of return on entry, or a percentage of its price.")
     ]
     activation: Annotated[Gain, Doc("Armed once the peak's gain is at or above this.")] = Decimal(0)
     floor: Annotated[Gain | None, Doc("Once armed, the stop is never below this gain.")] = None
-    max_pullback: Annotated[PullbackText | None, Doc("A second trail; the one closer to the peak applies.")] = None
+    max_pullback: Annotated[PullbackValue | None, Doc("A second trail; the one closer to the peak applies.")] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,25 +367,27 @@ class UnderlyingConfig:
 
 @dataclass(frozen=True, slots=True)
 class ScaleStep:
-    """One partial exit of a scale-out: at this gain, sell this share of the original quantity."""
+    """One partial exit of a scale-out: at this gain, sell this percentage of the original quantity."""
 
     at: Annotated[Gain, Doc("The gain that triggers this partial exit.")]
-    sell: Annotated[Gain, Doc("Share of the original quantity; less than one contract sells nothing.")]
+    sell: Annotated[Percent, Doc("Percentage of the original quantity; less than one contract sells nothing.")]
 
 
 @dataclass(frozen=True, slots=True)
 class RulesConfig:
     """The exit rules of a strategy. Percentages are of the entry price, mirrored for a short position."""
 
-    take_profit: Annotated[AmountText | None, Doc("Exit at this profit, measured on price_basis.profit.")] = None
-    stop_loss: Annotated[AmountText | None, Doc("Exit at this loss, measured on price_basis.loss.")] = None
+    take_profit: Annotated[AmountValue | None, Doc("Exit at this profit, measured on price_basis.profit.")] = None
+    stop_loss: Annotated[AmountValue | None, Doc("Exit at this loss, measured on price_basis.loss.")] = None
     trailing_stop: TrailingStopConfig | None = None
     breakeven: BreakevenConfig | None = None
     profit_lock: Annotated[tuple[LockStep, ...], Doc("Steps such as {at: 50%, keep: 20%}.")] = ()
-    roi_table: Annotated[tuple[RoiStep, ...], Steps(), Doc("Targets by time held, as {0: 100%, 60m: 50%}.")] = ()
+    roi_table: Annotated[
+        tuple[RoiStep, ...], WrittenAsTable(), Doc("Targets by time held, as {0: 100%, 60m: 50%}.")
+    ] = ()
     roi_hours: Annotated[
-        Hours, Doc("How roi_table counts time held: wall for all hours, session for trading hours.")
-    ] = Hours.WALL
+        TimeCounting, Doc("How roi_table counts time held. wall: clock time, nights included; session: trading hours.")
+    ] = TimeCounting.WALL
     max_hold: Annotated[Minutes | None, Doc("Exit after this long, nights included.")] = None
     before_close: Annotated[Minutes | None, Doc("Exit this long before each day's close.")] = None
     exit_at: Annotated[TimeOfDay | None, Doc("Exit from this time of day on, New York time.")] = None
@@ -401,15 +410,17 @@ class StrategyConfig:
     use: Annotated[str | None, Doc("./file.py:Class next to this file, or the name of an installed strategy.")] = None
     match: MatchConfig = MatchConfig()
     rules: RulesConfig = RulesConfig()
-    options: Annotated[tuple[tuple[str, str], ...], OtherKeys()] = ()
+    parameters: Annotated[tuple[tuple[str, str], ...], OtherKeys()] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AccountGuardConfig:
-    """Limits on the day's profit or loss of the whole account: equity against the previous close, without transfers."""
+    """Limits on the account's profit or loss of the day: equity against the previous close, not counting transfers."""
 
-    loss: Annotated[AmountText | None, Doc("5% or $1000/position: acts when the day's loss is at or above it.")] = None
-    profit: Annotated[AmountText | None, Doc("The same for the day's profit.")] = None
+    loss: Annotated[
+        AmountValue | None, Doc("5% or $1000/position; triggers when the day's loss is at or above it.")
+    ] = None
+    profit: Annotated[AmountValue | None, Doc("The same for the day's profit.")] = None
     action: Annotated[GuardAction, Doc("flatten closes every managed position; halt stops new orders.")] = (
         GuardAction.FLATTEN
     )
@@ -417,9 +428,11 @@ class AccountGuardConfig:
 
 @dataclass(frozen=True, slots=True)
 class SellModuleConfig:
-    """The exit rules."""
+    """What is managed, how often it is checked, and the strategies."""
 
-    enabled: Annotated[bool, Doc("false: watch and run-once report it, do nothing and exit with 0.")] = True
+    enabled: Annotated[
+        bool, Doc("false: watch and run-once report that it is disabled, send nothing and exit with 0.")
+    ] = True
     check_interval: Annotated[Seconds, Doc("Time between checks; a bare number is seconds.")] = dt.timedelta(seconds=5)
     order_cancel_minutes: Annotated[Decimal, Doc("Cancel sell orders older than this many minutes.")] = Decimal(3)
     order_cancel_scope: Annotated[CancelScope, Doc("sells, own (only sellctl's) or all (buys too).")] = (
@@ -429,12 +442,12 @@ class SellModuleConfig:
     zero_day: ZeroDayConfig = ZeroDayConfig()
     price_basis: PriceBasisConfig = PriceBasisConfig()
     max_position_age: Annotated[
-        Seconds, Doc("Send no order when the positions were read longer ago; at least twice check_interval.")
+        Seconds, Doc("Send no order when the last read of the positions is older; at least twice check_interval.")
     ] = dt.timedelta(seconds=15)
     take_over: Annotated[
-        TakeOver,
+        Preempt,
         Doc("forced, protective or never: which exits may cancel your own closing order that holds the quantity."),
-    ] = TakeOver.FORCED
+    ] = Preempt.FORCED
     allow_legging_out: Annotated[bool, Doc("true: a long that covers a short may be closed alone.")] = False
     short_positions: ShortPositionsConfig = ShortPositionsConfig()
     manage: ManageConfig = ManageConfig()
@@ -450,7 +463,7 @@ class SellModuleConfig:
 class WalkConfig:
     """How the limit price moves from the mid to a price that fills, in even steps."""
 
-    steps: Annotated[int, Doc("Number of orders on the way; 1 goes straight to the end.")] = 4
+    steps: Annotated[int, Doc("Number of orders on the way; 1: a single order at the final price.")] = 4
     every: Annotated[Seconds, Doc("How long each order may rest before the next.")] = dt.timedelta(seconds=6)
     final: Annotated[
         Decimal, Doc("Where it ends: 1 is the bid (the ask for a cover), 0.8 is 80% of the way there.")
@@ -461,8 +474,12 @@ class WalkConfig:
 class WalksConfig:
     """The price walk of each kind of exit that isn't urgent."""
 
-    profit: Annotated[WalkConfig, Doc("Targets. They never go below the target price.")] = WalkConfig()
-    time: Annotated[WalkConfig, Doc("Time exits. After the walk they follow the bid, then go below it.")] = WalkConfig()
+    profit: Annotated[WalkConfig, Doc("Profit targets. Their limit never gets worse than the target price.")] = (
+        WalkConfig()
+    )
+    time: Annotated[WalkConfig, Doc("Time exits. After the walk, orders are repriced at the bid, then below it.")] = (
+        WalkConfig()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,10 +491,11 @@ class BackstopConfig:
     """
 
     stop: Annotated[
-        Gain | None, Doc("Distance below entry, wider than every stop of your strategies; null places none.")
+        Percent | None, Doc("Distance below entry, wider than every stop of your strategies; null places none.")
     ] = None
     trail: Annotated[
-        Gain | None, Doc("Stocks, in place of stop: a trailing stop this far below the best price since it was placed.")
+        Percent | None,
+        Doc("Stocks only, instead of `stop`: a trailing stop this far below the best price since it was placed."),
     ] = None
     assets: Annotated[
         tuple[AssetKind, ...], Doc("option, stock. Where Alpaca refuses a stop on an option, it is tried once per day.")
@@ -489,28 +507,30 @@ class ExecutionConfig:
     """How exits are sent."""
 
     style: Annotated[Style, Doc("smart sends limit orders near the market, market sends market orders.")] = Style.SMART
-    protective_market: Annotated[bool, Doc("true: a stop ends in a market order after its limits.")] = False
+    protective_market: Annotated[bool, Doc("true: if its limit orders don't fill, a stop sends a market order.")] = (
+        False
+    )
     walk: WalksConfig = WalksConfig()
     backstop: BackstopConfig = BackstopConfig()
 
 
 @dataclass(frozen=True, slots=True)
-class GuardsConfig:
+class StopConfirmationConfig:
     """How quotes confirm a stop before it fires."""
 
-    confirm: Annotated[Seconds, Doc("Time between the two agreeing quotes that a stop needs; 0s needs only one.")] = (
+    confirm: Annotated[Seconds, Doc("Time between the two confirming quotes that a stop needs; 0s needs only one.")] = (
         dt.timedelta(seconds=1.5)
     )
 
 
-class News(StrEnum):
+class NotificationKind(StrEnum):
     """What a notification is about."""
 
     FILLED = "filled"  # an exit was filled
     FAILED = "failed"  # an order was rejected, or its outcome is unknown
-    BLOCKED = "blocked"  # an exit is due and must not be sent
+    BLOCKED = "blocked"  # an exit is due but could not be sent: denied by a check, or a user's order is in the way
     HALTED = "halted"
-    DEGRADED = "degraded"  # an account, a stream or quotes fail, or recover
+    DEGRADED = "degraded"  # an account, a stream or quotes fail, or have recovered
     ALERT = "alert"  # needs attention now
     SUMMARY = "summary"  # once after the close
 
@@ -523,8 +543,9 @@ class NotifyConfig:
         repr=False
     )
     kinds: Annotated[
-        tuple[News, ...], Doc("filled, failed, blocked, halted, degraded, alert, summary; all when left out.")
-    ] = tuple(News)
+        tuple[NotificationKind, ...],
+        Doc("filled, failed, blocked, halted, degraded, alert, summary; all when left out."),
+    ] = tuple(NotificationKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,7 +580,7 @@ class ApiConfig:
     requests_a_second: Annotated[
         int, Doc("Requests per second of one subject, or of one address without a token, on average.")
     ] = 30
-    autostart: Annotated[bool, Doc("false: watching begins with POST start.")] = True
+    autostart: Annotated[bool, Doc("false: watching begins with POST /api/v1/sell/start.")] = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -572,10 +593,11 @@ class Config:
     market_data: MarketDataConfig = MarketDataConfig()
     sell_module: SellModuleConfig = SellModuleConfig()
     execution: ExecutionConfig = ExecutionConfig()
-    guards: GuardsConfig = GuardsConfig()
-    notify: Annotated[tuple[NotifyConfig, ...], Doc("Recipients of notifications; needs the extra notify.")] = ()
+    guards: StopConfirmationConfig = StopConfirmationConfig()
+    notify: Annotated[tuple[NotifyConfig, ...], Doc("Recipients of notifications; requires sellctl[notify].")] = ()
     watch: WatchConfig = WatchConfig()
     api: ApiConfig = ApiConfig()
     simulator: Annotated[
-        bool, Doc("true: the accounts are simulated; journal, halt and exempt symbols are apart from the real ones.")
+        bool,
+        Doc("true: the accounts are simulated; journal, halt and exempt symbols are kept separate from the real ones."),
     ] = False

@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sellctl.core.config.schema import Counts, LockStep, Pullback, RoiStep, ScaleStep, Unit
+from sellctl.core.config.schema import IntRange, LockStep, Pullback, RoiStep, ScaleStep, ValueFormat
 from sellctl.core.model.gain import Amount, AmountUnit
 
 _NUMBER = re.compile(r"[+-]?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
@@ -21,7 +21,7 @@ _PERCENT = re.compile(r"([+-]?\d{1,6}(?:\.\d{1,6})?)(%?)", re.ASCII)
 _MONEY = re.compile(r"\$(\d{1,9}(?:\.\d{1,4})?)/(contract|position)", re.ASCII)
 _PRICE = re.compile(r"price \$?(\d{1,9}(?:\.\d{1,4})?)", re.ASCII)
 _PULLBACK = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)(pt|%)", re.ASCII)
-_COUNTS = re.compile(r"<=(\d{1,9})|>=(\d{1,9})|(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
+_INT_RANGE = re.compile(r"<=(\d{1,9})|>=(\d{1,9})|(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d", re.ASCII)
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9./]{0,24}", re.ASCII)
 _SMALLEST_BARE_PERCENTAGE = 5  # below it, a number without % is ambiguous: 1.1 could be a ratio of +10%
@@ -128,15 +128,15 @@ def read_pullback(text: str) -> Pullback:
     return Pullback(Decimal(match[1]) / 100, of_price=match[2] == "%")
 
 
-def read_counts(text: str) -> Counts:
+def read_int_range(text: str) -> IntRange:
     """A range of whole numbers."""
-    match = _COUNTS.fullmatch(text)
+    match = _INT_RANGE.fullmatch(text)
     if not match:
         raise UnitError(f"{quoted(text)} isn't a range.", 'Write 7, "<=7", ">=30" or 7-30.')
     most, least, first, last = (None if part is None else int(part) for part in match.groups())
     if first is not None:
-        return Counts(first, first if last is None else last)
-    return Counts(least, most)
+        return IntRange(first, first if last is None else last)
+    return IntRange(least, most)
 
 
 def read_time(text: str) -> dt.time:
@@ -209,12 +209,12 @@ def _amount_text(amount: Amount) -> str:
     return f"price {amount.value:f}" if amount.unit is AmountUnit.PRICE else f"${amount.value:f}/{amount.unit}"
 
 
-def _counts_text(counts: Counts) -> str:
-    if counts.least == counts.most:
-        return str(counts.least)
-    if counts.least is None:
-        return f"<={counts.most}"
-    return f">={counts.least}" if counts.most is None else f"{counts.least}-{counts.most}"
+def _int_range_text(int_range: IntRange) -> str:
+    if int_range.least == int_range.most:
+        return str(int_range.least)
+    if int_range.least is None:
+        return f"<={int_range.most}"
+    return f">={int_range.least}" if int_range.most is None else f"{int_range.least}-{int_range.most}"
 
 
 def _pullback_text(trail: Pullback) -> str:
@@ -232,7 +232,7 @@ _TEXT_OF: tuple[tuple[type, Callable[[Any], str]], ...] = (
     (Decimal, lambda value: f"{value:f}"),
     (Amount, _amount_text),
     (Pullback, _pullback_text),
-    (Counts, _counts_text),
+    (IntRange, _int_range_text),
     (RoiStep, lambda step: f"{duration_text(step.after)}: {gain_text(step.gain)}"),
     (LockStep, lambda step: f"{gain_text(step.at)} keeps {gain_text(step.keep)}"),
     (ScaleStep, lambda step: f"{gain_text(step.sell)} at {gain_text(step.at)}"),
@@ -241,11 +241,11 @@ _TEXT_OF: tuple[tuple[type, Callable[[Any], str]], ...] = (
 )
 
 
-def value_text(value: object, none_word: str = "null", unit: Unit | None = None) -> str:
-    """A value as it is written in YAML. A Decimal is a number, unless its unit makes it a percentage."""
+def value_text(value: object, none_literal: str = "null", value_format: ValueFormat | None = None) -> str:
+    """A value as it is written in YAML. A Decimal is a number, unless its format makes it a percentage."""
     if value is None:
-        return none_word
-    if unit is Unit.GAIN and isinstance(value, Decimal):
+        return none_literal
+    if value_format is ValueFormat.PERCENT and isinstance(value, Decimal):
         return gain_text(value)
     return next((text(value) for kind, text in _TEXT_OF if isinstance(value, kind)), str(value))
 
@@ -267,17 +267,17 @@ _NUMBER_SCHEMA = {"type": "number"}
 _TEXT_SCHEMA = {"type": "string", "minLength": 1}
 
 _FORMATS: Mapping[object, Format] = {
-    Unit.RATIO: Format(read_ratio, "ratio", _NUMBER_SCHEMA),
-    Unit.SECONDS: Format(read_seconds, "duration; a bare number is seconds", _DURATION_SCHEMA),
-    Unit.MINUTES: Format(read_minutes, "duration; a bare number is minutes", _DURATION_SCHEMA),
-    Unit.SYMBOL: Format(read_symbol, "symbol", _TEXT_SCHEMA),
-    Unit.DOLLARS: Format(read_number, "dollars", _NUMBER_SCHEMA),
-    Unit.GAIN: Format(read_gain, "percentage", {"type": ["string", "number"], "pattern": _PERCENT.pattern}),
-    Unit.AMOUNT: Format(read_amount, "40%, $120/contract, $500/position or price 1.50", _TEXT_SCHEMA),
-    Unit.PULLBACK: Format(read_pullback, "15pt or 10%", {"type": "string", "pattern": _PULLBACK.pattern}),
-    Unit.COUNTS: Format(read_counts, "7, <=7, >=30 or 7-30", {"type": ["string", "integer"]}),
-    Unit.TIME: Format(read_time, "time of day, 15:30", {"type": "string", "pattern": _TIME.pattern}),
-    Unit.SECRET: Format(read_text, "secret", _TEXT_SCHEMA),
+    ValueFormat.RATIO: Format(read_ratio, "ratio", _NUMBER_SCHEMA),
+    ValueFormat.SECONDS: Format(read_seconds, "duration; a bare number is seconds", _DURATION_SCHEMA),
+    ValueFormat.MINUTES: Format(read_minutes, "duration; a bare number is minutes", _DURATION_SCHEMA),
+    ValueFormat.SYMBOL: Format(read_symbol, "symbol", _TEXT_SCHEMA),
+    ValueFormat.DOLLARS: Format(read_number, "dollars", _NUMBER_SCHEMA),
+    ValueFormat.PERCENT: Format(read_gain, "percentage", {"type": ["string", "number"], "pattern": _PERCENT.pattern}),
+    ValueFormat.AMOUNT: Format(read_amount, "40%, $120/contract, $500/position or price 1.50", _TEXT_SCHEMA),
+    ValueFormat.PULLBACK: Format(read_pullback, "15pt or 10%", {"type": "string", "pattern": _PULLBACK.pattern}),
+    ValueFormat.INT_RANGE: Format(read_int_range, "7, <=7, >=30 or 7-30", {"type": ["string", "integer"]}),
+    ValueFormat.TIME: Format(read_time, "time of day, 15:30", {"type": "string", "pattern": _TIME.pattern}),
+    ValueFormat.SECRET: Format(read_text, "secret", _TEXT_SCHEMA),
     Decimal: Format(read_number, "number", _NUMBER_SCHEMA),
     int: Format(read_whole, "whole number", {"type": "integer"}),
     bool: Format(read_boolean, "true or false", {"type": "boolean"}),
@@ -285,11 +285,11 @@ _FORMATS: Mapping[object, Format] = {
 }
 
 
-def format_of(kind: Any, unit: Unit | None) -> Format:
-    """How a value of this type and unit is written. Raises KeyError for a type that YAML can't express here."""
+def format_of(kind: Any, value_format: ValueFormat | None) -> Format:
+    """How a value of this type and format is written. Raises KeyError for a type that YAML can't express here."""
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return _choice(kind)
-    return _FORMATS[unit or kind]
+    return _FORMATS[value_format or kind]
 
 
 def _choice(kind: type[StrEnum]) -> Format:

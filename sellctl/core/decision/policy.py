@@ -13,12 +13,12 @@ from sellctl.core.config.schema import (
     CancelScope,
     Config,
     ExcludeConfig,
+    Preempt,
     PriceBasisConfig,
     PutAction,
     ShortAction,
     StrategyConfig,
     Style,
-    TakeOver,
     WalkConfig,
 )
 from sellctl.core.model.instrument import AssetClass
@@ -31,7 +31,7 @@ from sellctl.core.sell_strategies.strategy_one import StrategyOne
 
 OwnStrategies = Mapping[int, BaseStrategy]
 NO_OWN: OwnStrategies = MappingProxyType({})
-_PREEMPT_FROM = {TakeOver.NEVER: None, TakeOver.FORCED: Urgency.FORCED, TakeOver.PROTECTIVE: Urgency.PROTECTIVE}
+_PREEMPT_FROM = {Preempt.NEVER: None, Preempt.FORCED: Urgency.FORCED, Preempt.PROTECTIVE: Urgency.PROTECTIVE}
 
 
 class Policy(Struct, frozen=True):

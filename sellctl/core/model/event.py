@@ -37,7 +37,7 @@ class Severity(StrEnum):
 class Event(Struct, frozen=True):
     """One event. `at` is by the broker's clock; `account` and `symbol` are "" when it concerns none.
 
-    `evidence` is the kind of the journal's note that records it with `detail`; "" when the journal doesn't record it.
+    `journal_kind` is the kind of the journal entry written for it with `detail`; "" when none is written.
     """
 
     at: dt.datetime
@@ -46,7 +46,7 @@ class Event(Struct, frozen=True):
     severity: Severity = Severity.INFO
     symbol: str = ""
     kind: EventKind = EventKind.NOTE
-    evidence: str = ""
+    journal_kind: str = ""
     detail: Mapping[str, object] = field(default_factory=dict)
 
     @property

@@ -45,7 +45,7 @@ class AccountFacts(Struct, frozen=True):
     transfers: Decimal | None = None  # dollars paid in since then, below zero when paid out; None when unknown
 
 
-class Privileges(Struct, frozen=True):
+class AccountSettings(Struct, frozen=True):
     """An account's options level, and whether short selling is disabled; None where that is unknown."""
 
     options_level: int | None = None

@@ -43,12 +43,12 @@ class OutcomeUnknown(Struct, frozen=True):
 class NotFound(Struct, frozen=True):
     """The broker definitely has no such id, as of `at` in monotonic seconds. Under a halt nothing is sent again.
 
-    `is_held` is whether the positions that were just read still have the order's quantity, free of other orders.
+    `has_free_qty`: the position still has the order's quantity, free of other orders.
     """
 
     at: float
     halted: bool = False
-    is_held: bool = False
+    has_free_qty: bool = False
 
 
 class PartiallyFilled(Struct, frozen=True):
@@ -112,11 +112,11 @@ class LookUp(Struct, frozen=True):
 
 
 class Repeat(Struct, frozen=True):
-    """Send it again, with the same id and body."""
+    """Send it again, with the same id and payload."""
 
 
-class Withdraw(Struct, frozen=True):
-    """Withdraw it as refused."""
+class MarkRejected(Struct, frozen=True):
+    """Record it as rejected: the broker's answer refused it, and look-ups don't find it."""
 
 
 class Cancel(Struct, frozen=True):
@@ -129,7 +129,7 @@ class Alert(Struct, frozen=True):
     sentence: str
 
 
-Effect = LookUp | Repeat | Withdraw | Cancel | Alert
+Effect = LookUp | Repeat | MarkRejected | Cancel | Alert
 
 # --- events of the broker's view --------------------------------------------------------------------------------------
 

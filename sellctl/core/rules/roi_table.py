@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from sellctl.core.config.schema import Hours, RoiStep
+from sellctl.core.config.schema import RoiStep, TimeCounting
 from sellctl.core.model.gain import Basis, price_at_gain
 from sellctl.core.model.holding_time import session_time_held, time_held
 from sellctl.core.model.market import Market
@@ -21,7 +21,7 @@ class RoiTable(ProfitRule):
 
     reason: ClassVar[Reason] = Reason.ROI_TABLE
     steps: tuple[RoiStep, ...]  # by time, ascending
-    hours: Hours = Hours.WALL
+    hours: TimeCounting = TimeCounting.WALL
     basis: Basis = Basis.EXIT_SIDE
 
     def threshold(self, holding: Holding, market: Market) -> Decimal | None:
@@ -32,7 +32,7 @@ class RoiTable(ProfitRule):
     def label(self, holding: Holding, market: Market) -> str:
         """For example, "+50% after 60 min held"."""
         step = self._step(holding, market)
-        unknown = self.hours is Hours.SESSION and market.calendar is None
+        unknown = self.hours is TimeCounting.SESSION and market.calendar is None
         why = " (the exchange's calendar is unknown: time held counts as zero)" if unknown else ""
         return f"{as_percent(step.gain)} after {as_time_span(step.after)} held{why}" if step else f"ROI table{why}"
 
@@ -42,4 +42,4 @@ class RoiTable(ProfitRule):
         return max(reached, key=lambda step: step.after, default=None)
 
     def _held(self, holding: Holding, market: Market) -> dt.timedelta | None:
-        return time_held(holding, market) if self.hours is Hours.WALL else session_time_held(holding, market)
+        return time_held(holding, market) if self.hours is TimeCounting.WALL else session_time_held(holding, market)

@@ -14,16 +14,16 @@ from sellctl.core.text import as_percent
 
 @dataclass(frozen=True, slots=True)
 class TakeProfit(ProfitRule):
-    """Close when the gain on entry is `at`."""
+    """Close when the gain on entry is at or above `target`."""
 
     reason: ClassVar[Reason] = Reason.TAKE_PROFIT
-    at: Amount
+    target: Amount
     basis: Basis = Basis.EXIT_SIDE
 
     def threshold(self, holding: Holding, _market: Market) -> Decimal | None:
-        """The entry price plus the amount, or less it for a short; None when the entry is needed and unknown."""
-        return price_at_amount(holding.position, self.at, in_profit=True)
+        """Entry plus the amount (minus it for a short); None when the entry is required but unknown."""
+        return price_at_amount(holding.position, self.target, in_profit=True)
 
     def label(self, _holding: Holding, _market: Market) -> str:
         """For example, "target +10%" or "target $120/contract"."""
-        return f"target {as_percent(self.at.value) if self.at.unit is AmountUnit.GAIN else amount_text(self.at)}"
+        return f"target {as_percent(self.target.value) if self.target.unit is AmountUnit.GAIN else amount_text(self.target)}"

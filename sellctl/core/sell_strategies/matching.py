@@ -1,6 +1,6 @@
 """Whether the `match` of a strategy fits a position: every given key must fit. The policy applies `account`."""
 
-from sellctl.core.config.schema import AssetKind, Counts, MatchConfig, SideKind
+from sellctl.core.config.schema import AssetKind, IntRange, MatchConfig, SideKind
 from sellctl.core.model.holding_time import days_left
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market
@@ -24,8 +24,8 @@ def fits(match: MatchConfig, holding: Holding, market: Market) -> bool:
     )
 
 
-def _is_within(days: int | None, counts: Counts) -> bool:
-    return days is not None and days in counts
+def _is_within(days: int | None, int_range: IntRange) -> bool:
+    return days is not None and days in int_range
 
 
 def match_text(match: MatchConfig) -> str:
@@ -36,18 +36,18 @@ def match_text(match: MatchConfig) -> str:
         "underlying": ", ".join(match.underlying),
         "asset": ", ".join(match.asset),
         "side": match.side or "",
-        "dte": counts_text(match.dte) if match.dte else "",
-        "size": counts_text(match.size) if match.size else "",
+        "dte": int_range_text(match.dte) if match.dte else "",
+        "size": int_range_text(match.size) if match.size else "",
         "tag": ", ".join(match.tag),
         "structure": ", ".join(match.structure),
     }
     return "; ".join(f"{key} {value}" for key, value in words.items() if value) or "everything"
 
 
-def counts_text(counts: Counts) -> str:
+def int_range_text(int_range: IntRange) -> str:
     """A range as the configuration writes it."""
-    if counts.least == counts.most:
-        return str(counts.least)
-    if counts.least is None:
-        return f"<={counts.most}"
-    return f">={counts.least}" if counts.most is None else f"{counts.least}-{counts.most}"
+    if int_range.least == int_range.most:
+        return str(int_range.least)
+    if int_range.least is None:
+        return f"<={int_range.most}"
+    return f">={int_range.least}" if int_range.most is None else f"{int_range.least}-{int_range.most}"

@@ -1,4 +1,4 @@
-"""The quantity left of a position after our own fills, while the broker's view of it may lag behind."""
+"""The quantity left of a position after our own fills, while the broker's position may lag behind."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -18,20 +18,20 @@ class Ledger:
 
     held: Decimal = ZERO
     opened_at: dt.datetime | None = None  # broker's clock; None: closed
-    until: float = 0.0  # monotonic seconds
+    valid_until: float = 0.0  # monotonic seconds
     fills: dict[str, Decimal] = field(default_factory=dict)  # client order id -> cumulative quantity
 
-    def open(self, held: Decimal, at: dt.datetime, now: float) -> None:
-        """An order is about to be sent: start the ledger, unless it is open for another one."""
-        if self.opened_at is None or (now > self.until and not self.fills):
-            self.held, self.opened_at, self.fills = held, at, {}
-        self.until = max(self.until, now + LEDGER_SECONDS)
+    def open(self, held: Decimal, broker_time: dt.datetime, monotonic_now: float) -> None:
+        """An order is about to be sent: start the ledger, unless it is open for another order."""
+        if self.opened_at is None or (monotonic_now > self.valid_until and not self.fills):
+            self.held, self.opened_at, self.fills = held, broker_time, {}
+        self.valid_until = max(self.valid_until, monotonic_now + LEDGER_SECONDS)
 
     def fill(self, client_order_id: str, cumulative: Decimal, now: float) -> None:
         """Count a fill. Only a larger cumulative quantity changes anything, however often one arrives (I8)."""
         if cumulative > self.fills.get(client_order_id, ZERO):
             self.fills[client_order_id] = cumulative
-            self.until = now + LEDGER_SECONDS
+            self.valid_until = now + LEDGER_SECONDS
 
     @property
     def filled(self) -> Decimal:
@@ -40,19 +40,21 @@ class Ledger:
 
     def left(self, now: float) -> Decimal | None:
         """The quantity left by our own count; None when only the broker's view is valid."""
-        return max(self.held - self.filled, ZERO) if self.opened_at and (now <= self.until or self.fills) else None
+        return (
+            max(self.held - self.filled, ZERO) if self.opened_at and (now <= self.valid_until or self.fills) else None
+        )
 
     def is_in_doubt(self, qty: Decimal, now: float) -> bool:
-        """Whether the broker shows more than our fills should have left, although its lag is over."""
-        return bool(self.fills) and now > self.until and qty > self.held - self.filled
+        """Whether the broker shows more than our fills should have left, after the broker's lag."""
+        return bool(self.fills) and now > self.valid_until and qty > self.held - self.filled
 
     def close(self) -> None:
-        """Close the ledger: the broker's view agrees with it, or the orders of others explain the difference."""
+        """Close the ledger: the broker agrees with it, or orders not sent by sellctl explain the difference."""
         self.opened_at, self.fills = None, {}
 
 
-def net_of_others(orders: Iterable[Order], direction: Direction, since: dt.datetime) -> Decimal:
-    """The quantity that orders of others have added to a position since then; negative when they reduced it."""
+def net_qty_from_other_orders(orders: Iterable[Order], direction: Direction, since: dt.datetime) -> Decimal:
+    """The quantity that orders not sent by sellctl added to a position since `since`; negative when they reduced it."""
     opening = Side.BUY if direction is Direction.LONG else Side.SELL
     return sum(
         (

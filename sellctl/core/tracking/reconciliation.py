@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from sellctl.core.model.order import Order
 from sellctl.core.model.position import Direction
-from sellctl.core.tracking.fill_ledger import Ledger, net_of_others
+from sellctl.core.tracking.fill_ledger import Ledger, net_qty_from_other_orders
 
 # A position that contradicts our fills is checked again after this long.
 DOUBT_SECONDS = 30.0
@@ -32,7 +32,7 @@ class Reconciliation:
 
     def is_in_doubt(self, qty: Decimal, now: float) -> bool:
         """Whether more is held than our fills should have left, and a check against today's orders is due."""
-        if not self.ledger.fills or now <= self.ledger.until:
+        if not self.ledger.fills or now <= self.ledger.valid_until:
             return False
         if not self.ledger.is_in_doubt(qty, now):
             self._agree()
@@ -46,7 +46,7 @@ class Reconciliation:
         """Check the position against today's orders. Return a sentence when it is newly quarantined, else ""."""
         if self.ledger.opened_at is None:
             return ""
-        others = net_of_others(todays, direction, self.ledger.opened_at)
+        others = net_qty_from_other_orders(todays, direction, self.ledger.opened_at)
         expected = self.ledger.held - self.ledger.filled + others
         if expected == qty:
             self._agree()

@@ -95,12 +95,12 @@ class AccountObserver:
         await asyncio.gather(account, held, lists, return_exceptions=True)  # no request outlives the read
         account.result()
         positions, orders = held.result(), lists.result()
-        self._lists.taken(orders, midnight)
-        if orders.since_midnight is None:
+        self._lists.remember(orders, midnight)
+        if orders.recent is None:
             self.todays.listed(orders.open.rows)
         else:
-            self.todays.loaded(orders.since_midnight, midnight, read)
-            self._publish_unreadable(orders.since_midnight, [position.symbol for position in positions.rows])
+            self.todays.loaded(orders.recent, midnight, read)
+            self._publish_unreadable(orders.recent, [position.symbol for position in positions.rows])
         known = await self._settle(orders, read, positions.rows) if mode is RunMode.ACT else orders.open.rows
         return AccountObservation(positions, known, orders.open, at, with_underlyings, read)
 
@@ -192,7 +192,7 @@ class AccountObserver:
             todays |= await self.read_orders(unknown) if unknown else {}
             for sentence in self.positions.explain(todays):
                 detail = {"sentence": sentence}
-                self.publish("", EventKind.ALERT, sentence, evidence="quarantine", detail=detail)
+                self.publish("", EventKind.ALERT, sentence, journal_kind="quarantine", detail=detail)
         return tuple(order for order in known if order.id not in ended)
 
     def _midnight(self) -> dt.datetime:

@@ -23,7 +23,7 @@ class ProposedExit(Struct, frozen=True):
     price is unknown. Commissions are not included.
     """
 
-    account: AccountListing
+    listing: AccountListing
     decision: PositionDecision
 
     @property
@@ -66,7 +66,7 @@ class ProposedExit(Struct, frozen=True):
         return self.decision.signal is not None and self.decision.state is DecisionState.CLOSING
 
     @property
-    def is_in_panic(self) -> bool:
+    def included_in_panic(self) -> bool:
         """Whether a panic closes it, even if that can't be sent at once."""
         return self.decision.signal is not None and self.decision.signal.reason is Reason.PANIC
 

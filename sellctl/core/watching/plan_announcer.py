@@ -54,12 +54,12 @@ class PlanAnnouncer:
             if not plan.tripped_limit:
                 self.publish("", EventKind.RECOVERED, "the account guard can be evaluated again")
 
-    def announce_suspended(self, suspended: Iterable[tuple[str, str]], *, is_evidence: bool) -> None:
+    def announce_suspended(self, suspended: Iterable[tuple[str, str]], *, is_recorded: bool) -> None:
         """Publish which symbols' rules were suspended, and why."""
         for symbol, why in suspended:
             text = f"its rules are suspended: {why}; `sellctl manage {symbol}` resumes them"
             detail = {"symbol": symbol, "why": why}
-            self.publish(symbol, EventKind.ALERT, text, evidence="frozen" if is_evidence else "", detail=detail)
+            self.publish(symbol, EventKind.ALERT, text, journal_kind="frozen" if is_recorded else "", detail=detail)
 
     def _forget_the_settled(self, plan: Plan, notable: Sequence[PositionDecision]) -> None:
         """Forget holdings with nothing notable, so that their next obstacle or alert is published."""

@@ -119,7 +119,7 @@ def activities(request: SimRequest) -> SimResponse:
     if token := request.text("page_token"):
         ids = [row["id"] for row in found]
         found = found[ids.index(token) + 1 :] if token in ids else []
-    return SimResponse(body=found[: request.whole("page_size", PAGE, 1, PAGE)])
+    return SimResponse(body=found[: request.int_param("page_size", PAGE, 1, PAGE)])
 
 
 def _shows(request: SimRequest, row: dict[str, Any]) -> bool:

@@ -12,7 +12,7 @@ from sellctl.sim.host import SimHost
 from sellctl.sim.http.messages import LoggedRequest, SimRequest, SimResponse
 from sellctl.sim.http.routing import Handler, Routes
 from sellctl.sim.market import calendar
-from sellctl.sim.numbers import decimal_of, stamp
+from sellctl.sim.numbers import decimal_of, format_timestamp
 from sellctl.sim.rejections import RejectionError
 
 
@@ -40,7 +40,7 @@ def _state(host: SimHost, request: SimRequest) -> SimResponse:
     exchange = request.exchange
     return SimResponse(
         body={
-            "now": stamp(exchange.now),
+            "now": format_timestamp(exchange.now),
             "new_york": serializers.eastern(exchange.now),
             "speed": host.time.speed,
             "is_open": calendar.is_open(exchange.now),
@@ -60,10 +60,10 @@ def _fault_row(fault: Fault) -> dict[str, Any]:
 
 
 def _move_clock(host: SimHost, request: SimRequest) -> SimResponse:
-    """{"to": instant} | {"by": seconds} | {"speed": x}; 0 stops the clock."""
+    """{"to": instant} | {"by": seconds} | {"speed": x}; speed 0 stops the clock."""
     body = request.json()
     if "speed" in body:
-        host.time.run_at(float(body["speed"]))
+        host.time.set_speed(float(body["speed"]))
     if "to" in body or "by" in body:
         target = _instant(body["to"]) if "to" in body else host.time.now() + _seconds(body["by"])
         host.time.move_to(target)
@@ -84,7 +84,7 @@ def _seconds(value: Any) -> dt.timedelta:
 
 
 def _set_quotes(request: SimRequest) -> SimResponse:
-    """{symbol: {bid, ask, bid_size?, ask_size?}}; 0 or null means no side."""
+    """{symbol: {bid, ask, bid_size?, ask_size?}}; 0 or null: no quote on that side."""
     for symbol, quote in request.json().items():
         sizes = {key: int(quote[key]) for key in ("bid_size", "ask_size") if key in quote}
         request.exchange.set_quote(
@@ -99,9 +99,9 @@ def _inject(request: SimRequest) -> SimResponse:
     name = str(options.pop("name", ""))
     if name not in CATALOGUE:
         raise RejectionError(422, {"message": f"unknown fault {name!r}", "known": sorted(CATALOGUE)})
-    plain = {key: int(value) if key == "times" and value is not None else value for key, value in options.items()}
+    parameters = {key: int(value) if key == "times" and value is not None else value for key, value in options.items()}
     try:
-        request.exchange.inject(name, **plain)
+        request.exchange.inject(name, **parameters)
     except TypeError as error:
         raise RejectionError(422, {"message": str(error)}) from None
     return SimResponse(body={"ok": True})
@@ -153,12 +153,12 @@ def _positions(request: SimRequest) -> SimResponse:
 
 
 def _events(kinds: set[str] | None, request: SimRequest) -> SimResponse:
-    after = request.whole("after", 0, 0, 10**12)
+    after = request.int_param("after", 0, 0, 10**12)
     return SimResponse(
         body=[
             {
                 "seq": event.seq,
-                "at": stamp(event.at),
+                "at": format_timestamp(event.at),
                 "kind": event.kind,
                 "account": event.account,
                 "order": event.order,

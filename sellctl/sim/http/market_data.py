@@ -92,7 +92,7 @@ def option_chain(request: SimRequest) -> SimResponse:
 
 
 def _snapshot_page(request: SimRequest, assets: list[Asset]) -> SimResponse:
-    limit = request.whole("limit", SNAPSHOTS_DEFAULT, 1, SNAPSHOTS_MAX)
+    limit = request.int_param("limit", SNAPSHOTS_DEFAULT, 1, SNAPSHOTS_MAX)
     first = page_start(request)
     names = [asset.symbol for asset in assets[first : first + limit]]
     body = {
@@ -108,7 +108,7 @@ def corporate_actions(request: SimRequest) -> SimResponse:
     first, last = request.date("start", today), request.date("end", today)
     if last < first:
         raise rejections.RejectionError(400, {"message": "end should not be before start"})
-    limit, start = request.whole("limit", CORPORATE_ACTIONS_DEFAULT, 1, CORPORATE_ACTIONS_MAX), page_start(request)
+    limit, start = request.int_param("limit", CORPORATE_ACTIONS_DEFAULT, 1, CORPORATE_ACTIONS_MAX), page_start(request)
     symbols, types = request.names("symbols"), request.names("types")
     fitting = [
         split

@@ -51,7 +51,7 @@ class SimRequest:
         """A query parameter as a flag; also in Python's spelling, `True`."""
         return self.query.get(key, "") in TRUE
 
-    def whole(self, key: str, default: int, low: int, high: int) -> int:
+    def int_param(self, key: str, default: int, low: int, high: int) -> int:
         """A query parameter as a whole number within bounds; RejectionError 422 outside."""
         try:
             value = int(self.query.get(key, default))

@@ -8,7 +8,7 @@ from sellctl.sim import serializers
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import Asset, asset_of
 from sellctl.sim.market.greeks import greeks_of
-from sellctl.sim.numbers import number, stamp
+from sellctl.sim.numbers import format_timestamp, number
 from sellctl.sim.venue.exchange import Exchange
 
 ZERO_GREEKS = {"delta": 0, "gamma": 0, "rho": 0, "theta": 0, "vega": 0}
@@ -87,7 +87,7 @@ def bar_json(exchange: Exchange, symbol: str, start: dt.datetime, end: dt.dateti
         "l": number(min(mids)),
         "c": number(mids[-1]),
         "n": len(mids),
-        "t": stamp(start),
+        "t": format_timestamp(start),
         "v": 100 * len(mids),
         "vw": number((sum(mids, Decimal(0)) / len(mids)).quantize(Decimal("0.0001"))),
     }

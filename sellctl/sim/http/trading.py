@@ -72,7 +72,7 @@ def get_orders(request: SimRequest) -> SimResponse:
     nested = request.flag("nested")
     found = [order for order in _candidates(request, nested=nested) if _is_requested(request, order)]
     found.sort(key=lambda order: order.created_at, reverse=request.text("direction", "desc") != "asc")
-    limit = request.whole("limit", ORDERS_DEFAULT, 1, ORDERS_MAX)
+    limit = request.int_param("limit", ORDERS_DEFAULT, 1, ORDERS_MAX)
     if cut := request.exchange.faults.trigger("H17", account=request.account.name, path=request.path):
         limit = min(limit, int(cut["page"]))
     return SimResponse(body=[serializers.order_json(order, nested=nested) for order in found[:limit]])
@@ -203,7 +203,7 @@ def known_assets(request: SimRequest) -> list[Asset]:
 def get_contracts(request: SimRequest) -> SimResponse:
     """GET /v2/options/contracts: filters, then pages; by default the contracts that expire by the next weekend."""
     found = [asset for asset in known_assets(request) if asset.is_option and _is_listed(request, asset)]
-    limit = request.whole("limit", CONTRACTS_DEFAULT, 1, CONTRACTS_MAX)
+    limit = request.int_param("limit", CONTRACTS_DEFAULT, 1, CONTRACTS_MAX)
     first = page_start(request)
     rows = [_contract(request, asset) for asset in found[first : first + limit]]
     return SimResponse(body={"option_contracts": rows, "next_page_token": page_token(first + limit, len(found))})

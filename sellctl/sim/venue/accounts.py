@@ -10,7 +10,7 @@ from typing import Any
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import asset_of
 from sellctl.sim.market.price_paths import TwoSidedQuote
-from sellctl.sim.numbers import ZERO, stable_id, stamp, text
+from sellctl.sim.numbers import ZERO, format_timestamp, stable_id, text
 from sellctl.sim.venue.fills import Fill
 from sellctl.sim.venue.orders import SimOrder, SimPosition
 
@@ -177,7 +177,7 @@ def _fill_activity(order: SimOrder, fill: Fill, now: dt.datetime, place: int) ->
     return {
         "id": activity_id(now, "fill", order.id, place),
         "activity_type": "FILL",
-        "transaction_time": stamp(now),
+        "transaction_time": format_timestamp(now),
         "type": "fill" if order.status == "filled" else "partial_fill",
         "price": text(fill.price),
         "qty": text(fill.qty),
@@ -202,7 +202,7 @@ def book_non_trade(  # noqa: PLR0913  the fields of the row
             "activity_type": kind,
             "activity_sub_type": "",
             "date": date.isoformat(),
-            "created_at": stamp(shows),
+            "created_at": format_timestamp(shows),
             "net_amount": text(amount),
             "per_share_amount": "0",
             "description": f"{kind} {asset_of(symbol).symbol}",

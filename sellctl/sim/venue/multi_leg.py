@@ -7,7 +7,7 @@ from math import gcd
 from sellctl.sim import rejections
 from sellctl.sim.faults.order_faults import position_lag
 from sellctl.sim.market.assets import asset_of
-from sellctl.sim.numbers import CONTRACT_SIZE, ZERO, stamp, text
+from sellctl.sim.numbers import CONTRACT_SIZE, ZERO, format_timestamp, text
 from sellctl.sim.venue import order_checks
 from sellctl.sim.venue.accounts import SimAccount, book_fill
 from sellctl.sim.venue.coverage import uncovered_contracts
@@ -145,7 +145,7 @@ def _fill(venue: VenueState, account: SimAccount, order: SimOrder, prices: list[
                 "symbol": leg.symbol,
                 "qty": text(leg.filled_qty),
                 "price": text(price),
-                "timestamp": stamp(venue.now),
+                "timestamp": format_timestamp(venue.now),
             }
         )
     order.filled_qty = order.qty or ZERO

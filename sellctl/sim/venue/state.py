@@ -14,7 +14,7 @@ from sellctl.sim.faults.registry import FaultRegistry
 from sellctl.sim.market import calendar
 from sellctl.sim.market.market import Market, SimSplit
 from sellctl.sim.market.price_paths import TwoSidedQuote
-from sellctl.sim.numbers import stable_id, stamp
+from sellctl.sim.numbers import format_timestamp, stable_id
 from sellctl.sim.serializers import order_json
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue.accounts import SimAccount
@@ -77,7 +77,7 @@ class VenueState:
     def emit(self, kind: str, account: SimAccount, order: SimOrder, **detail: Any) -> None:
         """Record an order event, with the order's JSON at this instant, and pass it to the listeners."""
         if order.cancel_requested_at:
-            detail["cancel_requested_at"] = stamp(order.cancel_requested_at)
+            detail["cancel_requested_at"] = format_timestamp(order.cancel_requested_at)
         event = SimEvent(self.next_number(), self.now, kind, account.name, order_json(order), detail)
         self.events.append(event)
         for listener in tuple(self.listeners):

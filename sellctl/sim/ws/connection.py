@@ -9,7 +9,7 @@ import msgpack  # type: ignore[import-untyped]  # it has no stubs
 
 from sellctl.sim.host import SimHost
 from sellctl.sim.http.asgi import Receive, Scope, Send
-from sellctl.sim.numbers import stamp
+from sellctl.sim.numbers import format_timestamp
 
 MSGPACK = b"application/msgpack"
 BATCH = 200
@@ -120,5 +120,5 @@ def as_json(message: Any) -> str:
 
 def _instant_text(value: Any) -> str:
     if isinstance(value, dt.datetime):
-        return str(stamp(value))
+        return str(format_timestamp(value))
     raise TypeError(f"{value!r} is not JSON")

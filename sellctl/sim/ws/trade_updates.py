@@ -5,7 +5,7 @@ from typing import Any
 
 from sellctl.sim import rejections
 from sellctl.sim.faults.stream_faults import SLOW, FaultyWriter, apply_to_connection, foreign_order
-from sellctl.sim.numbers import stable_id, stamp
+from sellctl.sim.numbers import format_timestamp, stable_id
 from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.orders import SimEvent
 from sellctl.sim.ws.connection import UnreadableFrameError, WebSocketConnection
@@ -24,8 +24,8 @@ def update_of(event: SimEvent) -> dict[str, Any] | None:
     data: dict[str, Any] = {
         "event": event.kind,
         "event_id": stable_id("event", event.seq),
-        "at": stamp(event.at),
-        "timestamp": stamp(event.at),
+        "at": format_timestamp(event.at),
+        "timestamp": format_timestamp(event.at),
         "order": order,
     }
     data.setdefault("execution_id", stable_id("execution", event.seq))

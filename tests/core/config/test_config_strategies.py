@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from sellctl.core.config.schema import AssetKind, Counts, Pullback, RoiStep, SideKind
+from sellctl.core.config.schema import AssetKind, IntRange, Pullback, RoiStep, SideKind
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.gain import Amount, AmountUnit
@@ -30,7 +30,7 @@ def test_every_kind_of_rule_is_read_in_its_unit(load: Load, rules: Rules) -> Non
     (strategy,) = load(rules(one(text, match))).config.sell_module.strategies
     assert strategy.match.underlying == ("SPY", "QQQ")
     assert (strategy.match.asset, strategy.match.side) == ((AssetKind.OPTION,), SideKind.LONG)
-    assert strategy.match.dte == Counts(None, 7)
+    assert strategy.match.dte == IntRange(None, 7)
     found = strategy.rules
     assert found.stop_loss == Amount(D("0.4"))
     assert found.trailing_stop is not None

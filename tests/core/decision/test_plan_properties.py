@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sellctl.core.config.schema import (
     Config,
     ExecutionConfig,
+    Preempt,
     PutAction,
     SellModuleConfig,
     ShortAction,
     ShortPositionsConfig,
     Style,
-    TakeOver,
     ZeroDayConfig,
 )
 from sellctl.core.decision.engine import decide
@@ -143,7 +143,7 @@ def policies(draw: st.DrawFn) -> Policy:
         draw(st.sampled_from(ShortAction)), cash_secured_puts=draw(st.sampled_from(PutAction))
     )
     sell = SellModuleConfig(
-        take_over=draw(st.sampled_from(TakeOver)),
+        take_over=draw(st.sampled_from(Preempt)),
         short_positions=shorts,
         zero_day=ZeroDayConfig(shorts=draw(st.booleans())),
         zero_day_handling=draw(st.booleans()),

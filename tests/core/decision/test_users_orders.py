@@ -17,11 +17,11 @@ from builders import (
 
 from sellctl.core.config.schema import (
     ExecutionConfig,
+    Preempt,
     SellModuleConfig,
     ShortAction,
     ShortPositionsConfig,
     Style,
-    TakeOver,
 )
 from sellctl.core.model.order import Order, OrderType, PositionIntent
 from sellctl.core.model.plan import DecisionState, PositionDecision, Urgency
@@ -36,7 +36,7 @@ EXITS = {
 }
 
 
-def an_exit_of(urgency: Urgency, take_over: TakeOver, status: str = "new") -> PositionDecision:
+def an_exit_of(urgency: Urgency, take_over: Preempt, status: str = "new") -> PositionDecision:
     holding, clock = EXITS[urgency]
     resting = an_order(holding.symbol, status=status, submitted=at(clock))
     snapshot = a_snapshot(holding, orders=(resting,), market=a_market(clock))
@@ -49,14 +49,14 @@ def an_exit_of(urgency: Urgency, take_over: TakeOver, status: str = "new") -> Po
 @pytest.mark.parametrize(
     ("take_over", "takes"),
     [
-        (TakeOver.NEVER, set()),
-        (TakeOver.FORCED, {Urgency.FORCED}),
-        (TakeOver.PROTECTIVE, {Urgency.FORCED, Urgency.PROTECTIVE}),
+        (Preempt.NEVER, set()),
+        (Preempt.FORCED, {Urgency.FORCED}),
+        (Preempt.PROTECTIVE, {Urgency.FORCED, Urgency.PROTECTIVE}),
     ],
 )
 @pytest.mark.parametrize("urgency", Urgency)
 def test_the_class_of_an_exit_says_whether_it_cancels_the_users_own_order(
-    urgency: Urgency, take_over: TakeOver, takes: set[Urgency]
+    urgency: Urgency, take_over: Preempt, takes: set[Urgency]
 ) -> None:
     decision = an_exit_of(urgency, take_over)
     assert decision.submit is None
@@ -71,7 +71,7 @@ def test_the_class_of_an_exit_says_whether_it_cancels_the_users_own_order(
 
 
 def test_a_cancel_that_is_under_way_is_waited_for() -> None:
-    decision = an_exit_of(Urgency.FORCED, TakeOver.FORCED, "pending_cancel")
+    decision = an_exit_of(Urgency.FORCED, Preempt.FORCED, "pending_cancel")
     assert (decision.state, decision.cancel_first, decision.alert) == (DecisionState.BLOCKED, (), True)
     assert "waiting for the cancel of" in decision.sentence
 
@@ -97,7 +97,7 @@ def test_an_order_that_does_not_hinder_is_not_cancelled() -> None:
     short = a_holding("AAPL261218C00210000", "3", short=True, available="1")
     cover = a_holding("AAPL270115C00200000", "2")
     users = an_order(short.symbol, "buy", "2", limit="0.10")
-    policy = a_policy(SellModuleConfig(take_over=TakeOver.PROTECTIVE))
+    policy = a_policy(SellModuleConfig(take_over=Preempt.PROTECTIVE))
     decision = the_decision(a_snapshot(short, cover, orders=(users,)), policy, short.symbol)
     assert decision.cancel_first == ()
     assert decision.submit is not None

@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 from builders import CALL, a_holding, a_market, a_policy, a_snapshot, an_exit, an_order, at, our_order, replace
 
-from sellctl.core.config.schema import CancelScope, ExcludeConfig, ManageConfig, SellModuleConfig, TakeOver
+from sellctl.core.config.schema import CancelScope, ExcludeConfig, ManageConfig, Preempt, SellModuleConfig
 from sellctl.core.decision.engine import decide
 from sellctl.core.model.order import Order, OrderType, PositionIntent
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
@@ -100,7 +100,7 @@ def test_a_running_exit_is_never_stale_besides() -> None:
 
 def test_an_order_that_an_exit_cancels_anyway_is_cancelled_once() -> None:
     holding = a_holding(bid="0.70", ask="0.72", available="0")
-    taking_over = SellModuleConfig(take_over=TakeOver.PROTECTIVE)
+    taking_over = SellModuleConfig(take_over=Preempt.PROTECTIVE)
     plan = decide(a_snapshot(holding, orders=(OTHERS_SELL,)), a_policy(taking_over))
     assert [cancel.order for cancel in plan.cancels] == [OTHERS_SELL]
 

@@ -33,10 +33,10 @@ from sellctl.core.orders.order_events import (
     events_of,
 )
 from sellctl.core.orders.transitions import (
-    CANCEL_AGAIN_SECONDS,
     CANCEL_ALERT_SECONDS,
-    HIDDEN_SECONDS,
-    NOT_FOUND_APART_SECONDS,
+    CANCEL_RETRY_SECONDS,
+    LOOKUP_LAG_SECONDS,
+    NOT_FOUND_MIN_INTERVAL_SECONDS,
     REPEAT_WITHIN_SECONDS,
     TABLE,
     apply,
@@ -160,7 +160,7 @@ def test_nothing_is_repeated_without_two_definite_not_founds_apart(events: list[
         if Repeat() in effects:
             assert isinstance(event, NotFound)
             assert not event.halted
-            assert any(event.at - earlier >= NOT_FOUND_APART_SECONDS for earlier in not_founds)
+            assert any(event.at - earlier >= NOT_FOUND_MIN_INTERVAL_SECONDS for earlier in not_founds)
             not_founds.clear()
 
 
@@ -186,23 +186,23 @@ def test_a_refusal_takes_the_step_back() -> None:
 
 
 def test_one_not_found_and_another_right_after_it_repeat_nothing() -> None:
-    events = (OutcomeUnknown(), NotFound(1.0), NotFound(1.0 + NOT_FOUND_APART_SECONDS - 0.1))
+    events = (OutcomeUnknown(), NotFound(1.0), NotFound(1.0 + NOT_FOUND_MIN_INTERVAL_SECONDS - 0.1))
     assert effects_of(an_exit_order(), *events) == [LookUp()]
 
 
 def test_two_not_founds_apart_repeat_the_order_and_count_anew() -> None:
     order = fold(an_exit_order(), OutcomeUnknown(), NotFound(1.0))
-    after, effects = apply(order, NotFound(1.0 + NOT_FOUND_APART_SECONDS, is_held=True))
+    after, effects = apply(order, NotFound(1.0 + NOT_FOUND_MIN_INTERVAL_SECONDS, has_free_qty=True))
     assert effects == (Repeat(),)
     assert not after.not_found_at
-    assert apply(after, NotFound(2.0 + NOT_FOUND_APART_SECONDS))[1] == ()
+    assert apply(after, NotFound(2.0 + NOT_FOUND_MIN_INTERVAL_SECONDS))[1] == ()
 
 
 OLD = REPEAT_WITHIN_SECONDS + 1
 
 
 @pytest.mark.parametrize(
-    ("order", "start", "halted", "is_held"),
+    ("order", "start", "halted", "has_free_qty"),
     [
         (an_exit_order(), OLD, False, True),
         (an_exit_order(), 1.0, True, True),
@@ -213,10 +213,10 @@ OLD = REPEAT_WITHIN_SECONDS + 1
     ids=["too old", "under a halt", "the position is gone", "a backstop", "sent by another process"],
 )
 def test_what_is_not_repeated_is_given_up_once_it_can_not_be_hidden_any_more(
-    order: ManagedOrder, start: float, halted: bool, is_held: bool
+    order: ManagedOrder, start: float, halted: bool, has_free_qty: bool
 ) -> None:
     first, second, third = (
-        NotFound(at, halted=halted, is_held=is_held) for at in (start, start + 6, start + HIDDEN_SECONDS)
+        NotFound(at, halted=halted, has_free_qty=has_free_qty) for at in (start, start + 6, start + LOOKUP_LAG_SECONDS)
     )
     order = fold(order, OutcomeUnknown(), first, second)
     assert order.state is ManagedState.UNKNOWN
@@ -248,7 +248,7 @@ def test_a_refused_cancel_leaves_the_order_working_and_is_not_asked_for_at_once(
     order = fold(an_exit_order(), Accepted("b1"), CancelRequested("b1", 0.0), CancelRefused())
     assert order.state is ManagedState.WORKING
     assert apply(order, CancelRequested("b1", 1.0))[1] == ()
-    assert apply(order, CancelRequested("b1", CANCEL_AGAIN_SECONDS))[1] == (Cancel(),)
+    assert apply(order, CancelRequested("b1", CANCEL_RETRY_SECONDS))[1] == (Cancel(),)
 
 
 def test_an_order_may_fill_while_its_cancel_is_pending() -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sellctl.core.config.schema import (
-    Hours,
     RoiStep,
+    TimeCounting,
 )
 from sellctl.core.model.market import Session, calendar_of
 from sellctl.core.model.position import PositionState
@@ -48,13 +48,13 @@ def test_the_table_asks_for_the_gain_of_its_largest_key_not_above_the_minutes_he
     table = tuple(RoiStep(dt.timedelta(minutes=m), D(gain) / 100) for m, gain in sorted(steps.items()))
     market = replace(a_market("11:00"), now=at("11:00") + dt.timedelta(minutes=minutes), calendar=CALENDAR)
     reached = [gain for m, gain in sorted(steps.items()) if m <= minutes]
-    for hours in Hours:
+    for hours in TimeCounting:
         threshold = RoiTable(table, hours).threshold(at_price("1.00"), market)
         assert threshold == (1 + D(reached[-1]) / 100 if reached else None)
 
 
 def test_with_the_calendar_unknown_no_step_of_the_table_comes_early_and_its_label_says_so() -> None:
-    rule = RoiTable(TABLE, Hours.SESSION)
+    rule = RoiTable(TABLE, TimeCounting.SESSION)
     held = replace(at_price("1.50"), state=PositionState(first_seen=at("10:00", WEDNESDAY)))
     monday = replace(a_market("12:00", MONDAY), calendar=CALENDAR)
     assert fires(rule, held, monday)

@@ -6,7 +6,7 @@ import pytest
 from builders import CALL, a_market, at_price
 
 from sellctl.core.config.schema import (
-    Counts,
+    IntRange,
     MatchConfig,
     SideKind,
 )
@@ -24,10 +24,10 @@ NOON = a_market("12:00")
         (MatchConfig(underlying=("SPY",)), False),
         (MatchConfig(symbol=(CALL,), side=SideKind.LONG), True),
         (MatchConfig(symbol=(CALL,), side=SideKind.SHORT), False),
-        (MatchConfig(dte=Counts(None, 24)), True),
-        (MatchConfig(dte=Counts(None, 23)), False),
-        (MatchConfig(size=Counts(2, 2)), True),
-        (MatchConfig(size=Counts(3)), False),
+        (MatchConfig(dte=IntRange(None, 24)), True),
+        (MatchConfig(dte=IntRange(None, 23)), False),
+        (MatchConfig(size=IntRange(2, 2)), True),
+        (MatchConfig(size=IntRange(3)), False),
         (MatchConfig(tag=("bot-",)), True),
         (MatchConfig(tag=("hand-",)), False),
     ],

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sellctl.core.model.position import Direction
-from sellctl.core.tracking.fill_ledger import LEDGER_SECONDS, Ledger, net_of_others
+from sellctl.core.tracking.fill_ledger import LEDGER_SECONDS, Ledger, net_qty_from_other_orders
 
 NOON = at("12:00")
 
@@ -44,5 +44,5 @@ def test_the_orders_of_others_change_what_is_expected() -> None:
     sold = replace(an_order(qty="3"), filled_qty=Decimal(3), filled_at=at("12:01"))
     earlier = replace(sold, filled_at=at("11:59"))
     ours = replace(our_order(), filled_qty=Decimal(5), filled_at=at("12:01"))
-    assert net_of_others((sold, earlier, ours), a_position().direction, NOON) == -3
-    assert net_of_others((sold,), Direction.SHORT, NOON) == 3
+    assert net_qty_from_other_orders((sold, earlier, ours), a_position().direction, NOON) == -3
+    assert net_qty_from_other_orders((sold,), Direction.SHORT, NOON) == 3

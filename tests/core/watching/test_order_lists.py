@@ -11,7 +11,7 @@ from builders import CALL, PUT, an_order, at, replace
 from sellctl.core.errors import UnknownOutcomeError
 from sellctl.core.model.order import Order
 from sellctl.core.model.snapshot import InvalidRow, Rows
-from sellctl.core.watching.order_lists import ONE_ANSWER, AccountOrders, OrderLists
+from sellctl.core.watching.order_lists import PAGE_SIZE, AccountOrders, OrderLists
 
 if TYPE_CHECKING:
     from sellctl.core.ports import Broker
@@ -50,7 +50,7 @@ def lists_of(broker: Listed) -> OrderLists:
 def read(lists: OrderLists, midnight: dt.datetime = MIDNIGHT) -> AccountOrders:
     """One read with today's orders, whose answer is used."""
     orders = asyncio.run(lists.read_all(midnight, urgent=False))
-    lists.taken(orders, midnight)
+    lists.remember(orders, midnight)
     return orders
 
 
@@ -135,18 +135,18 @@ def test_the_first_list_of_todays_orders_may_fail_and_a_later_one_fails_the_read
     broker = Listed(an_open("a"))
     lists = lists_of(broker)
     broker.fails_all = True
-    assert read(lists).since_midnight is None
+    assert read(lists).recent is None
     with pytest.raises(UnknownOutcomeError):
         read(lists)
 
 
 def test_of_more_orders_than_one_answer_holds_only_the_open_ones_are_read_again() -> None:
-    broker = Listed(*(an_open(f"{number}", status="filled") for number in range(ONE_ANSWER + 1)), an_open("a"))
+    broker = Listed(*(an_open(f"{number}", status="filled") for number in range(PAGE_SIZE + 1)), an_open("a"))
     lists = lists_of(broker)
-    assert read(lists).since_midnight is not None
+    assert read(lists).recent is not None
     broker.requests.clear()
     orders = read(lists)
-    assert (broker.requests, orders.since_midnight, ids(orders.open.rows)) == (["open"], None, {"a"})
+    assert (broker.requests, orders.recent, ids(orders.open.rows)) == (["open"], None, {"a"})
 
 
 def test_a_bracket_whose_entry_has_filled_is_open_while_a_leg_is() -> None:
