@@ -92,9 +92,8 @@ class Gate:
             claims = scope[CLAIMS_KEY] = read_token(self.secret, _token_of(scope))
         except TokenError as error:
             scope[CLAIMS_ERROR_KEY] = error.sentence
-            wait = (
-                self.addresses.wait_after_forgery(address) if error.counts_towards_lockout else 0
-            ) or self.addresses.wait(address)
+            lockout = self.addresses.wait_after_forgery(address) if error.counts_towards_lockout else 0
+            wait = lockout or self.addresses.wait(address)
         else:
             wait = self.subjects.wait(claims.subject)
         if wait:

@@ -96,7 +96,7 @@ def _meant(wanted: ManualExit, accounts: "Sequence[AccountListing]") -> ManualEx
 
 def _question(name: str, possible: "Sequence[ProposedExit]") -> str:
     """Whether to close this much of it."""
-    accounts = [each.account for each in possible]
+    accounts = [each.listing for each in possible]
     units = [f"{called.units}" for called in structures_called(name, {a.account: a for a in accounts}.values())]
     quantities = " and ".join(units or [f"{each.qty:f}" for each in possible])
     return f"Close {quantities} {name} of {accounts_text(accounts)}?"

@@ -36,17 +36,16 @@ class Shape(Enum):
 
 
 REQUIRED = object()
-_SCALAR_DATACLASSES = frozenset(
-    {ValueFormat.AMOUNT, ValueFormat.PULLBACK, ValueFormat.INT_RANGE, ValueFormat.LEG}
-)  # units of values that aren't sections
+# Formats of dataclasses that are values, not sections.
+_SCALAR_DATACLASSES = frozenset({ValueFormat.AMOUNT, ValueFormat.PULLBACK, ValueFormat.INT_RANGE, ValueFormat.LEG})
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
     """One key.
 
-    `kind` is the type of a scalar or list item, or the dataclass of a section. `none_literal` is "" where None is refused,
-    and `defaults_word` where no word stands for a section.
+    `kind` is the type of a scalar or list item, or the dataclass of a section. `none_literal` is "" where None is
+    refused, and `defaults_word` where no word stands for a section.
     """
 
     name: str
@@ -79,7 +78,15 @@ def _key(name: str, hint: Any, default: Any) -> Key:
     defaults = notes.get(DefaultsWord)
     text = doc.text if doc else ""
     return Key(
-        name, shape, kind, unit, text, none_literal, default, MayBeEmpty in notes, defaults.text if defaults else ""
+        name,
+        shape,
+        kind,
+        value_format,
+        text,
+        none_literal,
+        default,
+        MayBeEmpty in notes,
+        defaults.text if defaults else "",
     )
 
 

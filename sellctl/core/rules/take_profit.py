@@ -26,4 +26,5 @@ class TakeProfit(ProfitRule):
 
     def label(self, _holding: Holding, _market: Market) -> str:
         """For example, "target +10%" or "target $120/contract"."""
-        return f"target {as_percent(self.target.value) if self.target.unit is AmountUnit.GAIN else amount_text(self.target)}"
+        is_gain = self.target.unit is AmountUnit.GAIN
+        return f"target {as_percent(self.target.value) if is_gain else amount_text(self.target)}"
