@@ -76,18 +76,8 @@ def _key(name: str, hint: Any, default: Any) -> Key:
         doc = Doc(description(kind).partition("\n")[0])
     none_literal = (literal.text if literal else "null") if optional else ""
     defaults = notes.get(DefaultsWord)
-    text = doc.text if doc else ""
-    return Key(
-        name,
-        shape,
-        kind,
-        value_format,
-        text,
-        none_literal,
-        default,
-        MayBeEmpty in notes,
-        defaults.text if defaults else "",
-    )
+    text, word = doc.text if doc else "", defaults.text if defaults else ""
+    return Key(name, shape, kind, value_format, text, none_literal, default, MayBeEmpty in notes, word)
 
 
 def _without_notes(hint: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -35,8 +35,8 @@ class DecisionContext(Struct, frozen=True):
     `account_violations` are the reasons why no order or cancel may be sent for this account. `structures` are legs that
     belong together, by the symbol of each leg, where a match uses structures. `tripped_limit` is the account guard's
     limit that is reached, or was earlier today; `guard_problem` says why the guard can't be evaluated, "" when it can.
-    `walks` are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share the account's limit
-    of orders per minute.
+    `walks` are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share the account's
+    limit of orders per minute.
     """
 
     snapshot: Snapshot
