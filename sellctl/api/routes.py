@@ -13,6 +13,7 @@ from sellctl.api import documents, schemas
 from sellctl.api.events import EventHub, Inbox, TooManyStreamsError, frames
 from sellctl.api.guarded import CLAIMS_KEY, GuardedRoute, control_of
 from sellctl.api.lifespan import running
+from sellctl.core.structures.names import name_or_symbol
 from sellctl.ui.documents import Document
 from sellctl.ui.formatting import sanitize
 
@@ -79,7 +80,7 @@ async def history(request: Request, query: Annotated[schemas.HistoryQuery, Query
     from sellctl.journal.queries import history as page  # noqa: PLC0415  the journal is an adapter
 
     filters = Filters(
-        symbol=query.symbol.upper(),
+        symbol=name_or_symbol(query.symbol),
         account=query.account,
         reason=query.reason,
         day=query.day.isoformat() if query.day else "",

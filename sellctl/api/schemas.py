@@ -254,7 +254,7 @@ class HistoryQuery(BaseModel):
     """Filters of the history; a filter that is left out matches everything."""
 
     model_config = ConfigDict(extra="forbid")
-    symbol: str = Field(default="", pattern=r"^[A-Za-z0-9./]{0,30}$")
+    symbol: str = Field(default="", pattern=r"^[A-Za-z0-9./_-]{0,80}$", description="A symbol, or a structure's name.")
     account: str = Field(default="", pattern=_NAME)
     reason: str = Field(default="", pattern=_NAME)
     day: dt.date | None = Field(default=None, description="A date of the exchange, such as 2026-11-20.")

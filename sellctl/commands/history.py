@@ -25,7 +25,7 @@ _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 def history(
     ctx: typer.Context,
-    symbol: Annotated[str | None, typer.Argument(help="Only this symbol.", show_default=False)] = None,
+    symbol: Annotated[str | None, typer.Argument(help="Only this symbol or structure.", show_default=False)] = None,
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only exits for this reason, e.g. stop_loss.")] = None,
     day: Annotated[str | None, typer.Option(help="Only this exchange date, e.g. 2025-08-26.")] = None,
@@ -35,7 +35,11 @@ def history(
     before: Annotated[int | None, typer.Option(min=1, help="Continue below this row.")] = None,
     fmt: FormatOption = None,
 ) -> None:
-    """Show decisions, orders, rejections and fills, newest first."""
+    """Show decisions, orders, rejections and fills, newest first.
+
+    A leg's symbol also shows its structures' orders, and a structure's name the orders of its legs, if it left by legs.
+    """
+    from sellctl.core.structures.names import name_or_symbol
     from sellctl.journal.queries import Filters
 
     path = journal_path(ctx)
@@ -44,7 +48,7 @@ def history(
         return
     recorded = known_filters(ctx, path, account or "", reason or "")
     filters = Filters(
-        symbol=(symbol or "").upper(),
+        symbol=name_or_symbol(symbol or ""),
         account=account or "",
         reason=reason or "",
         day=date_of(day),

@@ -19,7 +19,7 @@ _ALL = "`sellctl positions` lists all positions."
 
 def name_of(text: str) -> str:
     """The symbol that an argument means, in upper case, or the structure's name. ConfigError when it can be neither."""
-    from sellctl.core.structures.names import canonical_name
+    from sellctl.core.structures.names import name_or_symbol
 
     symbol = text.strip().upper()
     if not symbol:
@@ -28,7 +28,7 @@ def name_of(text: str) -> str:
     if len(symbol) > longest or not symbol.isascii() or not symbol.isprintable() or " " in symbol:
         shown = symbol[:_MAX_SYMBOL].encode("unicode_escape").decode("ascii")
         raise ConfigError(f"{shown} can't be a symbol.", hint=_ALL)
-    return canonical_name(symbol) or symbol
+    return name_or_symbol(symbol)
 
 
 def structures_called(name: str, accounts: "Iterable[AccountListing]") -> "list[ShownStructure]":

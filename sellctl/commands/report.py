@@ -14,7 +14,7 @@ from sellctl.core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sellctl.core.model.exit_record import Exit
+    from sellctl.core.model.exit_record import Exit, LegFill, Part
 
 _SLIPPAGE = ("slippage against mid", "against bid")
 SUMMARY = ("day", "strategy", "reason", "exits", "filled", "P&L", *_SLIPPAGE, "seconds", "steps")
@@ -25,7 +25,7 @@ _EVERY_HOLDING = "(every holding)"  # exits without a strategy: the last day, a 
 
 def report(
     ctx: typer.Context,
-    symbol: Annotated[str | None, typer.Argument(help="Only this symbol.", show_default=False)] = None,
+    symbol: Annotated[str | None, typer.Argument(help="Only this symbol or structure.", show_default=False)] = None,
     account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only exits for this reason, e.g. stop_loss.")] = None,
     day: Annotated[str | None, typer.Option(help="Only this exchange date, e.g. 2025-08-26.")] = None,
@@ -37,13 +37,15 @@ def report(
 
     Slippage is in dollars per share, against the mid and the bid at the decision (for a short: the mid and the ask); a
     negative number is a better price. For several exits it is the mean weighted by quantity, and `seconds` the median.
+    The exit of a structure counts once, with units and net prices, whether it left as one order or by legs.
     """
     from sellctl.commands.history import date_of, journal_path, known_filters
+    from sellctl.core.structures.names import name_or_symbol
     from sellctl.journal.exits import exits
     from sellctl.journal.queries import Filters
-    from sellctl.ui.render import emit
+    from sellctl.ui.render import JSON_VERSION, emit
 
-    filters = Filters(symbol=(symbol or "").upper(), account=account or "", reason=reason or "", day=date_of(day))
+    filters = Filters(symbol=name_or_symbol(symbol or ""), account=account or "", reason=reason or "", day=date_of(day))
     path = journal_path(ctx)
     recorded = known_filters(ctx, path, filters.account, filters.reason)
     found = exits(path, filters)
@@ -55,7 +57,8 @@ def report(
         rows = [_row(one, recorded.mode_at(one.account, one.row).upper()) for one in found]
         emit(EACH, rows, fmt, title="Exits", document=documents)
     else:
-        emit(SUMMARY, summary(found), fmt, title="Report", document={"exits": documents, "groups": _groups(found)})
+        document = {"version": JSON_VERSION, "exits": documents, "groups": _groups(found)}
+        emit(SUMMARY, summary(found), fmt, title="Report", document=document)
     if not found:
         typer.echo("No exits recorded for these filters.", err=True)
 
@@ -81,7 +84,7 @@ def summary(found: "Sequence[Exit]") -> list[tuple[object, ...]]:
 
 
 def _figures(group: "Sequence[Exit]") -> tuple[object, ...]:
-    filled = [one for one in group if one.qty]
+    filled = [one for one in group if one.is_filled]
     seconds = [one.seconds for one in filled if one.seconds is not None]
     gains = [one.pnl for one in filled if one.pnl is not None]
     return (
@@ -132,19 +135,23 @@ def _document(one: "Exit") -> dict[str, object]:
     return {
         "account": one.account,
         "symbol": one.symbol,
+        "way": one.way,
         "strategy": one.strategy,
         "reason": one.reason,
         "day": one.day,
         "began": one.began.isoformat(),
         "asked": f"{one.asked:f}",
         "filled": f"{one.qty:f}",
-        **{name: None if value is None else f"{value:f}" for name, value in (prices | slippage).items()},
+        **{name: _plain(value) for name, value in (prices | slippage).items()},
         "seconds": one.seconds,
         "steps": one.steps,
-        "fills": [
-            {"at": part.at.isoformat(), "qty": f"{part.qty:f}", "price": f"{part.price:f}"} for part in one.parts
-        ],
+        "fills": [_fill(part) for part in one.parts],
+        "fills_of_legs": [{"symbol": fill.symbol, **_fill(fill)} for fill in one.fills_of_legs],
     }
+
+
+def _fill(fill: "Part | LegFill") -> dict[str, object]:
+    return {"at": fill.at.isoformat(), "qty": _plain(fill.qty), "price": _plain(fill.price)}
 
 
 def _groups(found: "Sequence[Exit]") -> list[dict[str, object]]:

@@ -3,11 +3,12 @@
 The plan that decided on an order is recorded after it, so that the order doesn't wait; older journals have it before.
 
 An exit is a series of orders for one reason on one symbol and day: the steps of its walk or ladder. It ends when an
-order for another reason follows, or when nothing was sent or filled for OVER.
+order for another reason follows, or when nothing was sent or filled for OVER. All orders that close a structure are one
+exit of it: multi-leg orders, and those of its legs. Legs that follow the first ones belong to it however late they do.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -15,11 +16,15 @@ from pathlib import Path
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from sellctl.core.model.exit_record import Exit, Part, Point
+from sellctl.core.model.exit_record import Exit, LegFill, Part, Point
 from sellctl.core.model.plan import STOPS, Plan, PositionDecision, Reason
-from sellctl.core.model.position import NO_PRICES
+from sellctl.core.model.position import NO_PRICES, ExitAfter, Holding
+from sellctl.core.model.snapshot import Snapshot
+from sellctl.core.structures.held import held_structures
+from sellctl.core.structures.names import legs_of
 from sellctl.journal.database import read_only
-from sellctl.journal.queries import COLUMNS, AuditRow, Filters, as_row, unpack
+from sellctl.journal.net_fills import netted, per_unit
+from sellctl.journal.queries import COLUMNS, STRUCTURE, AuditRow, Filters, as_row, unpack
 from sellctl.journal.schema import audit
 
 OVER = dt.timedelta(seconds=60)
@@ -28,10 +33,17 @@ _KINDS = ("plan", "intent", "fill")
 
 
 def exits(path: Path, filters: Filters) -> tuple[Exit, ...]:
-    """Every exit that the filters name (account, symbol, reason, day), oldest first."""
+    """Every exit that the filters name (account, symbol, reason, day), oldest first.
+
+    The symbol of a leg also names the exits of its structures.
+    """
     nothing: tuple[Exit, ...] = ()
     found = read_only(path, lambda tx: _collected(_rows(tx, filters)), missing=nothing)
-    return tuple(each for each in found if filters.reason in {"", each.reason} and filters.symbol in {"", each.symbol})
+    return tuple(
+        each
+        for each in found
+        if filters.reason in {"", each.reason} and filters.symbol in {"", each.symbol, *legs_of(each.symbol)}
+    )
 
 
 def _rows(tx: sa.Connection, filters: Filters) -> Iterator[AuditRow]:
@@ -47,20 +59,56 @@ def _collected(rows: Iterable[AuditRow]) -> tuple[Exit, ...]:
     return collector.exits()
 
 
+@dataclass(frozen=True, slots=True)
+class _Leg:
+    """What the intent of an order says of the leg that it closes by itself."""
+
+    symbol: str
+    entry: Decimal | None
+    unit: Decimal
+
+
 @dataclass(slots=True)
 class _OpenExit:
-    """An exit whose rows are still being read."""
+    """An exit whose rows are still being read. That of a structure has `per_unit`: how much of each leg a unit has."""
 
     facts: Exit
     last: dt.datetime
     path: list[Point]
     first_order: str = ""  # its client order id
-    orders: set[str] = field(default_factory=set)
+    per_unit: dict[str, Decimal] = field(default_factory=dict)
+    legs: dict[str, _Leg | None] = field(default_factory=dict)  # by client order id; None: it closes everything
     parts: list[Part] = field(default_factory=list)
+    fills_of_legs: list[LegFill] = field(default_factory=list)
+
+    def fill(self, client_order_id: str, at: dt.datetime, qty: Decimal, price: Decimal | None) -> None:
+        """Add a fill of one of its orders."""
+        self.last, leg = at, self.legs[client_order_id]
+        if leg is None:
+            self.parts.append(Part(at, qty, price))
+        else:
+            self.fills_of_legs.append(LegFill(leg.symbol, at, qty, price, leg.entry, leg.unit))
 
     def done(self) -> Exit:
         """The exit according to the rows read so far."""
-        return replace(self.facts, steps=len(self.orders), parts=tuple(self.parts), path=tuple(self.path))
+        units = netted(self.per_unit, self.fills_of_legs, self.facts.sign)
+        return replace(
+            self.facts,
+            steps=len(self.legs),
+            parts=tuple(sorted((*self.parts, *units), key=lambda part: part.at)),
+            path=tuple(self.path),
+            way=self._way(),
+            fills_of_legs=tuple(self.fills_of_legs),
+        )
+
+    def _way(self) -> str:
+        """How a structure left, by its fills, or by its last order while there is none."""
+        if not self.per_unit:
+            return ""
+        is_filled = bool(self.parts or self.fills_of_legs)
+        by_legs = bool(self.fills_of_legs) if is_filled else list(self.legs.values())[-1] is not None
+        as_one = bool(self.parts) if is_filled else not by_legs
+        return " and ".join(("as one order",) * as_one + ("by legs",) * by_legs)
 
 
 @dataclass(slots=True)
@@ -71,7 +119,7 @@ class _Collector:
     _open: dict[tuple[str, str], _OpenExit] = field(default_factory=dict)
     _plans: dict[str, Plan] = field(default_factory=dict)
     _of_order: dict[tuple[str, str], _OpenExit] = field(default_factory=dict)
-    _filled: dict[tuple[str, str], tuple[Decimal, Decimal]] = field(default_factory=dict)
+    _filled: dict[tuple[str, str], tuple[Decimal, Decimal | None]] = field(default_factory=dict)
     _paths: dict[tuple[str, str, str], list[Point]] = field(default_factory=dict)
 
     def exits(self) -> tuple[Exit, ...]:
@@ -90,28 +138,46 @@ class _Collector:
             self._fill(row)
 
     def _plan(self, row: AuditRow) -> None:
-        snapshot, self._plans[row.account] = unpack(row)
+        snapshot, plan = unpack(row)
+        self._plans[row.account] = plan
         for holding in snapshot.holdings:
             if holding.quote is not None:
                 point = Point(snapshot.market.now, holding.quote.bid, holding.quote.ask)
                 self._path(row.account, holding.symbol, row.day).append(point)
-        for decision in self._plans[row.account].submits:
+        wholes = _wholes(snapshot, plan)
+        for name, whole in wholes.items():
+            point = Point(snapshot.market.now, whole.prices.bid, whole.prices.ask)
+            self._path(row.account, name, row.day).append(point)
+        for decision in plan.submits:
             order = decision.submit.client_order_id if decision.submit else ""
             begun = self._of_order.get((row.account, order))
             if begun and begun.facts.decided_on is None and begun.first_order == order:
-                begun.facts = _decided(begun.facts, decision)
+                begun.facts = _decided(begun.facts, decision, wholes)
 
     def _path(self, account: str, symbol: str, day: str) -> list[Point]:
         return self._paths.setdefault((account, symbol, day), [])
 
     def _intent(self, row: AuditRow) -> None:
         at = dt.datetime.fromisoformat(row.at)
-        known = self._open.get((row.account, row.symbol))
-        if known is None or (known.facts.reason, known.facts.day) != (row.reason, row.day) or at - known.last > OVER:
-            known = self._begin(row, at)
+        structure = str(row.body.get(STRUCTURE, ""))
+        known = self._continued(row, structure, at) or self._begin(row, structure, at)
         known.last = at
-        known.orders.add(row.client_order_id)
+        known.legs[row.client_order_id] = _leg_of(row) if row.symbol in known.per_unit else None
         self._of_order[row.account, row.client_order_id] = known
+
+    def _continued(self, row: AuditRow, structure: str, at: dt.datetime) -> _OpenExit | None:
+        """The exit that an order continues; None when it begins one.
+
+        A leg whose order names no structure, because the others are gone, belongs to that which is leaving by legs.
+        """
+        known = self._open.get((row.account, structure or row.symbol))
+        if known is None or known.facts.day != row.day:
+            return None
+        if not structure and row.symbol in known.per_unit and not any(known.legs.values()):
+            return None
+        if structure and row.reason == Reason.STRUCTURE:
+            return known
+        return known if known.facts.reason == row.reason and at - known.last <= OVER else None
 
     def _backstop(self, row: AuditRow) -> None:
         """A backstop rests until it fills, perhaps on a later day. Only then is it an exit, and no plan decided it."""
@@ -128,18 +194,25 @@ class _Collector:
             if holding:
                 facts = replace(facts, decided_on=replace(holding, quote=None, prices=NO_PRICES))
             begun = _OpenExit(facts, at, self._path(row.account, row.symbol, row.day))
-            begun.orders.add(row.client_order_id)
+            begun.legs[row.client_order_id] = None
             self._of_order[key] = begun
             self._all.append(begun)
         self._fill(row)
 
-    def _begin(self, row: AuditRow, at: dt.datetime) -> _OpenExit:
-        facts = Exit(row.account, row.symbol, row.reason, row.day, at, asked=_number(row.body.get("qty")), row=row.seq)
+    def _begin(self, row: AuditRow, structure: str, at: dt.datetime) -> _OpenExit:
+        """A new exit. A leg that follows no other one of today is closed for itself."""
+        name = structure if structure and row.reason != Reason.STRUCTURE and per_unit(structure) else row.symbol
+        units = per_unit(name)
+        asked = _number(row.body.get("qty"))
+        if row.symbol in units:
+            asked //= units[row.symbol]
+        facts = Exit(row.account, name, row.reason, row.day, at, asked=asked, row=row.seq)
         decision = self._decision_for(row)
         if decision:
-            facts = _decided(facts, decision)
-        begun = _OpenExit(facts, at, self._path(row.account, row.symbol, row.day), row.client_order_id)
-        self._open[row.account, row.symbol] = begun
+            facts = _decided(facts, decision, {})
+        begun = _OpenExit(facts, at, self._path(row.account, name, row.day), row.client_order_id, units)
+        for symbol in (name, *units):
+            self._open[row.account, symbol] = begun
         self._all.append(begun)
         return begun
 
@@ -151,23 +224,48 @@ class _Collector:
     def _fill(self, row: AuditRow) -> None:
         """A row has the order's cumulative quantity and average price; the fill is the difference to the row before."""
         key = (row.account, row.client_order_id)
-        total, average = _number(row.body.get("filled_qty")), _number(row.body.get("filled_avg_price"))
+        total, average = _number(row.body.get("filled_qty")), _price(row.body.get("filled_avg_price"))
         before, spent = self._filled.get(key, (_ZERO, _ZERO))
         if total <= before:
             return
-        self._filled[key] = (total, total * average)
-        owner = self._of_order[key]
-        owner.last = dt.datetime.fromisoformat(row.at)
-        owner.parts.append(Part(owner.last, total - before, (total * average - spent) / (total - before)))
+        amount = None if average is None else total * average
+        price = None if amount is None or spent is None else (amount - spent) / (total - before)
+        self._filled[key] = (total, amount)
+        at = dt.datetime.fromisoformat(row.at)
+        self._of_order[key].fill(row.client_order_id, at, total - before, price)
 
 
-def _decided(facts: Exit, decision: PositionDecision) -> Exit:
-    """The exit with what the decision on its first order says."""
+def _wholes(snapshot: Snapshot, plan: Plan) -> dict[str, Holding]:
+    """The structures of a snapshot as one position each, by name: those that are judged as one, or being closed."""
+    sent = (
+        name
+        for each in plan.submits
+        if each.submit and each.signal
+        for name in (each.submit.symbol, each.signal.structure)
+    )
+    names = dict.fromkeys((*sent, *snapshot.structures))
+    holdings = [decision.holding for decision in plan.decisions]
+    leaving = {each.symbol: ExitAfter.of(each.state.exit_after) for each in holdings if each.state.exit_after}
+    found = held_structures(holdings, (), snapshot.structures, (), leaving, first=names)
+    return {each.name: each.whole for each in found}
+
+
+def _decided(facts: Exit, decision: PositionDecision, wholes: Mapping[str, Holding]) -> Exit:
+    """The exit with what the decision on its first order says; `wholes` are the structures in its plan."""
     signal = decision.signal
     if signal is None:
         return facts
     stop = next((trigger.price for trigger in decision.triggers if trigger.reason in STOPS), None)
-    return replace(facts, strategy=signal.strategy, decided_on=signal.holding, stop=stop)
+    decided_on = signal.holding if signal.holding.symbol == facts.symbol else wholes.get(facts.symbol)
+    return replace(facts, strategy=signal.strategy, decided_on=decided_on, stop=stop)
+
+
+def _leg_of(row: AuditRow) -> _Leg:
+    return _Leg(row.symbol, _price(row.body.get("entry")), _number(row.body.get("unit")))
+
+
+def _price(value: object) -> Decimal | None:
+    return None if value in {None, ""} else Decimal(str(value))
 
 
 def _number(value: object) -> Decimal:

@@ -1,24 +1,28 @@
 """Queries of the history: answered without a lock and without a byte written."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.plan import Plan
 from sellctl.core.model.snapshot import Snapshot
+from sellctl.core.structures.names import legs_of
 from sellctl.journal import codec
 from sellctl.journal.account_numbers import number_of
 from sellctl.journal.database import read_only
+from sellctl.journal.derived import INTENT
 from sellctl.journal.schema import audit, fills, unresolved
 
 PAGE = 50
 PACKED = "packed"  # the key of the packed snapshot and plan in the body of a plan's row
 PACKED_ONCE = "frozen"  # the same key in rows of format 1
+STRUCTURE = "structure"  # the key in the body of an intent: the structure of which a leg is closed
 START = "start"  # the kind of the row that a process begins with
 MODES = "modes"  # the key in its body: paper or live by account
 _INDEXED = ("client_order_id", "symbol", "day", "reason", "account")  # the filter that leaves the fewest rows first
@@ -26,7 +30,10 @@ _INDEXED = ("client_order_id", "symbol", "day", "reason", "account")  # the filt
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which rows to return; "" matches all. `before` is the last row of the previous page; `limit` None: all."""
+    """Which rows to return; "" matches all. `before` is the last row of the previous page; `limit` None: all.
+
+    `structure` returns the rows of orders that close a leg of this structure by itself, and that order's other rows.
+    """
 
     symbol: str = ""
     account: str = ""
@@ -34,6 +41,7 @@ class Filters:
     day: str = ""
     client_order_id: str = ""
     kind: str = ""
+    structure: str = ""
     only_open: bool = False
     before: int | None = None
     limit: int | None = PAGE
@@ -63,8 +71,30 @@ COLUMNS = [audit.c[name] for name in AuditRow.__dataclass_fields__]
 
 
 def history(path: Path, filters: Filters) -> tuple[AuditRow, ...]:
-    """One page of the history, newest first."""
-    return read_only(path, lambda tx: page(tx, filters), missing=())
+    """One page of the history, newest first.
+
+    The symbol of a leg also returns what was recorded of its structures, and the name of a structure what was of its
+    legs while they closed it by themselves.
+    """
+    return read_only(path, lambda tx: _with_related(tx, filters), missing=())
+
+
+def _with_related(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:
+    """The newest rows of the filters and of the related ones, newest first: each in a query that needs no sorting."""
+    related = [replace(filters, symbol=name) for name in _structures_with(tx, filters.symbol)]
+    related += [replace(filters, symbol=leg, structure=filters.symbol) for leg in legs_of(filters.symbol)]
+    rows = [row for each in (filters, *related) for row in page(tx, each)]
+    return tuple(sorted(rows, key=lambda row: row.seq, reverse=True)[: filters.limit])
+
+
+def _structures_with(tx: sa.Connection, symbol: str) -> Iterator[str]:
+    """The names on record of the structures with this leg, each found with one step in the index."""
+    if not symbol or legs_of(symbol):
+        return
+    name, end = f"{underlying_of(symbol)}-", f"{underlying_of(symbol)}."  # a full stop follows the hyphen
+    while name := tx.scalar(sa.select(sa.func.min(audit.c.symbol)).where(audit.c.symbol > name, audit.c.symbol < end)):
+        if symbol in legs_of(name):
+            yield name
 
 
 def page(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:
@@ -72,6 +102,10 @@ def page(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:
     conditions = _conditions(filters)
     if filters.before is not None:
         conditions.append(audit.c.seq < filters.before)
+    if filters.structure:
+        named = audit.c.body.contains(f'"{STRUCTURE}":"{filters.structure}"', autoescape=True)
+        of_a_leg = (audit.c.symbol == filters.symbol, audit.c.kind == INTENT, named)
+        conditions.append(audit.c.client_order_id.in_(sa.select(audit.c.client_order_id).where(*of_a_leg)))
     if filters.only_open:
         conditions.append(audit.c.seq.in_(sa.select(unresolved.c.seq)))
     statement = sa.select(*COLUMNS).where(*conditions).order_by(audit.c.seq.desc()).limit(filters.limit)

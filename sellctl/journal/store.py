@@ -38,7 +38,7 @@ from sellctl.journal.audit_log import AuditLog, Batch, Entry, exchange_day, utc_
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.digest import denials, excerpt, fingerprint, signature, summary
 from sellctl.journal.group_commit import GroupCommit
-from sellctl.journal.queries import MODES, PACKED, START, AuditRow, Filters, page, realised
+from sellctl.journal.queries import MODES, PACKED, START, STRUCTURE, AuditRow, Filters, page, realised
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
 
 RECENT_ROWS = 1_000  # how far `filled_since` reads back: its callers need only the last seconds
@@ -157,7 +157,7 @@ class SqliteJournal(AuditLog):
                     _REMEMBER_INTENT, (account, entry.client_order_id, row.seq, entry.symbol, entry.reason)
                 )
             for cancel in cancels:
-                batch.append(_entry_of_cancel(account, cancel))
+                batch.append(self._entry_of_cancel(account, cancel))
 
         await self._group.write(write)
 
@@ -191,6 +191,15 @@ class SqliteJournal(AuditLog):
         intent = self.database.raw.execute(_OPEN_INTENT, (account, client_order_id)).fetchone()
         symbol, reason = intent or ("", "")
         return Entry(account, kind, detail, symbol or str(detail.get("symbol", "")), reason, client_order_id)
+
+    def _entry_of_cancel(self, account: str, cancel: CancelOrder) -> Entry:
+        """An entry about a cancel. That of a multi-leg order of ours has the symbol of its intent."""
+        order, symbol = cancel.order, cancel.order.symbol
+        if not symbol:
+            intent = self.database.raw.execute(_OPEN_INTENT, (account, order.client_order_id)).fetchone()
+            symbol = intent[0] if intent else ""
+        detail = {"client_order_id": order.client_order_id, "symbol": symbol, "why": cancel.why}
+        return Entry(account, "cancel", detail, symbol, client_order_id=order.client_order_id)
 
     def note(self, account: str, kind: str, detail: Mapping[str, object]) -> None:
         """Record other evidence. History can be filtered by `symbol`, `reason` and `client_order_id` of the detail."""
@@ -310,14 +319,9 @@ def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
         "step": order.step,
         **_cost_basis(signal.holding),
         **_legs_of(request),
+        **({STRUCTURE: signal.structure} if signal.structure else {}),
     }
     return Entry(account, INTENT, detail, request.symbol, signal.reason, request.client_order_id)
-
-
-def _entry_of_cancel(account: str, cancel: CancelOrder) -> Entry:
-    order = cancel.order
-    detail = {"client_order_id": order.client_order_id, "symbol": order.symbol, "why": cancel.why}
-    return Entry(account, "cancel", detail, order.symbol, client_order_id=order.client_order_id)
 
 
 def _fill_row(entry: Entry, order_id: str, total: Decimal, day: str) -> tuple[str, ...]:

@@ -82,10 +82,12 @@ def _one_exit(one: Exit) -> str:
             chart.add(name, ends_of_line, show_dots=False, stroke_style={"dasharray": "4"})
     if one.bid is not None:
         chart.add("decision", [(one.began, float(one.bid))], stroke=False, dots_size=6)
-    chart.add("fills", [(part.at, float(part.price)) for part in one.parts], stroke=False, dots_size=6)
+    fills = [(part.at, float(part.price)) for part in one.parts if part.price is not None]
+    chart.add("fills", fills, stroke=False, dots_size=6)
     gain = "" if one.pnl is None else f", {profit(one.pnl)}"
     day = one.began.astimezone(NEW_YORK)
-    return _figure(f"{one.symbol}, {one.reason}, {day:%Y-%m-%d %H:%M:%S} ET{gain}", chart)
+    what = ", ".join(filter(None, (one.symbol, one.reason, one.way)))
+    return _figure(f"{what}, {day:%Y-%m-%d %H:%M:%S} ET{gain}", chart)
 
 
 def _side(path: Iterable[Point], name: str) -> list[tuple[dt.datetime, float | None]]:

@@ -2,20 +2,39 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 from click.testing import Result
-from journal_builders import a_holding, a_journal, a_plan, a_snapshot, as_attacker, denied, intend
+from journal_builders import (
+    CALL,
+    HIGHER,
+    VERTICAL,
+    a_holding,
+    a_journal,
+    a_plan,
+    a_snapshot,
+    an_intended_order,
+    an_intended_structure,
+    as_attacker,
+    denied,
+    intend,
+)
+from msgspec.structs import replace
+from structure_builders import a_multi_leg_order
 from typer.testing import CliRunner
 
 from sellctl.commands import history as command
 from sellctl.core.errors import ConfigError, JournalError
+from sellctl.core.model.plan import CancelOrder
 from sellctl.service.options import Options
 from sellctl.ui.formats import OutputFormat
 
+LOWER = "SPY250829C00490000"
+BELOW = "SPY-vertical-250829-490-500C"
 app = typer.Typer()
 app.command()(command.history)
 
@@ -158,3 +177,54 @@ def test_text_that_looks_like_a_formula_is_quoted() -> None:
         "fine",
         3,
     ]
+
+
+# --- structures -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def structures(tmp_path: Path) -> Path:
+    """A state folder with a vertical that left as one order, and before it another that left by legs."""
+    folder = tmp_path / "state"
+    journal = a_journal(folder)
+    for number, leg in enumerate((LOWER, CALL), 1):
+        order = an_intended_order(f"sellctl-{number}", symbol=leg)
+        signal = replace(order.signal, structure=BELOW)
+        asyncio.run(journal.intend("main", [replace(order, signal=signal)], ()))
+        journal.outcome("main", f"sellctl-{number}", "canceled", {})
+    intend(journal, "sellctl-3")  # the call by itself
+    asyncio.run(journal.intend("main", [an_intended_structure("sellctl-4")], ()))
+    working = a_multi_leg_order({CALL: 1, HIGHER: -1}, "3", client_order_id="sellctl-4")
+    asyncio.run(journal.intend("main", [], [CancelOrder(working, "to reprice")]))
+    journal.close()
+    return folder
+
+
+@pytest.mark.parametrize("written", [str, str.upper, str.lower])
+def test_a_structures_name_in_capitals_or_not_shows_its_order_and_its_cancel(
+    structures: Path, written: Callable[[str], str]
+) -> None:
+    found = rows(structures, written(VERTICAL))
+    assert [(row["kind"], row["symbol"]) for row in found] == [("cancel", VERTICAL), ("intent", VERTICAL)]
+
+
+def test_a_structure_that_left_by_legs_shows_the_orders_of_its_legs_and_no_other_ones(structures: Path) -> None:
+    found = rows(structures, BELOW)
+    assert [(row["client_order_id"], row["kind"]) for row in found] == [
+        ("sellctl-2", "canceled"),
+        ("sellctl-2", "intent"),
+        ("sellctl-1", "canceled"),
+        ("sellctl-1", "intent"),
+    ]
+
+
+def test_a_legs_symbol_shows_the_orders_of_its_structures_too(structures: Path) -> None:
+    assert [row["client_order_id"] for row in rows(structures, HIGHER)] == ["sellctl-4", "sellctl-4"]
+    found = [row["client_order_id"] for row in rows(structures, CALL.lower())]
+    assert found == ["sellctl-4", "sellctl-4", "sellctl-3", "sellctl-2", "sellctl-2"]
+
+
+def test_pages_of_a_leg_go_on_where_the_last_one_ended(structures: Path) -> None:
+    first = rows(structures, CALL, "--limit", "2")
+    then = rows(structures, CALL, "--limit", "2", "--before", str(first[-1]["seq"]))
+    assert [row["client_order_id"] for row in (*first, *then)] == ["sellctl-4", "sellctl-4", "sellctl-3", "sellctl-2"]

@@ -171,15 +171,23 @@ def _apart(
     for structure in structures.values():
         legs = tuple(pending[symbol] for symbol in structure.holdings)
         each = _exit_or_none(structure, legs, context)
-        why = why_by_legs(each, context) if each else ""
-        if each and why is None:
+        if each is None:
+            continue
+        why = why_by_legs(each, context)
+        if why is None:
             as_one.append(PendingStructure(each, legs))
-        for leg in legs if why else ():
-            signal = replace(leg.signal, other_reasons=(*leg.signal.other_reasons, f"by legs: {why}"))
-            pending[signal.holding.symbol] = replace(leg, signal=signal)
+            continue
+        for leg in legs:
+            pending[leg.signal.holding.symbol] = replace(leg, signal=_by_legs(leg.signal, structure.name, why))
     together = {symbol for each in as_one for symbol in each.exit.legs}
     rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
     return list(rest), as_one
+
+
+def _by_legs(signal: ExitSignal, structure: str, why: str) -> ExitSignal:
+    """The signal of a leg whose structure might have left as one order, with why it doesn't."""
+    reasons = (*signal.other_reasons, f"by legs: {why}") if why else signal.other_reasons
+    return replace(signal, structure=structure, other_reasons=reasons)
 
 
 def _symbol_of(each: PositionDecision | PendingExit) -> str:
@@ -521,6 +529,7 @@ def _for_leg(signal: ExitSignal, holding: Holding, context: DecisionContext) -> 
         detail=f"{structure.kind}: {signal.detail}",
         worst_price=None,
         then_close=() if waits else structure.others(holding.symbol),
+        structure=structure.name,
     )
 
 
@@ -550,13 +559,21 @@ def _engine_signals(holding: Holding, result: StrategyResult, context: DecisionC
     if follows > 0 and position.qty > context.cover.reserved.get(symbol, ZERO):
         mark = ExitAfter.of(holding.state.exit_after)
         detail = f"the rest of a structure that is being closed: {mark.structure}: {mark.why}"
-        yield ExitSignal(holding, follows, Reason.STRUCTURE, detail, Urgency.PROTECTIVE)
+        yield ExitSignal(holding, follows, Reason.STRUCTURE, detail, Urgency.PROTECTIVE, structure=mark.structure)
     asked, structure = context.asked_to_close(holding)
     if asked > 0:
         waits = bool(_closing_first(holding, context))
         others = structure.others(symbol) if structure and not waits else ()
         detail = "closed manually as a whole" if structure else "closed manually"
-        yield ExitSignal(holding, asked, Reason.CLOSED_MANUALLY, detail, Urgency.PROTECTIVE, then_close=others)
+        yield ExitSignal(
+            holding,
+            asked,
+            Reason.CLOSED_MANUALLY,
+            detail,
+            Urgency.PROTECTIVE,
+            then_close=others,
+            structure=structure.name if structure else "",
+        )
 
 
 def _is_stock_without_rules(holding: Holding, result: StrategyResult) -> bool:

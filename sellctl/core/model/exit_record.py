@@ -1,6 +1,7 @@
 """A recorded exit: the position when it was decided, its orders and its fills."""
 
 import datetime as dt
+from collections.abc import Iterable
 from decimal import Decimal
 
 from msgspec import Struct
@@ -21,15 +22,42 @@ class Point(Struct, frozen=True):
 
 
 class Part(Struct, frozen=True):
-    """One fill: its quantity, and its price in dollars per share."""
+    """One fill: its quantity, and its price in dollars per share; None when the broker gave none.
+
+    Of a structure, units at a net price. `by_legs` means that it is put together from fills of the legs.
+    """
 
     at: dt.datetime
     qty: Decimal
-    price: Decimal
+    price: Decimal | None
+    by_legs: bool = False
+
+
+class LegFill(Struct, frozen=True):
+    """One fill of a leg that left by itself.
+
+    `unit` is the dollars per dollar of its price: of a contract 100, of a share 1, negative for a short leg.
+    """
+
+    symbol: str
+    at: dt.datetime
+    qty: Decimal
+    price: Decimal | None
+    entry: Decimal | None
+    unit: Decimal
+
+    @property
+    def pnl(self) -> Decimal | None:
+        """Its profit in dollars; None while its price or the entry price is unknown."""
+        return None if self.price is None or self.entry is None else (self.price - self.entry) * self.qty * self.unit
 
 
 class Exit(Struct, frozen=True):
-    """One exit. Prices are dollars per share; slippage is a cost: above zero when the fill was worse."""
+    """One exit. Prices are dollars per share; slippage is a cost: above zero when the fill was worse.
+
+    That of a structure has its name as the symbol, units as its quantity, and net prices: what one unit brought, of a
+    structure that was sold what it cost. A unit counts once all of its legs are closed.
+    """
 
     account: str
     symbol: str
@@ -44,6 +72,8 @@ class Exit(Struct, frozen=True):
     parts: tuple[Part, ...] = ()
     path: tuple[Point, ...] = ()
     row: int = 0  # the journal's row with which it began
+    way: str = ""  # how a structure left: "as one order", "by legs", or both; "" for anything else
+    fills_of_legs: tuple[LegFill, ...] = ()  # also those that complete no unit
 
     @property
     def qty(self) -> Decimal:
@@ -51,9 +81,15 @@ class Exit(Struct, frozen=True):
         return sum((part.qty for part in self.parts), _ZERO)
 
     @property
+    def is_filled(self) -> bool:
+        """Whether anything has filled, if only a leg."""
+        return bool(self.parts or self.fills_of_legs)
+
+    @property
     def price(self) -> Decimal | None:
-        """The average price of the fills; None while there is none."""
-        return sum((part.qty * part.price for part in self.parts), _ZERO) / self.qty if self.qty else None
+        """The average price of the fills; None while there is none, and when one came without a price."""
+        total = _total(None if part.price is None else part.qty * part.price for part in self.parts)
+        return total / self.qty if total is not None and self.qty else None
 
     @property
     def bid(self) -> Decimal | None:
@@ -76,17 +112,21 @@ class Exit(Struct, frozen=True):
         return self.decided_on.state.peak if self.decided_on else None
 
     @property
-    def _sign(self) -> int:
+    def sign(self) -> int:
+        """-1 when it closes what is short, or a structure that was sold: a lower price is better then."""
         return 1 if self.decided_on is None or self.decided_on.position.is_long else -1
 
     @property
     def pnl(self) -> Decimal | None:
-        """Realised profit in dollars; None without a fill or an entry price."""
-        if self.price is None or self.entry is None or self.decided_on is None:
+        """Realised profit in dollars, with what single legs made; None without a fill, a price or an entry price."""
+        own = [self._pnl_of(part) for part in self.parts if not part.by_legs]
+        return _total((*own, *(fill.pnl for fill in self.fills_of_legs))) if self.is_filled else None
+
+    def _pnl_of(self, part: Part) -> Decimal | None:
+        if part.price is None or self.entry is None or self.decided_on is None:
             return None
         unit = CONTRACT if self.decided_on.position.instrument.is_option else Decimal(1)
-        entry = self.entry
-        return sum(((part.price - entry) * part.qty for part in self.parts), _ZERO) * self._sign * unit
+        return (part.price - self.entry) * part.qty * self.sign * unit
 
     @property
     def against_mid(self) -> Decimal | None:
@@ -99,13 +139,23 @@ class Exit(Struct, frozen=True):
         return self._against(self.bid)
 
     def _against(self, mark: Decimal | None) -> Decimal | None:
-        return None if mark is None or self.price is None else (mark - self.price) * self._sign
+        return None if mark is None or self.price is None else (mark - self.price) * self.sign
 
     @property
     def seconds(self) -> float | None:
         """Seconds from the first order to the last fill; None before the first fill, and for a backstop."""
         rests = self.reason == Reason.BACKSTOP
         return (self.parts[-1].at - self.began).total_seconds() if self.parts and not rests else None
+
+
+def _total(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """The sum; None when an amount is unknown."""
+    total = _ZERO
+    for amount in amounts:
+        if amount is None:
+            return None
+        total += amount
+    return total
 
 
 class ExitsSince(Struct, frozen=True):

@@ -85,6 +85,11 @@ def canonical_name(text: str) -> str:
     return name if is_structure_name(name) else ""
 
 
+def name_or_symbol(text: str) -> str:
+    """The name of a structure, or a symbol in upper case, however its letters are written."""
+    return canonical_name(text) or text.upper()
+
+
 def _canonical_term(term: str) -> str:
     lower = term.lower()
     return lower if lower.startswith(_SHARES) else _TIMES.sub("x", term.upper())

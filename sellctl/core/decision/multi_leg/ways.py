@@ -50,7 +50,8 @@ def exit_of(structure: HeldStructure, legs: Mapping[str, ExitSignal], own: ExitS
         return None
     if signal.qty <= 0:
         return None
-    return StructureExit(structure, replace(signal, holding=with_newest_quote(structure), then_close=()), legs)
+    whole = replace(signal, holding=with_newest_quote(structure), then_close=(), structure="")
+    return StructureExit(structure, whole, legs)
 
 
 def why_by_legs(each: StructureExit, context: DecisionContext) -> str | None:
