@@ -81,6 +81,17 @@ class _OpenExit:
     parts: list[Part] = field(default_factory=list)
     fills_of_legs: list[LegFill] = field(default_factory=list)
 
+    def takes(self, row: AuditRow, structure: str, at: dt.datetime) -> bool:
+        """Whether an order of the same day belongs to it.
+
+        A leg whose order names no structure, because the others are gone, belongs to that which is leaving by legs.
+        """
+        if row.reason == Reason.STRUCTURE and structure == self.facts.symbol:
+            return True
+        if structure != self.facts.symbol and row.symbol in self.per_unit and not any(self.legs.values()):
+            return False
+        return self.facts.reason == row.reason and at - self.last <= OVER
+
     def fill(self, client_order_id: str, at: dt.datetime, qty: Decimal, price: Decimal | None) -> None:
         """Add a fill of one of its orders."""
         self.last, leg = at, self.legs[client_order_id]
@@ -166,18 +177,12 @@ class _Collector:
         self._of_order[row.account, row.client_order_id] = known
 
     def _continued(self, row: AuditRow, structure: str, at: dt.datetime) -> _OpenExit | None:
-        """The exit that an order continues; None when it begins one.
-
-        A leg whose order names no structure, because the others are gone, belongs to that which is leaving by legs.
-        """
-        known = self._open.get((row.account, structure or row.symbol))
-        if known is None or known.facts.day != row.day:
-            return None
-        if not structure and row.symbol in known.per_unit and not any(known.legs.values()):
-            return None
-        if structure and row.reason == Reason.STRUCTURE:
-            return known
-        return known if known.facts.reason == row.reason and at - known.last <= OVER else None
+        """The exit that an order continues; None when it begins one."""
+        for name in dict.fromkeys((structure, row.symbol)):
+            known = self._open.get((row.account, name))
+            if known and known.facts.day == row.day and known.takes(row, structure, at):
+                return known
+        return None
 
     def _backstop(self, row: AuditRow) -> None:
         """A backstop rests until it fills, perhaps on a later day. Only then is it an exit, and no plan decided it."""

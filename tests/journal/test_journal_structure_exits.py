@@ -269,10 +269,11 @@ def test_an_unknown_entry_of_a_leg_makes_the_profit_of_the_whole_unknown(records
 
 
 def test_a_leg_for_whose_structure_nothing_else_left_today_is_an_exit_of_its_own(records: Records) -> None:
+    records.decide(following(DEBIT[0], VERTICAL))
     sent = records.decide(following(DEBIT[0], VERTICAL))
     records.fill(sent[LONG], "2", "6.00")
     (one,) = records.exits()
-    assert (one.symbol, one.reason, one.qty, one.pnl, one.way) == (LONG, "structure", 2, 200, "")
+    assert (one.symbol, one.reason, one.qty, one.pnl, one.way, one.steps) == (LONG, "structure", 2, 200, "", 2)
 
 
 @pytest.mark.parametrize("symbol", [VERTICAL, LONG, SHORT])
