@@ -55,7 +55,7 @@ from sellctl.core.orders.order_rate import TradingBlock
 from sellctl.core.orders.transitions import apply, counts_as_not_found
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
-from sellctl.core.text import as_dollars, as_net
+from sellctl.core.text import as_dollars, as_limit, as_net
 from sellctl.core.tracking.in_flight_requests import InFlightRequests
 from sellctl.core.tracking.todays_orders import TodaysOrders
 
@@ -273,7 +273,8 @@ class OrderManager:
         words |= {"filled_qty": f"{order.filled_qty:f}", "filled_avg_price": price}
         if self.journal.record_fill(self.account, order.client_order_id, words) > 0:
             news = order.filled_qty - managed.filled
-            text = f"{managed.handling.label}{news:f} of {order.qty or ZERO:f} at {_dollars(average)}"
+            at = _price_text(order.filled_avg_price, is_net=managed.is_multi_leg)
+            text = f"{managed.handling.label}{news:f} of {order.qty or ZERO:f} at {at}"
             self.report(managed.symbol, EventKind.FILLED, text)
 
     def _report_rejected(self, order: ManagedOrder) -> None:
@@ -531,10 +532,11 @@ class OrderManager:
         """Request a cancel that is recorded, unless it had been a moment before `at`. Return False when it failed."""
         order = cancel.order
         effects = self.book.request_cancel(order, at)
-        self._report_alerts(order.symbol, effects)
+        symbol = self._symbol_of(order)
+        self._report_alerts(symbol, effects)
         if Cancel() not in effects:
             return False
-        self.report(order.symbol, EventKind.CANCELED, cancel.why)
+        self.report(symbol, EventKind.CANCELED, cancel.why)
         try:
             await self.broker.cancel(order.id)
         except RequestRejectedError as error:
@@ -550,7 +552,12 @@ class OrderManager:
 
     def _report_not_cancelled(self, order: Order, kind: EventKind, text: str) -> None:
         self.book.cancel_refused(order)
-        self.report(order.symbol, kind, text, failed=True)
+        self.report(self._symbol_of(order), kind, text, failed=True)
+
+    def _symbol_of(self, order: Order) -> str:
+        """Its symbol, or the name of the structure that a multi-leg order of ours closes; "" for another one."""
+        managed = None if order.symbol else self.book.get(order.client_order_id)
+        return managed.symbol if managed else order.symbol
 
     # --- events and effects -------------------------------------------------------------------------------------------
 
@@ -618,14 +625,14 @@ def _sent_text(request: SubmitOrder, why: str) -> str:
         return f"{HANDLING[Purpose.BACKSTOP].label}{what} {terms_of(request)}"
     price = "at market"
     if request.limit_price is not None:
-        price = (
-            f"net limit {as_net(request.limit_price)}" if request.legs else f"limit {as_dollars(request.limit_price)}"
-        )
+        price = as_limit(request.limit_price, is_net=bool(request.legs))
     return f"{what} {price}: {why}"
 
 
-def _dollars(price: Decimal | None) -> str:
-    return "an unknown price" if price is None else as_dollars(price)
+def _price_text(price: Decimal | None, *, is_net: bool) -> str:
+    if price is None:
+        return "an unknown price"
+    return as_net(price) if is_net else as_dollars(price)
 
 
 # A multi-leg order that is refused so is not tried again on the same day.

@@ -25,6 +25,11 @@ def as_net(limit: Decimal) -> str:
     return f"{as_dollars(abs(limit))} {'credit' if limit < 0 else 'debit'}"
 
 
+def as_limit(limit: Decimal, *, is_net: bool) -> str:
+    """The limit of an order: "limit $1.20", of a multi-leg one "net limit $1.20 credit"."""
+    return f"net limit {as_net(limit)}" if is_net else f"limit {as_dollars(limit)}"
+
+
 def as_time_span(span: dt.timedelta) -> str:
     """A time span in its largest unit: 2 d, 3.5 h, 45 min, 30 s."""
     seconds = int(span.total_seconds())

@@ -15,7 +15,7 @@ from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order, OrderType, Side
 from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
-from sellctl.core.text import as_dollars
+from sellctl.core.text import as_dollars, as_limit
 
 Data = str | int | bool | None
 UNKNOWN = "?"
@@ -358,18 +358,21 @@ def progress_to(decision: PositionDecision, trigger: Trigger) -> Decimal | None:
 
 
 def order_text(order: Order) -> str:
-    """An order as short text: "sell 2 limit $1.10"."""
-    side = order.side.value if order.side else "multi-leg"
+    """An order as short text: "sell 2 limit $1.10", "multi-leg 2 net limit $0.80 credit"."""
     qty = UNKNOWN if order.qty is None else number(order.qty)
-    return f"{side} {qty} {_terms(order.type, order.limit_price, order.stop_price)}"
+    terms = _terms(order.type, order.limit_price, order.stop_price, is_net=order.is_multi_leg)
+    return f"{side_text(order.side)} {qty} {terms}"
 
 
 def submit_text(order: SubmitOrder) -> str:
     """An order that is about to be sent, as short text."""
-    return f"{order.side.value} {number(order.qty)} {_terms(order.type, order.limit_price, None)}"
+    terms = _terms(order.type, order.limit_price, None, is_net=bool(order.legs))
+    return f"{order.side.value} {number(order.qty)} {terms}"
 
 
-def _terms(kind: OrderType, limit: Decimal | None, stop: Decimal | None) -> str:
+def _terms(kind: OrderType, limit: Decimal | None, stop: Decimal | None, *, is_net: bool) -> str:
+    if is_net and limit is not None:
+        return as_limit(limit, is_net=True)
     prices = [as_dollars(price) for price in (stop, limit) if price is not None]
     return " ".join(("at market" if kind is OrderType.MARKET else kind.value.replace("_", " "), *prices))
 

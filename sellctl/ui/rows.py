@@ -8,7 +8,7 @@ from sellctl.core.model.order import Order
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.model.view import AccountListing, ShownStructure
-from sellctl.core.text import as_dollars
+from sellctl.core.text import as_dollars, as_net
 from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit, Result, total
 from sellctl.ui.entries import Entry, entries_of, outlook_text
 from sellctl.ui.formatting import (
@@ -28,6 +28,7 @@ from sellctl.ui.formatting import (
     nearest_text,
     now_cell,
     number,
+    number_data,
     order_text,
     plain_text,
     price_cell,
@@ -190,7 +191,6 @@ def orders_rows(orders: Iterable[tuple[AccountListing, Order]]) -> list[TableRow
 
 
 def _order_row(account: AccountListing, order: Order) -> TableRow:
-    price = order.limit_price if order.limit_price is not None else order.stop_price
     return (
         account.account,
         mode_cell(paper=account.paper),
@@ -199,11 +199,19 @@ def _order_row(account: AccountListing, order: Order) -> TableRow:
         order.qty,
         order.filled_qty,
         order.type.value.replace("_", " "),
-        price_cell(price) if price is not None else Cell("", None, is_number=True),
+        _price_of(order),
         order.status,
         Cell(moment(order.submitted_at), order.submitted_at.isoformat() if order.submitted_at else None),
         sender(order),
     )
+
+
+def _price_of(order: Order) -> Cell:
+    """Its limit or stop price, in the text of a multi-leg order as a credit or debit."""
+    price = order.limit_price if order.limit_price is not None else order.stop_price
+    if price is None:
+        return Cell("", None, is_number=True)
+    return Cell(as_net(price), number_data(price), is_number=True) if order.is_multi_leg else price_cell(price)
 
 
 # --- everything about one position ------------------------------------------------------------------------------------
@@ -294,9 +302,17 @@ def _exit_in_progress(holding: Holding) -> str:
 
 def _order(order: Order) -> str:
     filled = f", {number(order.filled_qty)} filled" if order.filled_qty else ""
-    average = f" at {as_dollars(order.filled_avg_price)}" if order.filled_avg_price is not None else ""
     status = order.status.replace("_", " ")
-    return f"{order_text(order)}, {status}{filled}{average}, sent {moment(order.submitted_at)} by {sender(order)}"
+    return (
+        f"{order_text(order)}, {status}{filled}{_average(order)}, sent {moment(order.submitted_at)} by {sender(order)}"
+    )
+
+
+def _average(order: Order) -> str:
+    price = order.filled_avg_price
+    if price is None:
+        return ""
+    return f" at {as_net(price) if order.is_multi_leg else as_dollars(price)}"
 
 
 # --- everything about one structure -----------------------------------------------------------------------------------
@@ -321,12 +337,8 @@ def structure_page(
         ("gain", _gain(decision)),
         ("at expiration", outlook_text(structure)),
         *(("trigger", _trigger(decision, trigger)) for trigger in decision.triggers),
-        *(
-            ("open order", f"{order.symbol or 'its legs'}: {_order(order)}")
-            for order in orders
-            if not order.is_terminal
-        ),
-        *(("earlier order", f"{order.symbol or 'its legs'}: {_order(order)}") for order in orders if order.is_terminal),
+        *(("open order", _order_of(order)) for order in orders if not order.is_terminal),
+        *(("earlier order", _order_of(order)) for order in orders if order.is_terminal),
         ("market", market_phase(market)),
         ("state", Cell(state_text(decision), decision.state.value, state_cell(decision).tone)),
         *(("what happens", f"{leg.holding.symbol}: {what_happens(leg)}") for leg in structure.legs if leg.is_notable),

@@ -11,7 +11,7 @@ from structure_builders import call
 
 from sellctl.core.errors import Refusal, UnknownOutcomeError
 from sellctl.core.model.intent import Intent, OpenOrder, Outcome
-from sellctl.core.model.plan import SubmitOrder
+from sellctl.core.model.plan import CancelOrder, SubmitOrder
 
 OTHER = call(210)
 NAME = "AAPL-vertical-261218-200-210C"
@@ -54,12 +54,25 @@ def test_a_fill_is_counted_on_each_leg_once_and_told_with_what_it_brought() -> N
     desk.settle(half, seconds=1)
     desk.settle(half, seconds=1)
     assert left(desk) == [1, 1]
-    assert desk.sentences[1:] == [f"{NAME} filled: 1 of 2 at $1.10"]
+    assert desk.sentences[1:] == [f"{NAME} filled: 1 of 2 at $1.10 credit"]
     desk.settle(seconds=1)
     desk.broker.orders[request().client_order_id] = as_shown_with_legs(request(), "filled", "2")
     desk.settle(seconds=1)
     assert left(desk) == [0, 0]
     assert desk.manager.pending_count == 0
+
+
+@pytest.mark.parametrize("answer", [None, refusal(message="too late")])
+def test_its_cancel_is_told_under_the_structures_name(answer: Exception | None) -> None:
+    desk = a_desk()
+    desk.carry_out(EXIT)
+    (order,) = desk.settle(as_shown_with_legs(request()), seconds=1)
+    desk.broker.cancel_answers += [answer] if answer else []
+    desk.run(lambda: desk.manager.cancel_all([CancelOrder(order, "to reprice")]))
+    assert [each.partition(":")[0] for each in desk.sentences[1:]] == [
+        f"{NAME} canceled",
+        *([f"{NAME} rejected"] if answer else []),
+    ]
 
 
 def test_what_a_look_up_leaves_out_is_known_from_the_order_itself() -> None:
@@ -175,7 +188,7 @@ def test_a_restart_follows_it_with_its_legs() -> None:
     assert desk.manager.pending_symbols == (CALL, OTHER)
     desk.broker.orders[order.client_order_id] = replace(as_shown_with_legs(order, "filled", "2"), legs=())
     desk.settle(seconds=1)
-    assert desk.sentences[-1] == f"{NAME} filled: 2 of 2 at $1.10"
+    assert desk.sentences[-1] == f"{NAME} filled: 2 of 2 at $1.10 credit"
 
 
 def test_one_of_another_host_is_taken_over_with_the_legs_that_the_broker_shows() -> None:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from decimal import Decimal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -37,7 +36,7 @@ from sellctl.core.model.position import ExitProgress, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.claims import UNKNOWN_SYMBOLS, closes, would_wash
 from sellctl.core.orders.client_order_ids import attempt_number, client_order_id
-from sellctl.core.text import as_dollars, as_net
+from sellctl.core.text import as_limit
 
 # How long orders and positions at the broker may disagree after a fill.
 SETTLES_IN = dt.timedelta(seconds=10)
@@ -277,14 +276,10 @@ def _may_be_missing(filled_at: dt.datetime, snapshot: Snapshot) -> bool:
 
 def what_is_sent(order: SubmitOrder, price: PricedStep, size: Size) -> str:
     """The order that is sent, as text, with its step and what limits it."""
-    at = "at market" if order.limit_price is None else _limit_text(order.limit_price, is_net=bool(order.legs))
+    at = "at market" if order.limit_price is None else as_limit(order.limit_price, is_net=bool(order.legs))
     step = f" (price {price.step} of {price.step_count})" if price.step_count > 1 else ""
     rest = f"; the rest is not sent: {size.why}" if size.why else ""
     return f"{order.side.value} {order.qty:f} {at}{step}{rest}"
-
-
-def _limit_text(limit: Decimal, *, is_net: bool) -> str:
-    return f"net limit {as_net(limit)}" if is_net else f"limit {as_dollars(limit)}"
 
 
 # --- an exit under way ------------------------------------------------------------------------------------------------
@@ -488,7 +483,7 @@ def describe(order: Order) -> str:
     """A short description of an open order."""
     at = order.type.value
     if order.limit_price is not None:
-        at = _limit_text(order.limit_price, is_net=order.is_multi_leg)
+        at = as_limit(order.limit_price, is_net=order.is_multi_leg)
     side = order.side.value if order.side else "multi-leg"
     left = f"{order.leaves_qty:f}" if order.qty is not None else "?"
     return f"{side} {left} {at} is working ({order.status})"

@@ -14,6 +14,7 @@ from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency, ha
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.structures.coverage import Cover, cover_of
+from sellctl.core.text import as_dollars, as_limit, as_net
 
 # An order's limit may be through the side it trades against by at most this fraction of it, or five cents if more.
 COLLAR = Decimal("0.15")
@@ -131,7 +132,9 @@ def _net_collar(limit: Decimal, natural: Decimal | None) -> str | None:
     if natural is None:
         return "no price to compare the limit with"
     allowed = max(abs(natural) * COLLAR, 5 * CENT) + NICKEL
-    return f"limit {limit} is over {allowed:f} through {natural}" if limit - natural > allowed else None
+    if limit - natural <= allowed:
+        return None
+    return f"{as_limit(limit, is_net=True)} is over {as_dollars(allowed)} through {as_net(natural)}"
 
 
 def _covering_legs(order: SubmitOrder, risk: RiskContext) -> str | None:
