@@ -102,7 +102,7 @@ def history_document(rows: "tuple[AuditRow, ...]", limit: int) -> Document:
 def stopped_document(control: "Control", orders: "list[tuple[str, Order]]", *, changed: bool) -> Document:
     """The result of a stop, and our orders that keep working at the broker."""
     outcome = "Stopped." if changed else "It was stopped already."
-    symbols = ", ".join(sorted({order.symbol for _, order in orders}))
+    symbols = ", ".join(sorted({symbol for _, order in orders for symbol in order.symbols if symbol}))
     if orders:
         left = f"{counted(len(orders), 'order')} of sellctl still working at the broker: {symbols}."
     else:

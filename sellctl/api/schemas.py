@@ -73,8 +73,16 @@ class ConfigShown(_Part):
     values: list[ConfigValue]
 
 
+class OrderLeg(_Part):
+    """A leg of a multi-leg order, with the quantity of all its units."""
+
+    symbol: str
+    side: str | None
+    qty: str | None
+
+
 class Order(_Part):
-    """An order at the broker."""
+    """An order at the broker. The prices of one with legs are net: above zero a debit, below zero a credit."""
 
     id: str
     client_order_id: str
@@ -89,6 +97,7 @@ class Order(_Part):
     filled_avg_price: str | None
     status: str
     submitted_at: str | None
+    legs: list[OrderLeg]
 
 
 class Cancel(Order):
@@ -98,7 +107,7 @@ class Cancel(Order):
 
 
 class Submit(_Part):
-    """An order that is to be sent."""
+    """An order that is to be sent; as an Order, one with legs has net prices."""
 
     side: str
     qty: str
@@ -107,6 +116,7 @@ class Submit(_Part):
     time_in_force: str
     client_order_id: str
     position_intent: str
+    legs: list[OrderLeg]
 
 
 class Quote(_Part):

@@ -8,7 +8,7 @@ from typing import Any
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event
 from sellctl.core.model.market import Market
-from sellctl.core.model.order import Order
+from sellctl.core.model.order import Order, Side
 from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.model.view import AccountListing, AccountView, ShownStructure, WatchView
@@ -255,7 +255,13 @@ def _submit_part(order: SubmitOrder) -> Document:
         "time_in_force": order.time_in_force,
         "client_order_id": order.client_order_id,
         "position_intent": order.position_intent.value,
+        "legs": [_traded(leg.symbol, leg.side, order.qty_of(leg.symbol)) for leg in order.legs],
     }
+
+
+def _traded(symbol: str, side: Side | None, qty: Decimal | None) -> Document:
+    """A leg of a multi-leg order."""
+    return {"symbol": symbol, "side": side.value if side else None, "qty": number_data(qty)}
 
 
 def _cancel_part(cancel: CancelOrder) -> Document:
@@ -278,6 +284,7 @@ def order_part(order: Order) -> Document:
         "filled_avg_price": number_data(order.filled_avg_price),
         "status": order.status,
         "submitted_at": _instant(order.submitted_at),
+        "legs": [_traded(leg.symbol, leg.side, leg.qty) for leg in order.legs],
     }
 
 

@@ -105,6 +105,16 @@ def test_where_the_broker_takes_no_multi_leg_order_a_pair_is_closed_by_legs_with
     why = "account's options level is 2" if refused == "by the level" else "broker refused a multi-leg order of it"
     rows = stage.run("history", short, "--format", "json").document
     assert any(f"by legs: the {why}" in str(row["body"].get("why")) for row in rows if row["kind"] == "intent")
+    (exit_,) = stage.run("report", long, "--format", "json").document["exits"]
+    assert (exit_["way"], exit_["reason"], exit_["asked"], exit_["filled"]) == (
+        "by legs",
+        next(iter(reasons(stage, short))),
+        "2",
+        "2",
+    )
+    assert None not in (exit_["price"], exit_["pnl"], exit_["against_mid"], exit_["against_bid"])
+    named = stage.run("history", exit_["symbol"].upper(), "--format", "json").document
+    assert {row["symbol"] for row in named if row["kind"] == "fill"} == {short, long}
 
 
 def test_what_was_refused_is_not_tried_again_on_the_same_day_by_any_process(play: Play) -> None:
@@ -255,8 +265,11 @@ def test_a_structure_of_any_kind_leaves_as_one_order_for_all_its_legs(play: Play
         -qty // units * Decimal(quotes[symbol][0 if qty > 0 else 1]) for symbol, (qty, _) in held.items()
     )  # at once: above zero a debit
     assert (orders[-1].limit_price > 0) is (costs > 0)
-    (of_it,) = reasons_of_fills(stage).values()
+    ((structure, of_it),) = reasons_of_fills(stage).items()
     assert of_it == rule
+    (exit_,) = stage.run("report", "--format", "json").document["exits"]
+    assert (exit_["symbol"], exit_["way"], exit_["filled"]) == (structure, "as one order", str(units))
+    assert None not in (exit_["price"], exit_["pnl"], exit_["against_mid"], exit_["against_bid"])
     assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in held.items()}) == 0
 
 

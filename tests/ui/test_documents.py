@@ -27,6 +27,7 @@ def test_an_order_in_the_plan_is_what_will_be_sent() -> None:
         "time_in_force": "day",
         "client_order_id": sent.client_order_id,
         "position_intent": "sell_to_close",
+        "legs": [],
     }
     assert (part["state"], part["reason"], part["urgency"], part["gain"]) == (
         "closing",

@@ -53,3 +53,11 @@ def test_in_a_table_it_is_text_and_for_programs_the_number(limit: str, text: str
     (row,) = orders_rows([(AccountListing("main", paper=True), order)])
     assert (row[7].text, row[7].data) == (text, limit.rstrip("0"))
     assert order_part(order)["limit_price"] == limit.rstrip("0")
+
+
+def test_a_document_says_which_legs_the_net_price_is_of() -> None:
+    document = order_part(a_multi_leg_order(CONDOR, "2"))
+    assert [(leg["symbol"], leg["side"], leg["qty"]) for leg in document["legs"]] == [
+        (symbol, "sell" if ratio > 0 else "buy", "2") for symbol, ratio in CONDOR.items()
+    ]
+    assert order_part(an_order(CALL, "sell", "2"))["legs"] == []

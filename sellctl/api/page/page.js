@@ -24,6 +24,9 @@
     return `${Number(text) < 0 ? "\u2212" : ""}$${digits}`;
   };
 
+  // A net price of a multi-leg order, as Alpaca writes it: a credit is below zero.
+  const net = (text) => `${dollars(text.replace("-", ""))} ${Number(text) < 0 ? "credit" : "debit"}`;
+
   const percent = (text) => {
     if (text === null) return "?";
     const value = Number(text) * 100;
@@ -160,8 +163,9 @@
 
   const showExits = (accounts) => {
     const working = accounts.flatMap((account) => account.orders.filter((order) => order.by === "sellctl").map((order) => {
-      const holding = account.holdings.find((it) => it.symbol === order.symbol);
-      return { account: account.account, why: holding ? holding.sentence : "", ...order };
+      const closed = closedBy(account, order);
+      const symbol = order.symbol || (closed ? closed.symbol : order.legs.map((leg) => leg.symbol).join(" + "));
+      return { ...order, account: account.account, symbol, title: closed ? closed.title : "", why: closed ? closed.sentence : "" };
     }));
     setText($("exits-count"), working.length ? `(${working.length})` : "");
     $("exits").hidden = !working.length;
@@ -169,10 +173,20 @@
     reconcile($("exits").tBodies[0], working, (it) => it.id, row(EXIT), showExit);
   };
 
+  // What an order closes: a position, or the structure that has the legs of a multi-leg order.
+  const closedBy = (account, order) => {
+    if (!order.legs.length) return account.holdings.find((it) => it.symbol === order.symbol);
+    const symbols = new Set(order.legs.map((leg) => leg.symbol));
+    const structure = account.structures.find((it) => it.legs.length === symbols.size && it.legs.every((leg) => symbols.has(leg.symbol)));
+    return structure && whole(structure);
+  };
+
   const showExit = (tr, it) => {
     const [what, order, filled, status, why] = tr.children;
-    twoLines(what, it.symbol, [contract(it.symbol), it.account].filter(Boolean).join(" · "));
-    setText(order, `${it.side || ""} ${it.qty || "?"} ${it.limit_price === null ? it.type : `at ${dollars(it.limit_price)}`}`);
+    const more = it.title ? it.symbol : contract(it.symbol);
+    twoLines(what, it.title || it.symbol, [more, it.account].filter(Boolean).join(" · "));
+    const price = it.limit_price === null ? it.type : `at ${it.legs.length ? net(it.limit_price) : dollars(it.limit_price)}`;
+    setText(order, `${it.side || "multi-leg"} ${it.qty || "?"} ${price}`);
     setText(filled, `${it.filled_qty} of ${it.qty || "?"}`);
     setText(status, it.status.replaceAll("_", " "));
     setText(why, it.why);

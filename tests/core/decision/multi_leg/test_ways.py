@@ -48,6 +48,26 @@ def test_a_level_that_is_too_low(level: int) -> None:
     assert why in by_legs(a_scene(*a_debit(), level=level))
 
 
+def named(snapshot: Snapshot) -> dict[str, str]:
+    """The structure that the signal on each leg names."""
+    return {symbol: each.signal.structure for symbol, each in decided(snapshot, AT_NOON).items() if each.signal}
+
+
+def test_each_leg_that_leaves_by_itself_names_its_structure_whatever_the_reason() -> None:
+    both = {LONG: VERTICAL, SHORT: VERTICAL}
+    for reason in ({}, {"manual_closes": frozenset({VERTICAL})}, {"panic": frozenset({LONG, SHORT})}):
+        assert named(a_scene(*a_debit(), level=2, **reason)) == both
+    long, _ = a_debit()
+    assert named(a_scene(busy(long, exit_after=ExitAfter(VERTICAL, "exit at 11:00").text))) == {LONG: VERTICAL}
+
+
+def test_the_signal_of_one_order_and_that_of_a_leg_closed_for_itself_name_none() -> None:
+    assert [
+        each.signal.structure for each in decided(a_scene(*a_debit()), AT_NOON).values() if each.submit and each.signal
+    ] == [""]
+    assert named(a_scene(*a_debit(), manual_closes=frozenset({SHORT}), level=2))[SHORT] == ""
+
+
 @pytest.mark.parametrize("level", [None, 3, 4])
 def test_a_level_that_is_unknown_or_high_enough_is_tried(level: int | None) -> None:
     assert the_order(a_scene(*a_debit(), level=level)).symbol == VERTICAL
