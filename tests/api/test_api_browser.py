@@ -1,6 +1,7 @@
 """The control page in a real Chromium. `make test-browser` runs only these tests."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,6 +128,19 @@ def test_the_page_shows_a_structure_with_its_legs_beneath(tab: Tab, tmp_path: Pa
         assert "target" not in rows[1]
         assert tab.run("document.querySelectorAll('#positions tr.leg').length") == 2
         assert "(2)" in tab.text("#positions-title")
+        assert tab.complaints == []
+
+
+def test_the_one_order_of_a_structure_is_shown_under_its_name_with_a_credit(tab: Tab, tmp_path: Path) -> None:
+    rules = f"sell_module: {{check_interval: 1s, strategies: [{JUDGED.replace('50%', '10%')}]}}\n"
+    with serving(tmp_path, VERTICAL, rules) as served:
+        served.server.exchange.inject("O05", times=None)
+        sign_in(tab, served)
+        tab.until("document.querySelectorAll('#exits tbody tr').length")
+        working = tab.text("#exits tbody tr")
+        assert "AAPL vertical" in working
+        assert "AAPL-vertical-261218-210-220C" in working
+        assert re.search(r"multi-leg 2 at \$2\.\d\d credit", working)
         assert tab.complaints == []
 
 
