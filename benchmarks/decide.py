@@ -43,6 +43,7 @@ CONDORS_BOUND = 2
 DUE_EACH = 20  # one holding in this many meets its target
 _SMALL, _BOOK, _LARGE = 100, 1_000, 100_000
 _PAIRS = 30
+_FIRST_POLLS = 5
 _NOON = dt.datetime(2026, 11, 24, 17, 0, tzinfo=dt.UTC)
 _CENT = Decimal("0.01")
 D = Decimal
@@ -92,6 +93,7 @@ def figures() -> list[tuple[str, str, str]]:
             f"<= {GROWTH_BOUND} x",
         ),
         _condors_beside_their_legs(),
+        _new_condors_beside_their_legs(),
     ]
 
 
@@ -100,7 +102,19 @@ def _condors_beside_their_legs() -> tuple[str, str, str]:
     book = condors(_BOOK)
     together, apart = seconds_beside(book, as_condors(), as_legs(), _PAIRS)
     name = f"decide, {_BOOK:,} condors, {100 // DUE_EACH}% due / their {len(book.holdings):,} legs alone"
-    return name, f"{together / apart:.2f} x ({1e3 * together:.0f} / {1e3 * apart:.0f} ms)", f"<= {CONDORS_BOUND} x"
+    return name, _ratio(together, apart), f"<= {CONDORS_BOUND} x"
+
+
+def _new_condors_beside_their_legs() -> tuple[str, str, str]:
+    """The same where nothing is known of the condors. Each book is decided once, as its legs are remembered."""
+    books = [replace(condors(_BOOK, number * _BOOK), structures={}) for number in range(1, _FIRST_POLLS + 1)]
+    together = min(_timed(book, as_condors()) for book in books)
+    apart = min(_timed(book, as_legs()) for book in books)
+    return "decide, the same on the first poll, which puts them together", _ratio(together, apart), "listed"
+
+
+def _ratio(ours: float, others: float) -> str:
+    return f"{ours / others:.2f} x ({1e3 * ours:.0f} / {1e3 * others:.0f} ms)"
 
 
 def seconds_beside(book: Snapshot, one: Policy, other: Policy, pairs: int) -> tuple[float, float]:
@@ -183,11 +197,12 @@ def _order(symbol: str) -> Order:
     )
 
 
-def condors(count: int, due_each: int = DUE_EACH) -> Snapshot:
-    """So many iron condors, each on an underlying of its own, that have been held since an earlier poll."""
+def condors(count: int, first: int = 0) -> Snapshot:
+    """So many iron condors from a number on, each on an underlying of its own, held and known since an earlier poll."""
     market = Market(_NOON, is_open=True, closes_at=_NOON + dt.timedelta(hours=4), opened_at=_NOON.replace(hour=14))
-    held = tuple(leg for number in range(count) for leg in _condor(number, due=number % due_each == 0))
-    names = (f"{_underlying(number)}-iron_condor-261218-170-180-210-220" for number in range(count))
+    numbers = range(first, first + count)
+    held = tuple(leg for number in numbers for leg in _condor(number, due=number % DUE_EACH == 0))
+    names = (f"{_underlying(number)}-iron_condor-261218-170-180-210-220" for number in numbers)
     known = {name: PositionState(first_seen=_NOON - dt.timedelta(days=1)) for name in names}
     return Snapshot(AccountFacts("main", "PA1", options_level=3), market, held, (), _NOON, structures=known)
 

@@ -187,7 +187,7 @@ def _candidates(kind: StructureKind, legs: Sequence[Leg]) -> Iterator[Shape]:
 
 def _irons(options: Sequence[Leg]) -> Iterator[Shape]:
     """Verticals of puts with verticals of calls."""
-    verticals = [_unit(two) for two in combinations(options, 2)]
+    verticals = [_unit(two) for alike in _alike(options) for two in combinations(alike, 2)]
     verticals = [shape for shape in verticals if kind_of_legs(shape) is StructureKind.VERTICAL]
     puts = [shape for shape in verticals if _right(shape) is Right.PUT]
     calls = [shape for shape in verticals if _right(shape) is Right.CALL]
@@ -196,11 +196,16 @@ def _irons(options: Sequence[Leg]) -> Iterator[Shape]:
 
 def _ratios(options: Sequence[Leg]) -> Iterator[Shape]:
     """Two legs with all of their contracts, where these are all that is left of one right and expiration."""
+    return (shape_of(legs) for legs in _alike(options) if len(legs) == 2)  # noqa: PLR2004  two legs
+
+
+def _alike(options: Sequence[Leg]) -> list[list[Leg]]:
+    """The options of each right and expiration."""
     alike: defaultdict[tuple[object, ...], list[Leg]] = defaultdict(list)
     for leg in options:
         if option := leg.instrument.option:
             alike[option.expires, option.right].append(leg)
-    return (shape_of(legs) for legs in alike.values() if len(legs) == 2)  # noqa: PLR2004  two legs
+    return list(alike.values())
 
 
 def _unit(legs: Sequence[Leg], largest: int = 1) -> Shape:
