@@ -167,7 +167,7 @@ def _apart(
 ) -> tuple[list[PositionDecision | PendingExit], list[PendingStructure]]:
     """What leaves for itself, and the structures that leave as one order. A leg that might have says why it doesn't."""
     pending = {each.signal.holding.symbol: each for each in evaluated if isinstance(each, PendingExit)}
-    structures = {each.name: each for symbol in pending if (each := context.structures.get(symbol))}
+    structures = {held.name: held for symbol in pending if (held := context.structures.get(symbol))}
     as_one: list[PendingStructure] = []
     for structure in structures.values():
         if not structure.holdings.keys() <= pending.keys():
