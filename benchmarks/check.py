@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks.contenders import Shape
-from benchmarks.decide import a_book, strategy_one
+from benchmarks.decide import a_book, as_condors, as_legs, condors, seconds_beside, strategy_one
 from benchmarks.exit import one_run
 from benchmarks.exit_stage import Market
 from benchmarks.load import a_stage, median
@@ -61,6 +61,12 @@ def _decide() -> float:
     return _seconds(lambda: decide(snapshot, policy)) / _seconds(lambda: sum(number * 2 for number in _SUM))
 
 
+def _condors() -> float:
+    """The time of a decision on 1,000 condors, divided by that of one on their legs alone."""
+    together, apart = seconds_beside(condors(1_000), as_condors(), as_legs(), _ROUNDS)
+    return together / apart
+
+
 def _seconds(work: Callable[[], object]) -> float:
     work()
     times = []
@@ -78,4 +84,5 @@ RATIOS = (
     ("a cold run-once of 10 x 20 until the last order: sellctl / raw floor", 4.0, _cold_run),
     ("a cold run-once of 10 x 20: requests / orders", 5.0, _cold_requests),
     ("a decision on 1,000 holdings / a sum of 200,000 numbers", 3.2, _decide),
+    ("a decision on 1,000 condors / their 4,000 legs alone", 1.6, _condors),
 )

@@ -6,15 +6,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from string import ascii_uppercase
 
 from msgspec.structs import replace
 
 from sellctl.core.config.schema import (
     AccountConfig,
+    AssetKind,
     BreakevenConfig,
     Config,
     DteConfig,
     LockStep,
+    MatchConfig,
     Pullback,
     RoiStep,
     RulesConfig,
@@ -27,7 +30,7 @@ from sellctl.core.config.schema import (
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.model.gain import Amount
-from sellctl.core.model.instrument import an_option
+from sellctl.core.model.instrument import StructureKind, an_option
 from sellctl.core.model.market import Market, Quote, Window
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Direction, Holding, Position, PositionState
@@ -36,11 +39,22 @@ from sellctl.core.model.snapshot import AccountFacts, Snapshot
 PER_SECOND_BOUND = 30_000
 EVERY_RULE_BOUND = 10_000
 GROWTH_BOUND = 2.0
+CONDORS_BOUND = 2
 DUE_EACH = 20  # one holding in this many meets its target
 _SMALL, _BOOK, _LARGE = 100, 1_000, 100_000
+_PAIRS = 30
+_FIRST_POLLS = 5
 _NOON = dt.datetime(2026, 11, 24, 17, 0, tzinfo=dt.UTC)
 _CENT = Decimal("0.01")
 D = Decimal
+HALF_OF_THE_CREDIT = RulesConfig(take_profit=Amount(D("0.5")), stop_loss=Amount(D(2)))
+# Right, strike, side, entry, and bids: while its condor stays, and when that has reached its target.
+CONDOR = (
+    ("P", 170, Direction.LONG, D(1), D("0.98"), D("0.98")),
+    ("P", 180, Direction.SHORT, D(2), D("1.78"), D("1.44")),
+    ("C", 210, Direction.SHORT, D(2), D("1.78"), D("1.44")),
+    ("C", 220, Direction.LONG, D(1), D("0.98"), D("0.98")),
+)
 EVERY_RULE = RulesConfig(
     take_profit=Amount(D("0.1")),
     stop_loss=Amount(D("0.2")),
@@ -78,7 +92,35 @@ def figures() -> list[tuple[str, str, str]]:
             f"{work:.2f} x ({growth:.2f} x with it: {most:.1f} / {fewest:.1f} us)",
             f"<= {GROWTH_BOUND} x",
         ),
+        _condors_beside_their_legs(),
+        _new_condors_beside_their_legs(),
     ]
+
+
+def _condors_beside_their_legs() -> tuple[str, str, str]:
+    """Whole condors, recognised and judged, beside the same legs judged alone by the same rules."""
+    book = condors(_BOOK)
+    together, apart = seconds_beside(book, as_condors(), as_legs(), _PAIRS)
+    name = f"decide, {_BOOK:,} condors, {100 // DUE_EACH}% due / their {len(book.holdings):,} legs alone"
+    return name, _ratio(together, apart), f"<= {CONDORS_BOUND} x"
+
+
+def _new_condors_beside_their_legs() -> tuple[str, str, str]:
+    """The same where nothing is known of the condors. Each book is decided once, as its legs are remembered."""
+    books = [replace(condors(_BOOK, number * _BOOK), structures={}) for number in range(1, _FIRST_POLLS + 1)]
+    together = min(_timed(book, as_condors()) for book in books)
+    apart = min(_timed(book, as_legs()) for book in books)
+    return "decide, the same on the first poll, which puts them together", _ratio(together, apart), "listed"
+
+
+def _ratio(ours: float, others: float) -> str:
+    return f"{ours / others:.2f} x ({1e3 * ours:.0f} / {1e3 * others:.0f} ms)"
+
+
+def seconds_beside(book: Snapshot, one: Policy, other: Policy, pairs: int) -> tuple[float, float]:
+    """The processor times of the fastest of so many decisions by either policy, taken in turns."""
+    times = [(_timed(book, one), _timed(book, other)) for _ in range(pairs)]
+    return min(first for first, _ in times), min(second for _, second in times)
 
 
 def _speed(snapshot: Snapshot, policy: Policy) -> str:
@@ -153,6 +195,45 @@ def _order(symbol: str) -> Order:
         position_intent=PositionIntent.SELL_TO_CLOSE,
         limit_price=Decimal(2),
     )
+
+
+def condors(count: int, first: int = 0) -> Snapshot:
+    """So many iron condors from a number on, each on an underlying of its own, held and known since an earlier poll."""
+    market = Market(_NOON, is_open=True, closes_at=_NOON + dt.timedelta(hours=4), opened_at=_NOON.replace(hour=14))
+    numbers = range(first, first + count)
+    held = tuple(leg for number in numbers for leg in _condor(number, due=number % DUE_EACH == 0))
+    names = (f"{_underlying(number)}-iron_condor-261218-170-180-210-220" for number in numbers)
+    known = {name: PositionState(first_seen=_NOON - dt.timedelta(days=1)) for name in names}
+    return Snapshot(AccountFacts("main", "PA1", options_level=3), market, held, (), _NOON, structures=known)
+
+
+def _condor(number: int, *, due: bool) -> Iterator[Holding]:
+    for right, strike, direction, entry, stays, due_at in CONDOR:
+        symbol = f"{_underlying(number)}261218{right}{strike:05}000"
+        instrument = an_option(symbol)
+        if instrument is None:
+            raise ValueError(symbol)
+        bid = due_at if due else stays
+        yield Holding(Position(instrument, direction, D(2), D(2), entry), Quote(symbol, bid, bid + 2 * _CENT, _NOON))
+
+
+def _underlying(number: int) -> str:
+    letters = (number // len(ascii_uppercase) ** place % len(ascii_uppercase) for place in (2, 1, 0))
+    return "".join(ascii_uppercase[letter] for letter in letters)
+
+
+def as_condors() -> Policy:
+    """The policy of a strategy that judges condors as one position."""
+    return _policy_of(MatchConfig(structure=(StructureKind.IRON_CONDOR,)))
+
+
+def as_legs() -> Policy:
+    """The policy of a strategy that judges every option alone, by the same rules."""
+    return _policy_of(MatchConfig(asset=(AssetKind.OPTION,)))
+
+
+def _policy_of(match: MatchConfig) -> Policy:
+    return _policy(SellModuleConfig(strategies=(StrategyConfig(name="ours", match=match, rules=HALF_OF_THE_CREDIT),)))
 
 
 def strategy_one() -> Policy:

@@ -126,9 +126,9 @@ def deadlines(count: int = 200) -> Figure:
 def _intermittent(number: int) -> "Contract":
     """An option that expires today. Its bid disappears for up to five minutes, or for good one time in ten."""
     rng = random.Random(SEED + number)  # noqa: S311  a bench's seed
-    at, stands = _at("14:54:00"), level(Decimal(rng.randint(5, 300)) / 100, Decimal("0.04"))
+    at, stands = instant("14:54:00"), level(Decimal(rng.randint(5, 300)) / 100, Decimal("0.04"))
     segments: list[Segment] = [Fixed(at, stands)]
-    while at < _at("15:20:00"):
+    while at < instant("15:20:00"):
         at += dt.timedelta(seconds=rng.randint(5, 300))
         segments.append(Fixed(at, replace(stands, bid=None)))
         at += dt.timedelta(hours=1) if rng.random() < 0.1 else dt.timedelta(seconds=rng.randint(5, 300))  # noqa: PLR2004  one in ten
@@ -195,7 +195,7 @@ def _batch(kind: str, chance: str, style: Style, first: int) -> list[Played]:
     contracts = [_contract(number, kind, ratio) for number in range(first, first + AT_ONCE)]
     settings = Settings(inside_fill=Decimal(chance), seed=SEED + first, rate_limit=0)
     stage = Stage.of(contracts, settings, clock, style)
-    ends = (_at(clock) + dt.timedelta(seconds=75)).astimezone(NEW_YORK).strftime("%H:%M:%S")
+    ends = (instant(clock) + dt.timedelta(seconds=75)).astimezone(NEW_YORK).strftime("%H:%M:%S")
     found = stage.play(ends, until_flat=True)
     return [Played(one, _is_worse(one, stage)) for one in _firsts(found)]
 
@@ -217,7 +217,7 @@ def _contract(number: int, kind: str, ratio: Decimal, name: str = "") -> Contrac
     mid = Decimal(rng.randint(100, 800)) / 100
     spread = max((mid * Decimal(rng.randint(4, 14)) / 100).quantize(Decimal("0.01")), Decimal("0.03"))
     expires = "261124" if kind == "time" else "261218"
-    starts = _at("09:30:00") if kind == "none" else _at(PARTS[kind][0]) - dt.timedelta(seconds=600)
+    starts = instant("09:30:00") if kind == "none" else instant(PARTS[kind][0]) - dt.timedelta(seconds=600)
     path = PricePath([Fixed(starts, level(mid, spread)), Walk(starts, SEED + number, SIGMA)])
     urgency = {"stop": Urgency.PROTECTIVE, "time": Urgency.TIME, "target": Urgency.PROFIT}[kind]
     symbol = f"SPY{expires}C{(number + 1) * 1000:08d}"
@@ -226,7 +226,8 @@ def _contract(number: int, kind: str, ratio: Decimal, name: str = "") -> Contrac
     return Contract(name or f"a{number}", symbol, (mid * ratio).quantize(Decimal("0.01")), path, urgency)
 
 
-def _at(clock: str) -> dt.datetime:
+def instant(clock: str) -> dt.datetime:
+    """A time of day in New York on the day that is played."""
     return dt.datetime.combine(DAY, dt.time.fromisoformat(clock), NEW_YORK).astimezone(dt.UTC)
 
 
@@ -286,7 +287,7 @@ class Stage:
         config = Config(
             accounts={name: AccountConfig(name, "s") for name in accounts}, execution=ExecutionConfig(style=style)
         )
-        return cls(Exchange(_at(clock), list(accounts.values()), market, settings), config)
+        return cls(Exchange(instant(clock), list(accounts.values()), market, settings), config)
 
     def play(self, until: str, *, until_flat: bool = False) -> tuple[Exit, ...]:
         """Watch until a time of day, or until no position is left; returns the exits in the journal."""
@@ -301,7 +302,7 @@ class Stage:
                 self._on_event,
                 clock,
             )
-            seconds = (_at(until) - self.exchange.now).total_seconds()
+            seconds = (instant(until) - self.exchange.now).total_seconds()
             loop.run_until_complete(self._watch(runtime.scheduler, clock, seconds, until_flat=until_flat))
             runtime.close()
             loop.close()

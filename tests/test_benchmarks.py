@@ -1,9 +1,13 @@
+import datetime as dt
+
 import pytest
 
 from benchmarks.__main__ import Row
 from benchmarks.exit_stage import Market, a_stage
 from benchmarks.request_log import Reply, Request, RequestLog, as_table
 from benchmarks.sampling import sampled
+from benchmarks.structures import MARKET_BY_LEGS, ONE_ORDER, NakedTime, play
+from sellctl.sim.scenario.reader import parse_scenario
 
 JUDGED = [
     ("1.18 x (2.21 / 2.09 s)", "<= 1 x", "**no**"),
@@ -98,3 +102,35 @@ def test_the_exchange_measures_a_program_that_sells_what_is_due() -> None:
         "POST /v2/orders": 2,
         "DELETE /v2/orders/...": 2,
     }
+
+
+def test_a_vertical_and_a_condor_leave_as_one_or_by_legs_and_no_fill_uncovers_a_short() -> None:
+    as_one, by_legs = (play(way, range(2), expires_today=True) for way in (ONE_ORDER, MARKET_BY_LEGS))
+    assert [one.orders for one in by_legs] == [2, 4]
+    for ours, theirs in zip(as_one, by_legs, strict=True):
+        assert ours.slippage is not None
+        assert theirs.slippage is not None
+        assert ours.slippage <= theirs.slippage
+        assert not any((ours.naked_fills, ours.naked_seconds, ours.missed))
+
+
+A_COVER_IS_SOLD = """
+start: "2026-11-25 11:00"
+accounts:
+  main:
+    positions:
+      - {symbol: F261218P00012000, qty: -1, entry: 1.00}
+      - {symbol: F261218P00011000, qty: 1, entry: 0.50}
+prices: {F261218P00012000: 1.00, F261218P00011000: 0.50}
+events:
+  - {at: "11:01", order: {account: main, symbol: F261218P00011000, side: sell, qty: 1}}
+  - {at: "11:02", order: {account: main, symbol: F261218P00012000, side: buy, qty: 1}}
+"""
+
+
+def test_a_short_counts_as_uncovered_from_the_fill_that_takes_its_cover_until_it_is_bought_back() -> None:
+    exchange = parse_scenario(A_COVER_IS_SOLD).exchange()
+    naked = NakedTime(exchange, "main")
+    exchange.listeners.append(naked.on_event)
+    exchange.advance_to(exchange.now + dt.timedelta(minutes=5))
+    assert (naked.fills, naked.seconds) == (1, 60)

@@ -4,6 +4,7 @@ import datetime as dt
 import sys
 from collections import deque
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _MAX_POSITION_AGE = dt.timedelta(seconds=90)
 _MAX_ROWS = 1_000_000
+_HALF = Decimal("0.5")  # of the credit
 _COLUMNS = ("account", "what", "expected", "ended", "met")
 
 
@@ -130,13 +132,24 @@ def _config(server: "SimServer") -> "Config":
         AssetKind,
         Config,
         EndpointsConfig,
+        MatchConfig,
+        RulesConfig,
         SellModuleConfig,
+        StrategyConfig,
         StrategyOneConfig,
     )
+    from sellctl.core.model.gain import Amount
+    from sellctl.core.model.instrument import StructureKind
 
+    condors = StrategyConfig(
+        name="condors",
+        match=MatchConfig(structure=(StructureKind.IRON_CONDOR,)),
+        rules=RulesConfig(take_profit=Amount(_HALF)),
+    )
     endpoints = EndpointsConfig(trading=server.url, data=server.url)
     return Config(
         sell_module=SellModuleConfig(
+            strategies=(condors,),
             strategy_one=StrategyOneConfig(applies_to=(AssetKind.OPTION, AssetKind.STOCK)),
             max_position_age=_MAX_POSITION_AGE,  # at the demo's speed one check takes many simulated seconds
         ),
@@ -159,7 +172,7 @@ class _Outcome:
     @property
     def row(self) -> tuple[str, str, str, str, str]:
         """The cells of the table, in the order of _COLUMNS."""
-        what = self.expected.symbol or self.expected.order
+        what = _short_name(self.expected.symbol) or self.expected.order
         return self.expected.account, what, self.expected.text, self.ended, "yes" if self.met else "NO"
 
     @property
@@ -173,6 +186,14 @@ class _Outcome:
         account, what, *_ = self.row
         expected = f"{self.expected.ends} {self.expected.reason}".strip()
         return f"{account} {what}: expected {expected}, ended {self.ended} {self.reason}".rstrip()
+
+
+def _short_name(symbol: str) -> str:
+    """A symbol as it is, and the name of a structure as its underlying and its kind."""
+    from sellctl.core.structures.names import kind_named, legs_named
+
+    legs = legs_named(symbol)
+    return f"{legs[0].instrument.underlying} {kind_named(symbol).value.replace('_', ' ')}" if legs else symbol
 
 
 def _outcomes(server: "SimServer", folder: Path) -> list[_Outcome]:

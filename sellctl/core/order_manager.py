@@ -32,7 +32,7 @@ from sellctl.core.model.order import ZERO, Order, Side
 from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder
 from sellctl.core.model.position import Position
 from sellctl.core.orders.claims import UNKNOWN_SYMBOLS
-from sellctl.core.orders.managed_order import HANDLING, ManagedOrder, ManagedState, Purpose
+from sellctl.core.orders.managed_order import HANDLING, SEPARATOR, ManagedOrder, ManagedState, Purpose
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import (
     Accepted,
@@ -530,13 +530,12 @@ class OrderManager:
 
     async def _cancel(self, cancel: CancelOrder, at: float) -> bool:
         """Request a cancel that is recorded, unless it had been a moment before `at`. Return False when it failed."""
-        order = cancel.order
+        order, name = cancel.order, self._name_of(cancel.order)
         effects = self.book.request_cancel(order, at)
-        symbol = self._symbol_of(order)
-        self._report_alerts(symbol, effects)
+        self._report_alerts(name, effects)
         if Cancel() not in effects:
             return False
-        self.report(symbol, EventKind.CANCELED, cancel.why)
+        self.report(name, EventKind.CANCELED, cancel.why)
         try:
             await self.broker.cancel(order.id)
         except RequestRejectedError as error:
@@ -552,12 +551,12 @@ class OrderManager:
 
     def _report_not_cancelled(self, order: Order, kind: EventKind, text: str) -> None:
         self.book.cancel_refused(order)
-        self.report(self._symbol_of(order), kind, text, failed=True)
+        self.report(self._name_of(order), kind, text, failed=True)
 
-    def _symbol_of(self, order: Order) -> str:
-        """Its symbol, or the name of the structure that a multi-leg order of ours closes; "" for another one."""
-        managed = None if order.symbol else self.book.get(order.client_order_id)
-        return managed.symbol if managed else order.symbol
+    def _name_of(self, order: Order) -> str:
+        """The symbol that an order trades, or the name of its structure; its legs where that isn't known."""
+        ours = self.book.get(order.client_order_id)
+        return ours.symbol if ours else SEPARATOR.join(order.symbols)
 
     # --- events and effects -------------------------------------------------------------------------------------------
 

@@ -75,6 +75,15 @@ def test_its_cancel_is_told_under_the_structures_name(answer: Exception | None) 
     ]
 
 
+def test_a_cancel_is_told_by_the_name_of_its_structure_and_one_of_the_users_order_by_its_legs() -> None:
+    desk = a_desk()
+    desk.carry_out(EXIT)
+    [ours] = desk.settle(as_shown_with_legs(request()), seconds=1)
+    desk.cancel(ours)
+    desk.cancel(replace(ours, id="theirs", client_order_id="by-hand"))
+    assert desk.sentences[1:] == [f"{NAME} canceled: it is old", f"{CALL}+{OTHER} canceled: it is old"]
+
+
 def test_what_a_look_up_leaves_out_is_known_from_the_order_itself() -> None:
     desk = a_desk()
     desk.carry_out(EXIT)

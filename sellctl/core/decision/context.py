@@ -33,7 +33,8 @@ class DecisionContext(Struct, frozen=True):
 
     `holdings` have their usable prices. `invalid_reasons` say, by symbol, why a position can't be evaluated.
     `account_violations` are the reasons why no order or cancel may be sent for this account. `structures` are legs that
-    belong together, by the symbol of each leg, where a match uses structures. `tripped_limit` is the account guard's
+    belong together, by the symbol of each leg, where a match uses structures; `structures_by_name` are the same by
+    their names. `tripped_limit` is the account guard's
     limit that is reached, or was earlier today; `guard_problem` says why the guard can't be evaluated, "" when it can.
     `walks` are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share the account's
     limit of orders per minute.
@@ -47,6 +48,7 @@ class DecisionContext(Struct, frozen=True):
     account_violations: tuple[str, ...]
     today: dt.date
     structures: Mapping[str, HeldStructure]
+    structures_by_name: Mapping[str, HeldStructure]
     tripped_limit: str
     guard_problem: str
     walks: Mapping[Urgency, WalkConfig]
@@ -63,14 +65,15 @@ class DecisionContext(Struct, frozen=True):
         valid = tuple(holding for holding in holdings if holding.symbol not in invalid_reasons)
         cover = cover_of(valid)
         structures: dict[str, HeldStructure] = {}
+        by_name: dict[str, HeldStructure] = {}
         asked = sorted(filter(is_structure_name, snapshot.manual_closes))
         if policy.structure_kinds or asked:
             leaving = {h.symbol: ExitAfter.of(h.state.exit_after) for h in valid if h.state.exit_after}
             states = snapshot.structures
             first = (*asked, *snapshot.named) if policy.structure_kinds else asked
             found = held_structures(valid, states, states, policy.structure_kinds, leaving, first=first)
-            found = tuple(with_state_of_legs(structure) for structure in found)
-            structures = {symbol: structure for structure in found for symbol in structure.holdings}
+            by_name = {structure.name: with_state_of_legs(structure) for structure in found}
+            structures = {symbol: structure for structure in by_name.values() for symbol in structure.holdings}
             holdings = tuple(replace(h, structure=kind_of(h, cover, structures)) for h in holdings)
         is_any_multi_leg = any(order.is_multi_leg for order in snapshot.orders)
         unknown = (h.symbol for h in holdings if h.position.instrument.asset_class is AssetClass.OTHER)
@@ -84,6 +87,7 @@ class DecisionContext(Struct, frozen=True):
             account_violations=account_violations(snapshot, policy),
             today=snapshot.market.today,
             structures=structures,
+            structures_by_name=by_name,
             tripped_limit=snapshot.tripped_limit
             or ("" if guard_problem else reached_limit(policy.account_guard, snapshot.account)),
             guard_problem=guard_problem,
@@ -121,6 +125,12 @@ class DecisionContext(Struct, frozen=True):
             if (whole is None or whole.structure in WITH_SHARES) and strategy.accepts(holding, market):
                 return strategy, holding
         return None, holding
+
+    def strategy_of(self, structure: HeldStructure) -> BaseStrategy | None:
+        """The first strategy that matches a structure as one position."""
+        whole, market = structure.whole, self.snapshot.market
+        strategies = self.policy.strategies
+        return next((each for each in strategies if each.evaluates_structures and each.accepts(whole, market)), None)
 
     def rest_of(self, holding: Holding) -> tuple[BaseStrategy | None, Holding] | None:
         """What of a position exceeds its structure, with the first strategy that matches it; None when nothing does."""
@@ -162,7 +172,7 @@ class DecisionContext(Struct, frozen=True):
         return self._in_the_window(holding, at_the_worst)
 
     def _in_the_window(self, holding: Holding, at: Callable[[Holding, Snapshot], Holding | None]) -> Holding | None:
-        structure = next((each for each in self.structures.values() if each.whole is holding), None)
+        structure = self.structures_by_name.get(holding.symbol)
         if structure is None:
             return at(holding, self.snapshot)
 

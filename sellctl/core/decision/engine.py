@@ -5,7 +5,7 @@ exits.py, the next step of the exit. A position without an exit gets no explanat
 open.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -54,8 +54,9 @@ _STRATEGY_REASONS = frozenset(Reason) - ENGINE_REASONS
 def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     """The plan for one account: every position exactly once, most urgent first, and the stale orders to cancel."""
     context = DecisionContext.of(snapshot, policy)
-    evaluated = [_evaluate_or_fault(holding, context) for holding in context.holdings]
-    evaluated, as_one = _apart(evaluated, context)
+    wholes = _results_of_wholes(context)
+    evaluated = [_evaluate_or_fault(holding, wholes, context) for holding in context.holdings]
+    evaluated, as_one = _apart(evaluated, wholes, context)
     signals = (*(each.exit.signal for each in as_one), *(each.signal for each in evaluated if each.signal))
     context = context.with_walks_for(signals)
     decisions = most_urgent_first(
@@ -135,10 +136,10 @@ class PendingExit(Struct, frozen=True):
     problem: str
 
 
-def _evaluate_or_fault(holding: Holding, context: DecisionContext) -> PositionDecision | PendingExit:
+def _evaluate_or_fault(holding: Holding, wholes: "Wholes", context: DecisionContext) -> PositionDecision | PendingExit:
     """One position evaluated; an error is a fault of this position only."""
     try:
-        return _evaluate(holding, context)
+        return _evaluate(holding, wholes, context)
     except Exception as error:  # noqa: BLE001  one invalid position must not prevent decisions on the others
         return _fault(holding, _error_text(error))
 
@@ -162,15 +163,17 @@ class PendingStructure(Struct, frozen=True):
 
 
 def _apart(
-    evaluated: Sequence[PositionDecision | PendingExit], context: DecisionContext
+    evaluated: Sequence[PositionDecision | PendingExit], wholes: "Wholes", context: DecisionContext
 ) -> tuple[list[PositionDecision | PendingExit], list[PendingStructure]]:
     """What leaves for itself, and the structures that leave as one order. A leg that might have says why it doesn't."""
     pending = {each.signal.holding.symbol: each for each in evaluated if isinstance(each, PendingExit)}
-    structures = {each.name: each for each in context.structures.values() if each.holdings.keys() <= pending.keys()}
+    structures = {held.name: held for symbol in pending if (held := context.structures.get(symbol))}
     as_one: list[PendingStructure] = []
     for structure in structures.values():
+        if not structure.holdings.keys() <= pending.keys():
+            continue
         legs = tuple(pending[symbol] for symbol in structure.holdings)
-        each = _exit_or_none(structure, legs, context)
+        each = _exit_or_none(structure, legs, wholes, context)
         if each is None:
             continue
         why = why_by_legs(each, context)
@@ -195,22 +198,21 @@ def _symbol_of(each: PositionDecision | PendingExit) -> str:
 
 
 def _exit_or_none(
-    structure: HeldStructure, legs: Iterable[PendingExit], context: DecisionContext
+    structure: HeldStructure, legs: Iterable[PendingExit], wholes: "Wholes", context: DecisionContext
 ) -> StructureExit | None:
     """The exit of all legs as one; None where they leave each for itself, or when that can't be told."""
     try:
         signals = {each.signal.holding.symbol: each.signal for each in legs}
-        return exit_of(structure, signals, merged(_own_signals(structure, context)))
+        return exit_of(structure, signals, merged(_own_signals(structure, wholes, context)))
     except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
         return None
 
 
-def _own_signals(structure: HeldStructure, context: DecisionContext) -> tuple[ExitSignal, ...]:
+def _own_signals(structure: HeldStructure, wholes: "Wholes", context: DecisionContext) -> tuple[ExitSignal, ...]:
     """The confirmed signals of the strategy that manages a structure, on all of it."""
-    managed = [context.strategy_and_subject(holding) for holding in structure.holdings.values()]
-    if any(subject is not structure.whole for _, subject in managed):
-        return ()
-    return _result_of(managed[0][0], structure.whole, structure.whole, context).signals
+    managed = (context.strategy_and_subject(holding) for holding in structure.holdings.values())
+    is_one = all(subject is structure.whole for _, subject in managed)
+    return wholes[structure.name].signals if is_one else ()
 
 
 def _steps_or_faults(each: PendingStructure, context: DecisionContext) -> tuple[PositionDecision, ...]:
@@ -260,13 +262,13 @@ def _fault(holding: Holding, why: str) -> PositionDecision:
     return PositionDecision(holding, DecisionState.FAULT, f"it could not be evaluated: {why}", alert=True)
 
 
-def _evaluate(holding: Holding, context: DecisionContext) -> PositionDecision | PendingExit:
+def _evaluate(holding: Holding, wholes: "Wholes", context: DecisionContext) -> PositionDecision | PendingExit:
     symbol = holding.symbol
     if symbol in context.invalid_reasons:
         return _fault(holding, context.invalid_reasons[symbol])
     if why_not_managed(holding, context):
         return PositionDecision(holding, DecisionState.WATCHING)
-    result = _strategy_result(holding, context)
+    result = _strategy_result(holding, wholes, context)
     problem = result.failure or _unreadable_cover(holding, context)
     signal = merged((*_engine_signals(holding, result, context), *_with_what_follows(holding, result, context)))
     if signal:
@@ -413,17 +415,49 @@ class StrategyResult(Struct, frozen=True):
         return self.peak_unconfirmed or self.waits_for == SECOND_QUOTE
 
 
-def _strategy_result(holding: Holding, context: DecisionContext) -> StrategyResult:
+# The results of the structures as one position, by name.
+Wholes = Mapping[str, StrategyResult]
+
+
+def _results_of_wholes(context: DecisionContext) -> Wholes:
+    """The result of each structure: its rules are evaluated once for all of its legs."""
+    return {name: _result_of_whole(structure, context) for name, structure in context.structures_by_name.items()}
+
+
+def _result_of_whole(structure: HeldStructure, context: DecisionContext) -> StrategyResult:
+    try:
+        strategy = context.strategy_of(structure)
+    except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
+        return StrategyResult(failure=_error_text(error))
+    return _result_of(strategy, structure.whole, structure.holdings.values(), context)
+
+
+def _strategy_result(holding: Holding, wholes: Wholes, context: DecisionContext) -> StrategyResult:
     """The result of a position: of its structure, or of itself; with what exceeds its structure, of both."""
     try:
         strategy, subject = context.strategy_and_subject(holding)
         rest = context.rest_of(holding) if subject is not holding else None
     except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
         return StrategyResult(failure=_error_text(error))
-    result = _result_of(strategy, subject, holding, context)
+    if subject is holding:
+        return replace(_result_of(strategy, holding, (holding,), context), is_alone=True)
+    result = _for_this_leg(wholes[subject.symbol], holding, context)
     if rest is None:
-        return replace(result, is_alone=True) if subject is holding else result
-    return _with_rest(result, _result_of(*rest, holding, context), waits=bool(_closing_first(holding, context)))
+        return result
+    of_rest = _for_this_leg(_result_of(*rest, (holding,), context), holding, context)
+    return _with_rest(result, of_rest, waits=bool(_closing_first(holding, context)))
+
+
+def _for_this_leg(result: StrategyResult, holding: Holding, context: DecisionContext) -> StrategyResult:
+    """What the result of a structure, or of what exceeds it, means for the position."""
+    if holding.state.suspended:
+        return StrategyResult(taken=True)
+    return replace(
+        result,
+        signals=tuple(_for_leg(signal, holding, context) for signal in result.signals),
+        unconfirmed=_for_leg(result.unconfirmed, holding, context) if result.unconfirmed else None,
+        peak_unconfirmed=result.peak_unconfirmed and _has_one_quote(holding),
+    )
 
 
 def _with_rest(result: StrategyResult, rest: StrategyResult, *, waits: bool) -> StrategyResult:
@@ -447,10 +481,11 @@ def _with_rest(result: StrategyResult, rest: StrategyResult, *, waits: bool) -> 
 
 
 def _result_of(
-    strategy: BaseStrategy | None, subject: Holding, holding: Holding, context: DecisionContext
+    strategy: BaseStrategy | None, subject: Holding, quoted: Iterable[Holding], context: DecisionContext
 ) -> StrategyResult:
+    """The result of a position or a structure. `quoted` are the holdings whose quotes its price is made of."""
     try:
-        return _evaluate_strategy(strategy, subject, holding, context)
+        return _evaluate_strategy(strategy, subject, quoted, context)
     except StrategyDisabledError as error:
         return StrategyResult(taken=True, not_managed=f"{NOT_MANAGED}: {error}")
     except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
@@ -458,29 +493,29 @@ def _result_of(
 
 
 def _evaluate_strategy(
-    strategy: BaseStrategy | None, subject: Holding, holding: Holding, context: DecisionContext
+    strategy: BaseStrategy | None, subject: Holding, quoted: Iterable[Holding], context: DecisionContext
 ) -> StrategyResult:
     if strategy is None:
         return StrategyResult()
-    if holding.state.suspended or subject.state.suspended:
-        return StrategyResult(taken=True)
     market = context.snapshot.market
-    if not market.is_open:
+    if subject.state.suspended or not market.is_open:
         return StrategyResult(taken=True)
     found = [
         _confirm(_checked(signal, subject), strategy, context)
         for signal in strategy.signals(subject, market)
         if not _is_paused(signal, context)
     ]
-    signals = tuple(
-        replace(_for_leg(each.signal, holding, context), strategy=strategy.name) for each in found if each.signal
-    )
-    peak_unconfirmed = holding.state.window is None and holding.quote is not None and strategy.needs_peak
+    signals = tuple(replace(each.signal, strategy=strategy.name) for each in found if each.signal)
     for each in found:
         if each.unconfirmed:
-            waiting = _for_leg(each.unconfirmed, holding, context)
-            return StrategyResult(signals, taken=True, unconfirmed=waiting, waits_for=each.waits_for)
+            return StrategyResult(signals, taken=True, unconfirmed=each.unconfirmed, waits_for=each.waits_for)
+    peak_unconfirmed = strategy.needs_peak and any(map(_has_one_quote, quoted))
     return StrategyResult(signals, taken=True, peak_unconfirmed=peak_unconfirmed)
+
+
+def _has_one_quote(holding: Holding) -> bool:
+    """Whether there is a quote, and none before it: no peak can be established."""
+    return holding.state.window is None and holding.quote is not None
 
 
 class SignalError(ValueError):

@@ -20,7 +20,7 @@ from sellctl.core.structures.coverage import Cover
 from sellctl.core.structures.kinds import Leg, kind_of_legs
 from sellctl.core.structures.names import kind_named, legs_named, structure_name
 from sellctl.core.structures.net_prices import net_entry, net_prices
-from sellctl.core.structures.recognition import Shape, Structure, held_leg, shape_of, structures_of
+from sellctl.core.structures.recognition import Shape, Structure, held_units, shape_of, structures_of
 
 WITH_SHARES = frozenset({StructureKind.COVERED_CALL, StructureKind.COLLAR})
 _ZERO = Decimal(0)
@@ -31,13 +31,14 @@ _NOTHING_LEAVES: Mapping[str, ExitAfter] = MappingProxyType({})
 class HeldStructure(Struct, frozen=True):
     """A structure, the holdings of its legs by symbol, and all of it as one holding at net prices.
 
-    The `whole` has the structure's name as its symbol, the units as its quantity, and the terms of the option that
-    expires first, of several that of a short one.
+    `quantities` say how many contracts or shares of each leg belong to it. The `whole` has the structure's name as its
+    symbol, the units as its quantity, and the terms of the option that expires first, of several that of a short one.
     """
 
     structure: Structure
     name: str
     holdings: Mapping[str, Holding]
+    quantities: Mapping[str, Decimal]
     whole: Holding
 
     @property
@@ -57,9 +58,8 @@ class HeldStructure(Struct, frozen=True):
 
     def qty_of(self, symbol: str, units: Decimal | None = None) -> Decimal:
         """How many contracts or shares of a leg belong to it, or to so many of its units."""
-        leg = next(leg for leg in self.structure.legs if leg.symbol == symbol)
-        each = abs(leg.ratio) * (1 if leg.instrument.is_option else SHARES_PER_CONTRACT)
-        return each * (Decimal(self.structure.units) if units is None else units)
+        qty = self.quantities[symbol]
+        return qty if units is None else qty * units / self.units
 
     def others(self, symbol: str) -> tuple[str, ...]:
         """The symbols of its legs without this one."""
@@ -163,7 +163,7 @@ def _named(name: str, holdings: Mapping[str, Holding], leaving: Mapping[str, Exi
         if holding is None:
             return None
         kept = mark.kept if mark and mark.structure == name else _ZERO
-        held = held_leg(replace(holding.position, qty=holding.position.qty - kept) if kept else holding.position).ratio
+        held = held_units(replace(holding.position, qty=holding.position.qty - kept) if kept else holding.position)
         sides.append(held > 0)
         units.append(abs(held) // leg.ratio)
     shape, least = _shape_named(name, tuple(sides)), min(units)
@@ -185,7 +185,12 @@ def _held(
     name: str, structure: Structure, by_symbol: Mapping[str, Holding], states: Mapping[str, PositionState]
 ) -> HeldStructure:
     holdings = {leg.symbol: by_symbol[leg.symbol] for leg in structure.legs}
-    return HeldStructure(structure, name, holdings, _whole(structure, name, holdings, states.get(name)))
+    quantities = {leg.symbol: _qty_in(leg, structure.units) for leg in structure.legs}
+    return HeldStructure(structure, name, holdings, quantities, _whole(structure, name, holdings, states.get(name)))
+
+
+def _qty_in(leg: Leg, units: int) -> Decimal:
+    return Decimal(abs(leg.ratio) * units * (1 if leg.instrument.is_option else SHARES_PER_CONTRACT))
 
 
 def _whole(structure: Structure, name: str, holdings: Mapping[str, Holding], state: PositionState | None) -> Holding:

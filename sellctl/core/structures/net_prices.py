@@ -51,10 +51,11 @@ def _is_wide(legs: Sequence[Leg], bid: Decimal, ask: Decimal) -> bool:
     Near a net of zero a share of it says nothing. There the spread is judged by dollars: what is narrow on each leg is
     narrow on all of them.
     """
-    least = WIDE_DOLLARS * sum(abs(leg.ratio) for leg in legs)
+    if ask - bid <= WIDE_DOLLARS * sum(abs(leg.ratio) for leg in legs):
+        return False
     has_shares = any(leg.instrument.option is None for leg in legs)
     share = WIDE_SHARE_OF_A_STOCK if has_shares else WIDE_SHARE_OF_AN_OPTION
-    return ask - bid > max(least, share * abs(bid + ask) / 2)
+    return ask - bid > share * abs(bid + ask) / 2
 
 
 def gain_at(price: Decimal | None, entry: Decimal | None) -> Decimal | None:

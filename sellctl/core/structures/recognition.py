@@ -35,6 +35,7 @@ KINDS = (
 )
 WITH_LEGS = frozenset({*KINDS, StructureKind.CUSTOM})
 SPREADS = frozenset({StructureKind.VERTICAL, StructureKind.CALENDAR, StructureKind.DIAGONAL})
+_IN_STRUCTURES = frozenset({AssetClass.STOCK, AssetClass.OPTION})
 _FEWEST_LEGS = 2
 _KEPT = 4096  # sets of legs whose structures are kept
 _MOST_LEGS = 24  # on one underlying; of more, only pairs are put together, because the combinations grow too many
@@ -147,13 +148,18 @@ def _units_in(held: Leg | None, leg: Leg) -> int:
 
 def held_leg(position: Position) -> Leg:
     """All that is held of one symbol, as a leg; with a ratio of 0 where it can be part of no structure."""
+    return Leg(position.instrument, held_units(position))
+
+
+def held_units(position: Position) -> int:
+    """Contracts, or hundreds of shares, below zero when short; 0 where the position can be part of no structure."""
     instrument, qty = position.instrument, position.qty
-    if instrument.asset_class not in {AssetClass.STOCK, AssetClass.OPTION} or not qty.is_finite():
-        return Leg(instrument, 0)
+    if instrument.asset_class not in _IN_STRUCTURES or not qty.is_finite():
+        return 0
     contracts = qty if instrument.is_option else qty // SHARES_PER_CONTRACT
     if contracts != contracts.to_integral_value():
-        return Leg(instrument, 0)
-    return Leg(instrument, int(contracts) if position.is_long else -int(contracts))
+        return 0
+    return int(contracts) if position.is_long else -int(contracts)
 
 
 # --- candidates -------------------------------------------------------------------------------------------------------
@@ -181,7 +187,7 @@ def _candidates(kind: StructureKind, legs: Sequence[Leg]) -> Iterator[Shape]:
 
 def _irons(options: Sequence[Leg]) -> Iterator[Shape]:
     """Verticals of puts with verticals of calls."""
-    verticals = [_unit(two) for two in combinations(options, 2)]
+    verticals = [_unit(two) for alike in _alike(options) for two in combinations(alike, 2)]
     verticals = [shape for shape in verticals if kind_of_legs(shape) is StructureKind.VERTICAL]
     puts = [shape for shape in verticals if _right(shape) is Right.PUT]
     calls = [shape for shape in verticals if _right(shape) is Right.CALL]
@@ -190,11 +196,16 @@ def _irons(options: Sequence[Leg]) -> Iterator[Shape]:
 
 def _ratios(options: Sequence[Leg]) -> Iterator[Shape]:
     """Two legs with all of their contracts, where these are all that is left of one right and expiration."""
+    return (shape_of(legs) for legs in _alike(options) if len(legs) == 2)  # noqa: PLR2004  two legs
+
+
+def _alike(options: Sequence[Leg]) -> list[list[Leg]]:
+    """The options of each right and expiration."""
     alike: defaultdict[tuple[object, ...], list[Leg]] = defaultdict(list)
     for leg in options:
         if option := leg.instrument.option:
             alike[option.expires, option.right].append(leg)
-    return (shape_of(legs) for legs in alike.values() if len(legs) == 2)  # noqa: PLR2004  two legs
+    return list(alike.values())
 
 
 def _unit(legs: Sequence[Leg], largest: int = 1) -> Shape:

@@ -1,5 +1,8 @@
 """Whether a scenario's expectations are met, by the orders and positions of the simulated broker at its end."""
 
+from collections.abc import Sequence
+
+from sellctl.core.structures.names import legs_of
 from sellctl.sim.scenario.reader import Expectation, Scenario
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.exchange import Exchange
@@ -11,14 +14,15 @@ def outcome_of(expected: Expectation, scenario: Scenario, exchange: Exchange) ->
     """The actual outcome, in the values of `ends`.
 
     An order is open or has its final status. A position is flat, untouched (no order was submitted for it since the
-    start) or held. An account alone is refused when its key is refused, else answered.
+    start) or held; a structure likewise, by all of its legs. An account alone is refused when its key is refused, else
+    answered.
     """
     account = exchange.accounts[expected.account]
     if expected.order:
         order = account.by_client_id[expected.order]
         return _OPEN if order.is_open else order.status
     if expected.symbol:
-        return _of_position(account, expected.symbol, scenario)
+        return _of_positions(account, legs_of(expected.symbol) or (expected.symbol,), scenario)
     return "refused" if account.refused else "answered"
 
 
@@ -27,8 +31,8 @@ def is_met(expected: Expectation, outcome: str) -> bool:
     return outcome == expected.ends or (expected.ends == "held" and outcome == "untouched")
 
 
-def _of_position(account: SimAccount, symbol: str, scenario: Scenario) -> str:
-    if not account.qty_of(symbol):
+def _of_positions(account: SimAccount, symbols: Sequence[str], scenario: Scenario) -> str:
+    if not any(account.qty_of(symbol) for symbol in symbols):
         return "flat"
-    touched = any(o.symbol == symbol and o.created_at > scenario.start for o in account.orders.values())
+    touched = any(o.symbol in symbols and o.created_at > scenario.start for o in account.orders.values())
     return "held" if touched else "untouched"

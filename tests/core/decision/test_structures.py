@@ -1,5 +1,6 @@
 """What is decided on the legs of a structure: on its net price, short legs first, and what is left of it follows."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 
 import pytest
@@ -18,9 +19,12 @@ from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
 from sellctl.core.model.gain import Amount
 from sellctl.core.model.instrument import StructureKind
+from sellctl.core.model.market import Market
 from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, Urgency
 from sellctl.core.model.position import ExitAfter, Holding, PositionState
 from sellctl.core.model.snapshot import AccountFacts
+from sellctl.core.rules.base import UnpricedRule
+from sellctl.core.sell_strategies.declared import Declared
 
 NAME = "AAPL-iron_condor-261218-170-180-210-220"
 PUTS, CALLS = (put(170), put(180)), (call(210), call(220))
@@ -164,3 +168,23 @@ def test_a_suspended_leg_of_a_structure_closes_nothing_of_it() -> None:
 def test_a_leg_without_a_usable_quote_makes_the_net_unknown_and_no_price_rule_fires() -> None:
     legs = [replace(each, quote=None) if each.symbol == put(170) else each for each in condor()]
     assert sent(decided(*legs)) == {}
+
+
+@dataclass(frozen=True)
+class Counted(UnpricedRule):
+    """A rule that is never true; it notes each symbol or structure on which it is evaluated."""
+
+    evaluated: list[str]
+
+    def evaluate(self, holding: Holding, _market: Market) -> None:
+        self.evaluated.append(holding.symbol)
+
+    def label(self, _holding: Holding, _market: Market) -> str:
+        return "never"
+
+
+def test_the_rules_of_a_structure_are_evaluated_once_for_all_of_its_legs() -> None:
+    evaluated: list[str] = []
+    match = MatchConfig(structure=(StructureKind.IRON_CONDOR,))
+    decided(*condor(), by=replace(CONDORS, strategies=(Declared("mine", match=match, compiled=(Counted(evaluated),)),)))
+    assert evaluated == [NAME]

@@ -42,6 +42,33 @@ def test_the_demo_expects_an_outcome_of_every_kind() -> None:
     assert {expected.reason for expected in expectations} >= {"take_profit", "stop_loss", "zero_day", "uncovered_short"}
 
 
+def test_the_demo_expects_a_condor_to_leave_as_a_whole_at_its_target() -> None:
+    condors = [expected for expected in load_scenario("demo").expectations if "iron_condor" in expected.symbol]
+    assert [(condor.ends, condor.reason) for condor in condors] == [("flat", "take_profit")]
+
+
+def test_a_structure_is_flat_once_none_of_its_legs_is_held() -> None:
+    text = """
+accounts:
+  main:
+    positions:
+      - {symbol: F261218C00012000, qty: -1, entry: 1.00}
+      - {symbol: F261218C00013000, qty: 1, entry: 0.50}
+prices: {F261218C00012000: 1.00, F261218C00013000: 0.50}
+events:
+  - {at: "11:01", order: {account: main, symbol: F261218C00012000, side: buy, qty: 1}}
+  - {at: "11:02", order: {account: main, symbol: F261218C00013000, side: sell, qty: 1}}
+promises: [{account: main, symbol: F-vertical-261218-12-13C, ends: flat}]
+"""
+    scenario = parse_scenario(START + text)
+    exchange, [promise] = scenario.exchange(), scenario.expectations
+    outcomes = [outcome_of(promise, scenario, exchange)]
+    for time in ("11:01:30", "11:02:30"):
+        exchange.advance_to(at(time))
+        outcomes.append(outcome_of(promise, scenario, exchange))
+    assert outcomes == ["untouched", "held", "flat"]
+
+
 def test_a_whole_scenario() -> None:
     scenario = parse_scenario(
         START
