@@ -7,7 +7,7 @@ from builders import a_holding, a_policy, a_snapshot, replace
 from structure_builders import CONDOR, call, put
 
 from sellctl.core.config.schema import (
-    Counts,
+    IntRange,
     MatchConfig,
     RulesConfig,
     SellModuleConfig,
@@ -80,7 +80,7 @@ def test_where_no_match_names_condors_each_of_its_verticals_is_judged_alone() ->
 
 
 def test_a_leg_that_is_judged_alone_waits_for_no_other_leg() -> None:
-    later = MatchConfig(structure=(StructureKind.VERTICAL,), dte=Counts(999))
+    later = MatchConfig(structure=(StructureKind.VERTICAL,), dte=IntRange(999))
     entry = StrategyConfig("later", match=later, rules=RulesConfig(stop_loss=Amount(Decimal(1))))
     decisions = decided(leg(put(170), 1), leg(put(180), -1), by=a_policy(SellModuleConfig(strategies=(entry,))))
     assert decisions[put(170)].state is DecisionState.DENIED

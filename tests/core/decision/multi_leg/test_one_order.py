@@ -121,7 +121,7 @@ def test_a_net_price_of_nothing_is_sent_as_the_smallest_credit_or_debit() -> Non
 
 
 def test_a_long_leg_that_nobody_bids_for_is_worth_nothing_and_the_structure_still_leaves_as_one() -> None:
-    legs = (a_leg(LONG, -1, "5.00", "0.10", "0.12"), a_leg(SHORT, 1, "3.00", None, "0.02"))
+    legs = (a_leg(LONG, -1, "5.00", "0.10", "0.12"), a_leg(SHORT, 1, "3.00", None, "0.08"))
     order = the_order(a_scene(*legs))
     assert order.limit_price == Decimal("0.12")
 

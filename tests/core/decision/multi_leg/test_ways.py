@@ -20,13 +20,14 @@ from one_order_builders import (
     ruled,
     sent,
     the_order,
+    under_way,
 )
 from structure_builders import a_multi_leg_order, call, put
 
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.plan import DecisionState, Urgency
-from sellctl.core.model.position import ExitAfter, PositionState
+from sellctl.core.model.position import ExitAfter, Holding, PositionState
 from sellctl.core.model.snapshot import Snapshot
 
 TODAYS_LONG, TODAYS_SHORT = call(200, "261124"), call(210, "261124")
@@ -73,6 +74,28 @@ def test_a_quarantined_leg() -> None:
 def test_a_leg_without_any_price() -> None:
     long, short = a_debit()
     assert f"by legs: {LONG} has no price" in by_legs(a_scene(replace(long, quote=None), short))
+
+
+NOBODY_BIDS = (a_leg(LONG, 2, "5.00", None, "0.04"), a_leg(SHORT, -2, "3.00", "0.01", "0.02"))
+
+
+def test_a_leg_that_nobody_bids_for_once_the_whole_price_ladder_brought_no_fill() -> None:
+    steps = [the_order(a_scene(*under_way(*NOBODY_BIDS, step=step))) for step in range(1, 5)]
+    assert {order.symbol for order in steps} == {VERTICAL}
+    why = by_legs(a_scene(*under_way(*NOBODY_BIDS, step=9)))
+    assert f"by legs: nobody bids for {LONG}, and it did not fill as one order" in why
+
+
+def test_what_is_bid_for_stays_one_order_however_long_it_does_not_fill() -> None:
+    assert the_order(a_scene(*under_way(*a_debit(), step=20))).symbol == VERTICAL
+
+
+def test_three_refusals_in_a_row_whatever_they_said() -> None:
+    def refused(times: int) -> tuple[Holding, ...]:
+        return tuple(busy(leg, rejects=times, rejected_for=dt.timedelta(minutes=2)) for leg in a_debit())
+
+    assert the_order(a_scene(*refused(2))).symbol == VERTICAL
+    assert "by legs: the broker refused 3 orders for it in a row" in by_legs(a_scene(*refused(3)))
 
 
 def test_an_order_of_the_users_that_is_opposite_to_a_leg() -> None:
