@@ -11,7 +11,7 @@ from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import ZERO
 from sellctl.core.model.plan import ExitSignal
 from sellctl.core.model.position import Holding
-from sellctl.core.orders.claims import claim
+from sellctl.core.orders.claims import UNKNOWN_SYMBOLS, claim
 
 # Alpaca: quantities are whole contracts, or shares with up to nine decimals.
 STEP = {AssetClass.OPTION: Decimal(1), AssetClass.STOCK: Decimal("1e-9")}
@@ -69,11 +69,17 @@ def _reserves(holding: Holding, context: DecisionContext) -> Iterator[Limit]:
 
 
 def claims_on(holding: Holding, context: DecisionContext) -> Iterator[Limit]:
-    """The limits from open orders, orders of unknown outcome, and fills that the position doesn't show yet."""
+    """The limits from open orders, orders of unknown outcome, and fills that the position doesn't show yet.
+
+    Of a notional order the broker says what it leaves free. A multi-leg order whose legs aren't shown may take all of
+    it: the positions may have been read a moment before the order was accepted.
+    """
     position, state = holding.position, holding.state
-    claims = [claim(order, position.symbol, position.direction) for order in context.orders_on(position.symbol)]
+    orders = context.orders_on(position.symbol)
+    claims = [claim(order, position.symbol, position.direction) for order in orders]
     claimed = sum((each for each in claims if each is not None), ZERO)
-    if None in claims and position.available is None:
+    is_hidden = any(order.symbols == UNKNOWN_SYMBOLS for order in orders)
+    if is_hidden or (None in claims and position.available is None):
         claimed = position.qty
     yield Limit(free(holding), f"the broker reports {free(holding):f} of {position.qty:f} as free")
     yield Limit(position.qty - claimed - state.unresolved, f"open orders claim {claimed:f} of {position.qty:f}")

@@ -1,6 +1,7 @@
 """When a structure leaves by legs instead of as one order, and that the reason is told."""
 
 import datetime as dt
+from decimal import Decimal
 
 import pytest
 from builders import a_market, an_order, our_order, replace
@@ -24,6 +25,7 @@ from one_order_builders import (
 )
 from structure_builders import a_multi_leg_order, call, put
 
+from sellctl.core.config.schema import Preempt
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.plan import DecisionState, Urgency
@@ -123,13 +125,19 @@ def test_a_multi_leg_order_of_ours_whose_legs_are_not_shown_is_cancelled_and_not
     assert whys == {"because the broker does not show its legs"}
 
 
-def test_of_a_multi_leg_order_of_the_users_whose_legs_are_not_shown_the_broker_says_what_it_leaves_free() -> None:
+@pytest.mark.parametrize("available", [Decimal(2), None])
+def test_beside_a_multi_leg_order_of_the_users_whose_legs_are_not_shown_nothing_is_sent(
+    available: Decimal | None,
+) -> None:
     hidden = a_multi_leg_order({}, "2")
-    held = [replace(leg, position=replace(leg.position, available=None)) for leg in a_debit()]
-    decisions = decided(a_scene(*held, orders=(hidden,)), AT_NOON)
-    assert not any(each.submit for each in decisions.values())
-    assert {each.state for each in decisions.values()} == {DecisionState.BLOCKED}
-    assert the_order(a_scene(*a_debit(), orders=(hidden,))).qty == 2
+    held = [replace(leg, position=replace(leg.position, available=available)) for leg in a_debit()]
+    for level in (3, 2):
+        decisions = decided(a_scene(*held, orders=(hidden,), level=level), AT_NOON)
+        assert not any(each.submit for each in decisions.values())
+        assert decisions[SHORT].state is DecisionState.BLOCKED
+    panic = a_scene(*held, orders=(hidden,), panic=frozenset({LONG, SHORT}))
+    decisions = decided(panic, ruled(sell={"take_over": Preempt.FORCED}, stop_loss=percent(5000)))
+    assert {cancel.order.id for each in decisions.values() for cancel in each.cancel_first} == {hidden.id}
 
 
 def test_legs_that_are_marked_to_follow_one_leave_by_legs_to_the_end() -> None:
