@@ -236,7 +236,7 @@ def _quote_problem(decision: PositionDecision, context: DecisionContext) -> str:
     holding, snapshot = decision.holding, context.snapshot
     if not snapshot.market.is_open or holding.state.suspended or decision.state is DecisionState.FAULT:
         return ""
-    if holding.prices.problem and triggers_of(holding, context):
+    if holding.prices.problem and triggers_of(holding, context) and not _is_worth_known(holding, context):
         return holding.prices.problem
     option = holding.position.instrument.is_option
     if not (option and context.policy.needs_underlyings and holding.underlying.problem):
@@ -246,6 +246,12 @@ def _quote_problem(decision: PositionDecision, context: DecisionContext) -> str:
     strategy, _ = context.strategy_and_subject(holding)
     needs_it = strategy is not None and strategy.needs_underlying
     return f"{holding.position.instrument.underlying}: {holding.underlying.problem}" if needs_it else ""
+
+
+def _is_worth_known(holding: Holding, context: DecisionContext) -> bool:
+    """Whether all of it is judged with a structure whose net is known although its own quote lacks a side."""
+    _, subject = context.strategy_and_subject(holding)
+    return subject is not holding and not subject.prices.problem and context.rest_of(holding) is None
 
 
 def _fault(holding: Holding, why: str) -> PositionDecision:

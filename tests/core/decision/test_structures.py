@@ -1,5 +1,6 @@
 """What is decided on the legs of a structure: on its net price, short legs first, and what is left of it follows."""
 
+import datetime as dt
 from decimal import Decimal
 
 import pytest
@@ -159,6 +160,20 @@ def test_as_long_as_a_marked_structure_is_whole_nothing_follows() -> None:
 def test_a_suspended_leg_of_a_structure_closes_nothing_of_it() -> None:
     legs = [replace(each, state=replace(each.state, suspended="looks like a split")) for each in condor()]
     assert sent(decided(*legs)) == {}
+
+
+def test_a_worthless_side_is_no_lost_quote_of_a_condor_whose_net_is_known() -> None:
+    def unquoted(symbol: str, ask: str, qty: int) -> Holding:
+        state = PositionState(unquoted_for=dt.timedelta(minutes=6))
+        return a_holding(symbol, str(abs(qty)), ENTRIES[symbol], bid=None, ask=ask, short=qty < 0, state=state)
+
+    def states(ask: str) -> set[DecisionState]:
+        puts = [unquoted(symbol, ask, CONDOR[symbol]) for symbol in PUTS]
+        return {each.state for each in decided(*puts, *(leg(s, CONDOR[s]) for s in CALLS), by=calm).values()}
+
+    calm = policy(StructureKind.IRON_CONDOR, stop_loss=Amount(Decimal(50)))
+    assert states("0.05") == {DecisionState.WATCHING}
+    assert DecisionState.NO_QUOTE in states("0.06")
 
 
 def test_a_leg_without_a_usable_quote_makes_the_net_unknown_and_no_price_rule_fires() -> None:
