@@ -5,7 +5,7 @@ exits.py, the next step of the exit. A position without an exit gets no explanat
 open.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
@@ -55,9 +55,9 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     """The plan for one account: every position exactly once, most urgent first, and the stale orders to cancel."""
     context = DecisionContext.of(snapshot, policy)
     evaluated = [_evaluate_or_fault(holding, context) for holding in context.holdings]
-    evaluated, as_one = _apart(evaluated, context)
+    evaluated, as_one, closed_as_one = _apart(evaluated, context)
     signals = (*(each.exit.signal for each in as_one), *(each.signal for each in evaluated if each.signal))
-    context = context.with_walks_for(signals)
+    context = replace(context.with_walks_for(signals), closed_as_one=closed_as_one)
     decisions = most_urgent_first(
         (
             *(_step_or_fault(each, context) if isinstance(each, PendingExit) else each for each in evaluated),
@@ -163,23 +163,29 @@ class PendingStructure(Struct, frozen=True):
 
 def _apart(
     evaluated: Sequence[PositionDecision | PendingExit], context: DecisionContext
-) -> tuple[list[PositionDecision | PendingExit], list[PendingStructure]]:
-    """What leaves for itself, and the structures that leave as one order. A leg that might have says why it doesn't."""
+) -> tuple[list[PositionDecision | PendingExit], list[PendingStructure], Mapping[str, Decimal]]:
+    """What leaves for itself, the structures that leave as one order, and what of each symbol such orders close.
+
+    A leg of a structure that leaves for itself although it might not says why.
+    """
     pending = {each.signal.holding.symbol: each for each in evaluated if isinstance(each, PendingExit)}
     structures = {each.name: each for each in context.structures.values() if each.holdings.keys() <= pending.keys()}
     as_one: list[PendingStructure] = []
+    beside = {leg.symbol: leg.leaves_qty for order in context.snapshot.orders if order.is_ours for leg in order.legs}
     for structure in structures.values():
         legs = tuple(pending[symbol] for symbol in structure.holdings)
         each = _exit_or_none(structure, legs, context)
+        each = replace(each, beside=dict(beside)) if each else None
         why = why_by_legs(each, context) if each else ""
         if each and why is None:
             as_one.append(PendingStructure(each, legs))
+            beside |= each.closes
         for leg in legs if why else ():
             signal = replace(leg.signal, other_reasons=(*leg.signal.other_reasons, f"by legs: {why}"))
             pending[signal.holding.symbol] = replace(leg, signal=signal)
     together = {symbol for each in as_one for symbol in each.exit.legs}
     rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
-    return list(rest), as_one
+    return list(rest), as_one, beside
 
 
 def _symbol_of(each: PositionDecision | PendingExit) -> str:

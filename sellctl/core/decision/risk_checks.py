@@ -162,6 +162,14 @@ def newly_naked(closed: Mapping[str, Decimal], related: Iterable[Holding]) -> De
     return after - before
 
 
+def without(taken: Mapping[str, Decimal], held: Iterable[Holding]) -> tuple[Holding, ...]:
+    """What is held once so much of it was taken, by symbol."""
+    return tuple(
+        _with_qty(each, max(each.position.qty - taken[each.symbol], ZERO)) if each.symbol in taken else each
+        for each in held
+    )
+
+
 def _with_qty(holding: Holding, qty: Decimal) -> Holding:
     return replace(holding, position=replace(holding.position, qty=qty))
 

@@ -6,7 +6,8 @@ from decimal import ROUND_FLOOR, Decimal
 from msgspec import Struct
 
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.risk_checks import covering_violation, remaining_qty
+from sellctl.core.decision.risk_checks import covering_violation, newly_naked, remaining_qty, without
+from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import ZERO
 from sellctl.core.model.plan import ExitSignal
@@ -62,10 +63,23 @@ def _floored(qty: Decimal, holding: Holding) -> Decimal:
 
 
 def _reserves(holding: Holding, context: DecisionContext) -> Iterator[Limit]:
-    """The limit that leaves the part of a long that covers a short (S7)."""
+    """The limit that leaves the part of a long that covers a short (S7), also once multi-leg orders have filled."""
+    if context.policy.allow_legging_out:
+        return
     reserved = context.cover.reserved.get(holding.symbol)
-    if reserved and not context.policy.allow_legging_out:
+    if reserved:
         yield Limit(remaining_qty(holding) - reserved, covering_violation(holding.symbol, context.cover))
+    if context.closed_as_one and holding.position.is_long:
+        yield from _reserves_beside(holding, context)
+
+
+def _reserves_beside(holding: Holding, context: DecisionContext) -> Iterator[Limit]:
+    """The same, where a multi-leg order closes another long that could cover the short instead."""
+    left = without(context.closed_as_one, context.on_underlying(holding.position.instrument.underlying))
+    naked = newly_naked({holding.symbol: holding.position.qty}, left)
+    if naked > 0:
+        per_contract = 1 if holding.position.instrument.is_option else SHARES_PER_CONTRACT
+        yield Limit(remaining_qty(holding) - naked * per_contract, "the rest of it covers a short")
 
 
 def claims_on(holding: Holding, context: DecisionContext) -> Iterator[Limit]:

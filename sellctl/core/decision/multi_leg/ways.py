@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from decimal import ROUND_FLOOR, Decimal
+from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from sellctl.core.decision.exits import next_number, walk_for
 from sellctl.core.decision.multi_leg.pricing import price_step, without_price
 from sellctl.core.decision.multi_leg.wholes import with_newest_quote
 from sellctl.core.decision.pricing import NoPriceError, PricedStep, has_no_bid
-from sellctl.core.decision.risk_checks import REJECTS_IN_A_ROW, newly_naked
+from sellctl.core.decision.risk_checks import REJECTS_IN_A_ROW, newly_naked, without
 from sellctl.core.model.plan import ENGINE_REASONS, MOST_LEGS, ExitSignal, Urgency
 from sellctl.core.model.position import ExitAfter
 from sellctl.core.orders.claims import would_wash
@@ -22,11 +23,20 @@ LEVEL = 3
 
 
 class StructureExit(Struct, frozen=True):
-    """The exit of all legs of a structure: its `signal` is for units of the whole, and `legs` has each leg's own."""
+    """The exit of all legs of a structure: its `signal` is for units of the whole, and `legs` has each leg's own.
+
+    `beside` is what other multi-leg orders close in the same moment, by symbol.
+    """
 
     structure: HeldStructure
     signal: ExitSignal
     legs: Mapping[str, ExitSignal]
+    beside: Mapping[str, Decimal] = MappingProxyType({})
+
+    @property
+    def closes(self) -> dict[str, Decimal]:
+        """How much of each leg it closes."""
+        return {symbol: self.structure.qty_of(symbol, self.signal.qty) for symbol in self.structure.holdings}
 
     @property
     def lead(self) -> str:
@@ -135,9 +145,13 @@ def _is_opposed(each: StructureExit, context: DecisionContext) -> str | None:
 
 
 def _covers_another(each: StructureExit, context: DecisionContext) -> str | None:
-    """Whether a long leg covers a short outside of the structure, so that only a part of it may be closed."""
-    closed = {symbol: each.structure.qty_of(symbol, each.signal.qty) for symbol in each.structure.holdings}
-    naked = newly_naked(closed, context.on_underlying(each.structure.structure.underlying))
+    """Whether a long leg covers a short outside of the structure, so that only a part of it may be closed.
+
+    Other multi-leg orders may fill before this one or after it.
+    """
+    related = context.on_underlying(each.structure.structure.underlying)
+    others = {symbol: qty for symbol, qty in each.beside.items() if symbol not in each.structure.holdings}
+    naked = max(newly_naked(each.closes, held) for held in (related, without(others, related)))
     return "a long leg of it covers another short" if naked > 0 else None
 
 

@@ -200,6 +200,25 @@ def test_a_long_leg_that_covers_a_short_outside_of_the_structure() -> None:
     assert "by legs: a long leg of it covers another short" in decisions[short.symbol].sentence
 
 
+PAIRS_OF_LONGS = {
+    "AAPL-straddle-261218-200": (call(200), put(200)),
+    "AAPL-strangle-261218-190P-210C": (put(190), call(210)),
+}
+
+
+def test_of_two_structures_whose_longs_cover_the_same_short_only_one_leaves_with_its_cover() -> None:
+    longs = [a_leg(symbol, 1, "3.00", "2.00", "2.02") for pair in PAIRS_OF_LONGS.values() for symbol in pair]
+    scene = a_scene(*longs, a_leg(call(220), -1, "1.00", "0.50", "0.52"), named=dict.fromkeys(PAIRS_OF_LONGS, ""))
+    both = ruled(StructureKind.STRADDLE, StructureKind.STRANGLE, exit_at=dt.time(11))
+    symbols = [symbol for order in sent(scene, both) for symbol in order.symbols]
+    assert {call(200), call(210)} - set(symbols) == {call(210)}
+    working = a_multi_leg_order(
+        dict.fromkeys(PAIRS_OF_LONGS["AAPL-straddle-261218-200"], 1), client_order_id="sellctl-1"
+    )
+    beside = sent(replace(scene, orders=(working,)), both)
+    assert call(210) not in {symbol for order in beside for symbol in order.symbols}
+
+
 def test_many_structures_share_the_patient_orders_of_a_minute_as_one_exit_each() -> None:
     assert Urgency.TIME in DecisionContext.of(a_scene(*a_credit()), AT_NOON).walks
     roots = ("AAPL", "MSFT", "NVDA", "TSLA", "AMZN", "META")
