@@ -1,5 +1,6 @@
 """A structure leaves as one order for all its legs, which walks on the net price like a single order."""
 
+import datetime as dt
 from decimal import Decimal
 
 import pytest
@@ -26,6 +27,7 @@ from structure_builders import a_multi_leg_order, call, put
 
 from sellctl.core.config.schema import Preempt
 from sellctl.core.decision.engine import decide
+from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.order import OrderType, Side
 from sellctl.core.model.plan import DecisionState, Reason, Urgency
 from sellctl.core.model.position import Holding
@@ -151,6 +153,15 @@ def test_what_exceeds_the_structure_stays_out_of_its_order() -> None:
     long, short = a_debit(2)
     more = replace(long, position=replace(long.position, qty=Decimal(5), available=Decimal(5)))
     assert the_order(a_scene(more, short)).qty_of(LONG) == 2
+
+
+def test_of_two_condors_that_share_a_strike_one_leaves_and_the_covers_of_the_other_ones_shorts_stay() -> None:
+    held = {put(160): 1, put(170): 1, put(175): -1, put(180): -1, call(210): -2, call(220): 1, call(225): 1}
+    legs = [a_leg(symbol, qty, "1.00", "0.50", "0.52") for symbol, qty in held.items()]
+    order = the_order(a_scene(*legs), ruled(StructureKind.IRON_CONDOR, exit_at=dt.time(11)))
+    assert {symbol: order.qty_of(symbol) for symbol in order.symbols} == dict.fromkeys(
+        (put(170), put(175), call(210), call(220)), 1
+    )
 
 
 def test_a_ratio_multiplies_what_each_leg_trades() -> None:
