@@ -171,21 +171,31 @@ def _apart(
     pending = {each.signal.holding.symbol: each for each in evaluated if isinstance(each, PendingExit)}
     structures = {each.name: each for each in context.structures.values() if each.holdings.keys() <= pending.keys()}
     as_one: list[PendingStructure] = []
-    beside = {leg.symbol: leg.leaves_qty for order in context.snapshot.orders if order.is_ours for leg in order.legs}
+    beside = _closed_by_orders(context)
     for structure in structures.values():
         legs = tuple(pending[symbol] for symbol in structure.holdings)
         each = _exit_or_none(structure, legs, context)
-        each = replace(each, beside=dict(beside)) if each else None
+        taken = beside.setdefault(structure.structure.underlying, {})
+        each = replace(each, beside=dict(taken)) if each else None
         why = why_by_legs(each, context) if each else ""
         if each and why is None:
             as_one.append(PendingStructure(each, legs))
-            beside |= each.closes
+            taken |= each.closes
         for leg in legs if why else ():
             signal = replace(leg.signal, other_reasons=(*leg.signal.other_reasons, f"by legs: {why}"))
             pending[signal.holding.symbol] = replace(leg, signal=signal)
     together = {symbol for each in as_one for symbol in each.exit.legs}
     rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
-    return list(rest), as_one, beside
+    return list(rest), as_one, {symbol: qty for taken in beside.values() for symbol, qty in taken.items()}
+
+
+def _closed_by_orders(context: DecisionContext) -> dict[str, dict[str, Decimal]]:
+    """What our open multi-leg orders may still close, by underlying and symbol."""
+    found: dict[str, dict[str, Decimal]] = {}
+    for order in context.snapshot.orders:
+        for leg in order.legs if order.is_ours else ():
+            found.setdefault(underlying_of(leg.symbol), {})[leg.symbol] = leg.leaves_qty
+    return found
 
 
 def _symbol_of(each: PositionDecision | PendingExit) -> str:

@@ -25,7 +25,7 @@ LEVEL = 3
 class StructureExit(Struct, frozen=True):
     """The exit of all legs of a structure: its `signal` is for units of the whole, and `legs` has each leg's own.
 
-    `beside` is what other multi-leg orders close in the same moment, by symbol.
+    `beside` is what other multi-leg orders on its underlying close in the same moment, by symbol.
     """
 
     structure: HeldStructure
@@ -151,7 +151,8 @@ def _covers_another(each: StructureExit, context: DecisionContext) -> str | None
     """
     related = context.on_underlying(each.structure.structure.underlying)
     others = {symbol: qty for symbol, qty in each.beside.items() if symbol not in each.structure.holdings}
-    naked = max(newly_naked(each.closes, held) for held in (related, without(others, related)))
+    either = (related, without(others, related)) if others else (related,)
+    naked = max(newly_naked(each.closes, held) for held in either)
     return "a long leg of it covers another short" if naked > 0 else None
 
 
