@@ -293,7 +293,8 @@ def _evaluate(holding: Holding, context: DecisionContext) -> PositionDecision | 
     elif ours:
         decision = continue_exit(holding, ours, context)
     else:
-        warning = result.not_managed or rules_warning(holding) if holding.state.suspended or result.taken else ""
+        is_judged = holding.state.suspended or result.taken
+        warning = result.not_managed or rules_warning(holding) or _net_warning(holding, context) if is_judged else ""
         return PositionDecision(
             holding,
             DecisionState.WATCHING,
@@ -398,6 +399,15 @@ def rules_warning(holding: Holding) -> str:
         return ""
     why = f" ({holding.position.contradiction})" if holding.position.contradiction else ""
     return f"entry price unknown{why}: no percentage rule can fire"
+
+
+def _net_warning(holding: Holding, context: DecisionContext) -> str:
+    """Why the rules on a structure can't protect it although its legs' entries are known, said with its first leg."""
+    structure = context.structures.get(holding.symbol)
+    if structure is None or holding.symbol != min(structure.holdings) or not structure.whole.position.contradiction:
+        return ""
+    _, subject = context.strategy_and_subject(holding)
+    return f"{structure.name}: {rules_warning(subject)}" if subject is structure.whole else ""
 
 
 # --- which rules are true ---------------------------------------------------------------------------------------------

@@ -198,6 +198,7 @@ def _whole(structure: Structure, name: str, holdings: Mapping[str, Holding], sta
         qty=Decimal(structure.units),
         available=Decimal(structure.units),
         entry_price=abs(net) if net else None,
+        contradiction="its legs net to $0.00" if net == 0 else "",
     )
     own_state = state or from_legs(structure, {symbol: each.state for symbol, each in holdings.items()})
     leg_prices = {symbol: each.prices for symbol, each in holdings.items()}

@@ -176,6 +176,21 @@ def test_a_worthless_side_is_no_lost_quote_of_a_condor_whose_net_is_known() -> N
     assert DecisionState.NO_QUOTE in states("0.06")
 
 
+def test_a_structure_whose_legs_net_to_nothing_has_no_percentage_rule_and_alerts_once() -> None:
+    legs = (leg(call(210), -1), replace_entry(leg(call(220), 1), ENTRIES[call(210)]))
+    verticals = policy(StructureKind.VERTICAL, stop_loss=Amount(Decimal(1)))
+    decisions = decided(*legs, by=verticals).values()
+    (sentence,) = (each.sentence for each in decisions if each.alert)
+    assert sentence == (
+        "AAPL-vertical-261218-210-220C: entry price unknown (its legs net to $0.00): no percentage rule can fire"
+    )
+    assert not any(each.alert for each in decided(*condor(), by=verticals).values())
+
+
+def replace_entry(holding: Holding, entry: str) -> Holding:
+    return replace(holding, position=replace(holding.position, entry_price=Decimal(entry)))
+
+
 def test_a_leg_without_a_usable_quote_makes_the_net_unknown_and_no_price_rule_fires() -> None:
     legs = [replace(each, quote=None) if each.symbol == put(170) else each for each in condor()]
     assert sent(decided(*legs)) == {}
