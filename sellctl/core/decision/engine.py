@@ -174,10 +174,8 @@ def _apart(
     beside = _closed_by_orders(context)
     for structure in structures.values():
         legs = tuple(pending[symbol] for symbol in structure.holdings)
-        each = _exit_or_none(structure, legs, context)
         taken = beside.setdefault(structure.structure.underlying, {})
-        each = replace(each, beside=dict(taken)) if each else None
-        why = why_by_legs(each, context) if each else ""
+        each, why = _exit_and_way(structure, legs, taken, context)
         if each and why is None:
             as_one.append(PendingStructure(each, legs))
             taken |= each.closes
@@ -202,15 +200,20 @@ def _symbol_of(each: PositionDecision | PendingExit) -> str:
     return each.signal.holding.symbol if isinstance(each, PendingExit) else each.holding.symbol
 
 
-def _exit_or_none(
-    structure: HeldStructure, legs: Iterable[PendingExit], context: DecisionContext
-) -> StructureExit | None:
-    """The exit of all legs as one; None where they leave each for itself, or when that can't be told."""
+def _exit_and_way(
+    structure: HeldStructure, legs: Iterable[PendingExit], taken: Mapping[str, Decimal], context: DecisionContext
+) -> tuple[StructureExit | None, str | None]:
+    """The exit of all legs as one, and why it is by legs; without an exit where they leave each for itself.
+
+    So they do when that can't be told. `taken` is what other multi-leg orders on the underlying close.
+    """
     try:
         signals = {each.signal.holding.symbol: each.signal for each in legs}
-        return exit_of(structure, signals, merged(_own_signals(structure, context)))
+        each = exit_of(structure, signals, merged(_own_signals(structure, context)))
+        each = replace(each, beside=dict(taken)) if each else None
+        return each, why_by_legs(each, context) if each else ""
     except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
-        return None
+        return None, ""
 
 
 def _own_signals(structure: HeldStructure, context: DecisionContext) -> tuple[ExitSignal, ...]:

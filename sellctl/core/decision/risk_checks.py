@@ -164,10 +164,8 @@ def newly_naked(closed: Mapping[str, Decimal], related: Iterable[Holding]) -> De
 
 def without(taken: Mapping[str, Decimal], held: Iterable[Holding]) -> tuple[Holding, ...]:
     """What is held once so much of it was taken, by symbol."""
-    return tuple(
-        _with_qty(each, max(each.position.qty - taken[each.symbol], ZERO)) if each.symbol in taken else each
-        for each in held
-    )
+    some = filter(_is_some, held)
+    return tuple(_with_qty(each, max(each.position.qty - taken.get(each.symbol, ZERO), ZERO)) for each in some)
 
 
 def _with_qty(holding: Holding, qty: Decimal) -> Holding:

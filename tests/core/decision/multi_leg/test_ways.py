@@ -219,6 +219,13 @@ def test_of_two_structures_whose_longs_cover_the_same_short_only_one_leaves_with
     assert call(210) not in {symbol for order in beside for symbol in order.symbols}
 
 
+def test_a_position_of_no_quantity_on_the_underlying_keeps_no_structure_from_leaving() -> None:
+    invalid = a_leg(call(220), 1, "1.00", "0.50", "0.52")
+    invalid = replace(invalid, position=replace(invalid.position, qty=Decimal("NaN")))
+    ours = a_multi_leg_order({call(220): 1, call(230): -1}, client_order_id="sellctl-1")
+    assert [order.symbols for order in sent(a_scene(*a_debit(), invalid, orders=(ours,)), AT_NOON)] == [(LONG, SHORT)]
+
+
 def test_many_structures_share_the_patient_orders_of_a_minute_as_one_exit_each() -> None:
     assert Urgency.TIME in DecisionContext.of(a_scene(*a_credit()), AT_NOON).walks
     roots = ("AAPL", "MSFT", "NVDA", "TSLA", "AMZN", "META")
