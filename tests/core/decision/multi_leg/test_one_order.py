@@ -25,7 +25,7 @@ from one_order_builders import (
 )
 from structure_builders import a_multi_leg_order, call, put
 
-from sellctl.core.config.schema import Preempt
+from sellctl.core.config.schema import Preempt, ShortAction, ShortPositionsConfig
 from sellctl.core.decision.engine import decide
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.order import OrderType, Side
@@ -98,6 +98,27 @@ def test_a_vertical_never_costs_more_than_its_width_unless_it_is_forced() -> Non
     assert max(limits) == Decimal("10.00")
     forced = a_scene(*wide, panic=frozenset({LONG, SHORT}))
     assert the_order(forced).limit_price == Decimal("10.95")
+
+
+BOUNDS = {
+    "a condor whose sides are of two widths": ({put(175): 1, put(180): -1, call(210): -1, call(220): 1}, "10.00"),
+    "an iron butterfly": ({put(190): 1, put(200): -1, call(200): -1, call(207): 1}, "10.00"),
+    "a butterfly that was sold": ({call(190): -1, call(200): 2, call(210): -1}, "10.00"),
+    "a ratio of puts, which can't fall below nothing": ({put(200): 1, put(190): -2}, None),
+    "a calendar, which has no bound": ({call(200, "270115"): -1, call(200): 1}, None),
+    "a straddle that was sold, which has none": ({call(200): -1, put(200): -1}, None),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_structure_never_costs_more_than_it_can_at_expiration_where_that_is_bounded(name: str) -> None:
+    held, bound = BOUNDS[name]
+    quotes = {True: ("1.00", "1.10"), False: ("29.90", "30.00")}  # all long legs are cheap, and all short ones dear
+    legs = [a_leg(symbol, qty, "2.00" if qty > 0 else "9.00", *quotes[qty > 0]) for symbol, qty in held.items()]
+    ignoring = ruled(sell={"short_positions": ShortPositionsConfig(ShortAction.IGNORE)}, exit_at=dt.time(11))
+    limits = [the_order(a_scene(*under_way(*legs, step=step)), ignoring).limit_price for step in range(1, 10)]
+    costs = max(limit for limit in limits if limit is not None)
+    assert costs == Decimal(bound) if bound else costs > 20
 
 
 def test_a_forced_exit_ends_with_a_market_order() -> None:
