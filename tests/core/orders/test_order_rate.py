@@ -30,7 +30,7 @@ def test_a_multi_leg_order_is_one_of_the_account_and_one_of_each_of_its_symbols(
         "PUT": OrderCount(2, 1),
         "OTHER": OrderCount(1, 0),
     }
-    assert [pace.is_announced(symbol) for symbol in ("CALL", "PUT", "OTHER")] == [False, True, True]
+    assert [pace.is_reserved(symbol) for symbol in ("CALL", "PUT", "OTHER")] == [False, True, True]
 
 
 @pytest.mark.parametrize(("refusals", "seconds"), [(1, 5.0), (2, 15.0), (3, 60.0), (9, 60.0)])
