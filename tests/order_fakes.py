@@ -80,6 +80,7 @@ class FakeBroker:
     arrives: bool = False  # what is answered by an error arrives all the same
     ends_on_cancel: bool = True
     never_answers_cancels: bool = False
+    hides_legs: bool = False
     requests: list[str] = field(default_factory=list)
 
     def body(self, order: SubmitOrder) -> Mapping[str, str]:
@@ -92,7 +93,8 @@ class FakeBroker:
             self.orders[order.client_order_id] = as_shown_with_legs(order) if order.legs else as_shown(order)
         if error:
             raise error
-        return self.orders[order.client_order_id]
+        shown = self.orders[order.client_order_id]
+        return replace(shown, legs=()) if self.hides_legs else shown
 
     async def order_by_client_id(self, client_order_id: str) -> Order:
         self.requests.append("look up")

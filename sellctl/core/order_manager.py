@@ -417,6 +417,7 @@ class OrderManager:
     async def _accepted(self, request: SubmitOrder, answer: Order, why: str) -> None:
         """Apply the acceptance first: even when it can't be recorded, the order must not be sent again."""
         self._record(request.client_order_id, Accepted(answer.id))
+        answer = self._completed(answer)
         self._shown[request.client_order_id] = answer
         self.todays.put(answer)
         self.book.trading_block.lift()

@@ -30,7 +30,7 @@ from sellctl.core.orders.managed_order import ManagedOrder
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
-from sellctl.core.structures.held import HeldStructure, held_structures
+from sellctl.core.structures.held import HeldStructure, from_legs, held_structures
 from sellctl.core.structures.names import is_reserved, is_structure_name
 from sellctl.core.tracking.episodes import MAY_BE_MISSING, Episodes, state_of_episode
 from sellctl.core.tracking.net_widths import NetWidths
@@ -231,7 +231,16 @@ class PositionManager:
     def _state_of_structure(self, episode: Episode, structure: HeldStructure, now: float) -> PositionState:
         may_be_new = not self.episodes.in_question.isdisjoint(structure.holdings)
         state = state_of_episode(replace(episode, peak=None) if may_be_new else episode)
-        return replace(state, wide_for=self._net_widths.wide_for(structure.name, now))
+        known = self.episodes.known
+        legs = from_legs(
+            structure.structure, {symbol: state_of_episode(known[symbol]) for symbol in structure.holdings}
+        )
+        return replace(
+            state,
+            opened_at=legs.opened_at,
+            opening_order_id=legs.opening_order_id,
+            wide_for=self._net_widths.wide_for(structure.name, now),
+        )
 
     def _move_peaks_of(self, structures: Iterable[HeldStructure], market: Market) -> None:
         for structure in structures:

@@ -101,6 +101,15 @@ def test_a_list_that_leaves_the_legs_out_does_not_hide_them() -> None:
     assert order.symbols == (CALL, OTHER)
 
 
+def test_an_acceptance_that_leaves_the_legs_out_does_not_hide_them() -> None:
+    desk = a_desk()
+    desk.broker.hides_legs = True
+    desk.carry_out(EXIT)
+    (shown,) = desk.manager.shown
+    assert shown.symbols == (CALL, OTHER)
+    assert desk.manager.todays.lacking_in([], ["MSFT"]) == frozenset()
+
+
 def test_until_its_outcome_is_known_each_leg_counts_as_gone() -> None:
     desk = a_desk()
     desk.broker.answers.append(TIMED_OUT)

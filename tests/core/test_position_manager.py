@@ -10,6 +10,7 @@ import pytest
 from builders import CALL, PUT, TUESDAY, a_market, a_position, a_quote, an_order, at, replace
 from order_builders import AN_EXIT, a_backstop_order, a_request, a_signal, an_exit_order
 from order_fakes import FakeClock, FakeEpisodeStore, NoQuotes
+from structure_builders import a_multi_leg_order
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import StructureKind, an_option
@@ -560,6 +561,29 @@ def test_a_suspected_split_rests_the_rules_only_until_the_answer() -> None:
     desk.splits.answered(["AAPL"], [])
     assert desk.poll(ten)[0].state.suspended == ""
     assert desk.positions.episodes.take_newly_suspended() == ()
+
+
+def test_a_structure_is_held_since_its_last_leg_was_opened_and_has_the_tag_of_the_order_that_opened_it() -> None:
+    desk = Desk(kinds=SPREADS)
+    legs = (a_position(CALL, "2"), a_position(HIGHER, "2", short=True))
+    desk.poll(*legs)
+    of_legs = {CALL: (Side.BUY, at("09:40")), HIGHER: (Side.SELL, at("09:50"))}
+    opened = [as_opening(symbol, "2", *each) for symbol, each in of_legs.items()]
+    order = replace(a_multi_leg_order({}, "2", client_order_id="weekly-1"), status="filled", legs=tuple(opened))
+    for symbol in of_legs:
+        desk.positions.episodes.opened(symbol, [order], desk.clock.now())
+    states = {holding.symbol: holding.state for holding in desk.poll(*legs)}
+    assert {symbol: state.opened_at for symbol, state in states.items()} == {CALL: at("09:40"), HIGHER: at("09:50")}
+    assert {state.opening_order_id for state in states.values()} == {"weekly-1"}
+    whole = desk.positions.structures[VERTICAL]
+    assert (whole.held_since, whole.opening_order_id) == (at("09:50"), "weekly-1")
+
+
+def as_opening(symbol: str, qty: str, side: Side, filled_at: dt.datetime) -> Order:
+    """A leg that has opened a position."""
+    intent = PositionIntent.BUY_TO_OPEN if side is Side.BUY else PositionIntent.SELL_TO_OPEN
+    more = {"filled_qty": Decimal(qty), "filled_at": filled_at, "position_intent": intent}
+    return an_order(symbol, side, qty, status="filled", client_order_id=f"leg-{symbol}", **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("answered", [True, False])

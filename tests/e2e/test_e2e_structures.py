@@ -300,6 +300,18 @@ def test_after_a_part_of_it_filled_the_smaller_structure_leaves_as_one_order_aga
     assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in held.items()}) == 0
 
 
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_side_of_a_condor_that_has_become_worthless_does_not_keep_the_stop_on_its_other_side_from_firing(
+    play: Play, refused: bool
+) -> None:
+    quotes = {CALL: ("6.98", "7.02"), HIGHER: ("1.98", "2.02"), PUT: ("0", "0.04"), LOWER: ("0", "0.02")}
+    day = a_day(CONDOR, {symbol: at(*sides) for symbol, sides in quotes.items()})
+    stage = play(by_legs(day) if refused else day, alone("stop_loss: 100%", "{structure: iron_condor}"))
+    work(stage, 8)
+    assert [stage.held(symbol) for symbol in (CALL, HIGHER, PUT)] == [0, 0, 0]
+    assert uncovered_at_any_fill(stage, {symbol: qty for symbol, (qty, _) in CONDOR.items()}) == 0
+
+
 @pytest.mark.parametrize(("rule", "kind"), [("stop_loss: 150%", "iron_condor"), ("take_profit: 80%", "iron_condor")])
 def test_a_leg_beyond_its_own_threshold_does_not_close_a_structure_whose_net_is_not(
     play: Play, rule: str, kind: str

@@ -4,6 +4,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -37,7 +38,8 @@ class DecisionContext(Struct, frozen=True):
     their names. `tripped_limit` is the account guard's
     limit that is reached, or was earlier today; `guard_problem` says why the guard can't be evaluated, "" when it can.
     `walks` are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share the account's
-    limit of orders per minute.
+    limit of orders per minute. `closed_as_one` is what of each symbol multi-leg orders of ours close, those that work
+    and those that are about to be sent.
     """
 
     snapshot: Snapshot
@@ -56,6 +58,7 @@ class DecisionContext(Struct, frozen=True):
     _by_underlying: Mapping[str, tuple[Holding, ...]]
     _underlyings_with_unknown_cover: frozenset[str]
     _exempt_legs: frozenset[str]  # of the structures that the user exempted
+    closed_as_one: Mapping[str, Decimal] = MappingProxyType({})
 
     @classmethod
     def of(cls, snapshot: Snapshot, policy: Policy) -> "DecisionContext":

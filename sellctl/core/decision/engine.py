@@ -56,9 +56,9 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     context = DecisionContext.of(snapshot, policy)
     wholes = _results_of_wholes(context)
     evaluated = [_evaluate_or_fault(holding, wholes, context) for holding in context.holdings]
-    evaluated, as_one = _apart(evaluated, wholes, context)
+    evaluated, as_one, closed_as_one = _apart(evaluated, wholes, context)
     signals = (*(each.exit.signal for each in as_one), *(each.signal for each in evaluated if each.signal))
-    context = context.with_walks_for(signals)
+    context = replace(context.with_walks_for(signals), closed_as_one=closed_as_one)
     decisions = most_urgent_first(
         (
             *(_step_or_fault(each, context) if isinstance(each, PendingExit) else each for each in evaluated),
@@ -164,27 +164,41 @@ class PendingStructure(Struct, frozen=True):
 
 def _apart(
     evaluated: Sequence[PositionDecision | PendingExit], wholes: "Wholes", context: DecisionContext
-) -> tuple[list[PositionDecision | PendingExit], list[PendingStructure]]:
-    """What leaves for itself, and the structures that leave as one order. A leg that might have says why it doesn't."""
+) -> tuple[list[PositionDecision | PendingExit], list[PendingStructure], Mapping[str, Decimal]]:
+    """What leaves for itself, the structures that leave as one order, and what of each symbol such orders close.
+
+    A leg of a structure that leaves for itself although it might not says why.
+    """
     pending = {each.signal.holding.symbol: each for each in evaluated if isinstance(each, PendingExit)}
     structures = {held.name: held for symbol in pending if (held := context.structures.get(symbol))}
     as_one: list[PendingStructure] = []
+    beside = _closed_by_orders(context)
     for structure in structures.values():
         if not structure.holdings.keys() <= pending.keys():
             continue
         legs = tuple(pending[symbol] for symbol in structure.holdings)
-        each = _exit_or_none(structure, legs, wholes, context)
+        taken = beside.setdefault(structure.structure.underlying, {})
+        each, why = _exit_and_way(structure, legs, wholes, taken, context)
         if each is None:
             continue
-        why = why_by_legs(each, context)
         if why is None:
             as_one.append(PendingStructure(each, legs))
+            taken |= each.closes
             continue
         for leg in legs:
             pending[leg.signal.holding.symbol] = replace(leg, signal=_by_legs(leg.signal, structure.name, why))
     together = {symbol for each in as_one for symbol in each.exit.legs}
     rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
-    return list(rest), as_one
+    return list(rest), as_one, {symbol: qty for taken in beside.values() for symbol, qty in taken.items()}
+
+
+def _closed_by_orders(context: DecisionContext) -> dict[str, dict[str, Decimal]]:
+    """What our open multi-leg orders may still close, by underlying and symbol."""
+    found: dict[str, dict[str, Decimal]] = {}
+    for order in context.snapshot.orders:
+        for leg in order.legs if order.is_ours else ():
+            found.setdefault(underlying_of(leg.symbol), {})[leg.symbol] = leg.leaves_qty
+    return found
 
 
 def _by_legs(signal: ExitSignal, structure: str, why: str) -> ExitSignal:
@@ -197,15 +211,24 @@ def _symbol_of(each: PositionDecision | PendingExit) -> str:
     return each.signal.holding.symbol if isinstance(each, PendingExit) else each.holding.symbol
 
 
-def _exit_or_none(
-    structure: HeldStructure, legs: Iterable[PendingExit], wholes: "Wholes", context: DecisionContext
-) -> StructureExit | None:
-    """The exit of all legs as one; None where they leave each for itself, or when that can't be told."""
+def _exit_and_way(
+    structure: HeldStructure,
+    legs: Iterable[PendingExit],
+    wholes: "Wholes",
+    taken: Mapping[str, Decimal],
+    context: DecisionContext,
+) -> tuple[StructureExit | None, str | None]:
+    """The exit of all legs as one, and why it is by legs; without an exit where they leave each for itself.
+
+    So they do when that can't be told. `taken` is what other multi-leg orders on the underlying close.
+    """
     try:
         signals = {each.signal.holding.symbol: each.signal for each in legs}
-        return exit_of(structure, signals, merged(_own_signals(structure, wholes, context)))
+        each = exit_of(structure, signals, merged(_own_signals(structure, wholes, context)))
+        each = replace(each, beside=dict(taken)) if each else None
+        return each, why_by_legs(each, context) if each else ""
     except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
-        return None
+        return None, ""
 
 
 def _own_signals(structure: HeldStructure, wholes: "Wholes", context: DecisionContext) -> tuple[ExitSignal, ...]:
@@ -246,7 +269,7 @@ def _quote_problem(decision: PositionDecision, context: DecisionContext) -> str:
     holding, snapshot = decision.holding, context.snapshot
     if not snapshot.market.is_open or holding.state.suspended or decision.state is DecisionState.FAULT:
         return ""
-    if holding.prices.problem and triggers_of(holding, context):
+    if holding.prices.problem and triggers_of(holding, context) and not _is_worth_known(holding, context):
         return holding.prices.problem
     option = holding.position.instrument.is_option
     if not (option and context.policy.needs_underlyings and holding.underlying.problem):
@@ -256,6 +279,12 @@ def _quote_problem(decision: PositionDecision, context: DecisionContext) -> str:
     strategy, _ = context.strategy_and_subject(holding)
     needs_it = strategy is not None and strategy.needs_underlying
     return f"{holding.position.instrument.underlying}: {holding.underlying.problem}" if needs_it else ""
+
+
+def _is_worth_known(holding: Holding, context: DecisionContext) -> bool:
+    """Whether all of it is judged with a structure whose net is known although its own quote lacks a side."""
+    _, subject = context.strategy_and_subject(holding)
+    return subject is not holding and not subject.prices.problem and context.rest_of(holding) is None
 
 
 def _fault(holding: Holding, why: str) -> PositionDecision:
@@ -281,7 +310,8 @@ def _evaluate(holding: Holding, wholes: "Wholes", context: DecisionContext) -> P
     elif ours:
         decision = continue_exit(holding, ours, context)
     else:
-        warning = result.not_managed or rules_warning(holding) if holding.state.suspended or result.taken else ""
+        is_judged = holding.state.suspended or result.taken
+        warning = result.not_managed or rules_warning(holding) or _net_warning(holding, context) if is_judged else ""
         return PositionDecision(
             holding,
             DecisionState.WATCHING,
@@ -386,6 +416,15 @@ def rules_warning(holding: Holding) -> str:
         return ""
     why = f" ({holding.position.contradiction})" if holding.position.contradiction else ""
     return f"entry price unknown{why}: no percentage rule can fire"
+
+
+def _net_warning(holding: Holding, context: DecisionContext) -> str:
+    """Why the rules on a structure can't protect it although its legs' entries are known, said with its first leg."""
+    structure = context.structures.get(holding.symbol)
+    if structure is None or holding.symbol != min(structure.holdings) or not structure.whole.position.contradiction:
+        return ""
+    _, subject = context.strategy_and_subject(holding)
+    return f"{structure.name}: {rules_warning(subject)}" if subject is structure.whole else ""
 
 
 # --- which rules are true ---------------------------------------------------------------------------------------------

@@ -165,6 +165,12 @@ def newly_naked(closed: Mapping[str, Decimal], related: Iterable[Holding]) -> De
     return after - before
 
 
+def without(taken: Mapping[str, Decimal], held: Iterable[Holding]) -> tuple[Holding, ...]:
+    """What is held once so much of it was taken, by symbol."""
+    some = filter(_is_some, held)
+    return tuple(_with_qty(each, max(each.position.qty - taken.get(each.symbol, ZERO), ZERO)) for each in some)
+
+
 def _with_qty(holding: Holding, qty: Decimal) -> Holding:
     return replace(holding, position=replace(holding.position, qty=qty))
 

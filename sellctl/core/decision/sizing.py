@@ -6,12 +6,13 @@ from decimal import ROUND_FLOOR, Decimal
 from msgspec import Struct
 
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.risk_checks import covering_violation, remaining_qty
+from sellctl.core.decision.risk_checks import covering_violation, newly_naked, remaining_qty, without
+from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import ZERO
 from sellctl.core.model.plan import ExitSignal
 from sellctl.core.model.position import Holding
-from sellctl.core.orders.claims import claim
+from sellctl.core.orders.claims import UNKNOWN_SYMBOLS, claim
 
 # Alpaca: quantities are whole contracts, or shares with up to nine decimals.
 STEP = {AssetClass.OPTION: Decimal(1), AssetClass.STOCK: Decimal("1e-9")}
@@ -62,18 +63,37 @@ def _floored(qty: Decimal, holding: Holding) -> Decimal:
 
 
 def _reserves(holding: Holding, context: DecisionContext) -> Iterator[Limit]:
-    """The limit that leaves the part of a long that covers a short (S7)."""
+    """The limit that leaves the part of a long that covers a short (S7), also once multi-leg orders have filled."""
+    if context.policy.allow_legging_out:
+        return
     reserved = context.cover.reserved.get(holding.symbol)
-    if reserved and not context.policy.allow_legging_out:
+    if reserved:
         yield Limit(remaining_qty(holding) - reserved, covering_violation(holding.symbol, context.cover))
+    if context.closed_as_one and holding.position.is_long:
+        yield from _reserves_beside(holding, context)
+
+
+def _reserves_beside(holding: Holding, context: DecisionContext) -> Iterator[Limit]:
+    """The same, where a multi-leg order closes another long that could cover the short instead."""
+    left = without(context.closed_as_one, context.on_underlying(holding.position.instrument.underlying))
+    naked = newly_naked({holding.symbol: holding.position.qty}, left)
+    if naked > 0:
+        per_contract = 1 if holding.position.instrument.is_option else SHARES_PER_CONTRACT
+        yield Limit(remaining_qty(holding) - naked * per_contract, "the rest of it covers a short")
 
 
 def claims_on(holding: Holding, context: DecisionContext) -> Iterator[Limit]:
-    """The limits from open orders, orders of unknown outcome, and fills that the position doesn't show yet."""
+    """The limits from open orders, orders of unknown outcome, and fills that the position doesn't show yet.
+
+    Of a notional order the broker says what it leaves free. A multi-leg order whose legs aren't shown may take all of
+    it: the positions may have been read a moment before the order was accepted.
+    """
     position, state = holding.position, holding.state
-    claims = [claim(order, position.symbol, position.direction) for order in context.orders_on(position.symbol)]
+    orders = context.orders_on(position.symbol)
+    claims = [claim(order, position.symbol, position.direction) for order in orders]
     claimed = sum((each for each in claims if each is not None), ZERO)
-    if None in claims and position.available is None:
+    is_hidden = any(order.symbols == UNKNOWN_SYMBOLS for order in orders)
+    if is_hidden or (None in claims and position.available is None):
         claimed = position.qty
     yield Limit(free(holding), f"the broker reports {free(holding):f} of {position.qty:f} as free")
     yield Limit(position.qty - claimed - state.unresolved, f"open orders claim {claimed:f} of {position.qty:f}")

@@ -203,8 +203,9 @@ def _whole(structure: Structure, name: str, holdings: Mapping[str, Holding], sta
         qty=Decimal(structure.units),
         available=Decimal(structure.units),
         entry_price=abs(net) if net else None,
+        contradiction="its legs net to $0.00" if net == 0 else "",
     )
-    own_state = state or _from_legs(structure, holdings)
+    own_state = state or from_legs(structure, {symbol: each.state for symbol, each in holdings.items()})
     leg_prices = {symbol: each.prices for symbol, each in holdings.items()}
     prices = _whole_prices(structure, leg_prices, direction, own_state.wide_for)
     shorts = tuple(leg.instrument.option for leg in structure.legs if leg.ratio < 0 and leg.instrument.option)
@@ -239,10 +240,10 @@ def _whole_prices(
     return replace(net, bid=-net.ask, ask=-net.bid)
 
 
-def _from_legs(structure: Structure, holdings: Mapping[str, Holding]) -> PositionState:
-    """The state of a structure without an episode: it counts as opened when its last leg was."""
+def from_legs(structure: Structure, states_of_legs: Mapping[str, PositionState]) -> PositionState:
+    """What the states of its legs say of a structure: it counts as opened when its last leg was."""
     legs = sorted(structure.legs, key=lambda leg: (leg.ratio > 0, leg.symbol))
-    states = [holdings[leg.symbol].state for leg in legs]
+    states = [states_of_legs[leg.symbol] for leg in legs]
     return PositionState(
         first_seen=_latest(state.first_seen for state in states),
         opened_at=_latest(state.opened_at for state in states),

@@ -2,8 +2,11 @@
 
 A net price is what one unit is worth per share: above zero what its owner receives for it, below zero what it costs to
 be rid of it. So a structure bought for a debit has prices above zero, and one sold for a credit below. One leg without
-a usable price makes the net unknown. Whether the spread is wide is judged on the net: a wide leg that counts for little
-makes no wide structure, and legs that are narrow by themselves may make one.
+a usable price makes the net unknown. An option that nobody bids for and that is offered for next to nothing is worth
+nothing, or the side of a condor that has become worthless would keep the stop on its other side from firing.
+
+Whether the spread is wide is judged on the net: a wide leg that counts for little makes no wide structure, and legs
+that are narrow by themselves may make one.
 """
 
 import datetime as dt
@@ -37,12 +40,19 @@ def net_prices(legs: Sequence[Leg], prices: Mapping[str, Prices], wide_for: dt.t
     bid = ask = _ZERO
     for leg in legs:
         quote = prices.get(leg.symbol, NO_PRICES)
-        sold, bought = (quote.bid, quote.ask) if leg.ratio > 0 else (quote.ask, quote.bid)
+        worth = _bid_of(leg, quote)
+        sold, bought = (worth, quote.ask) if leg.ratio > 0 else (quote.ask, worth)
         if sold is None or bought is None:
             return Prices(problem=f"{leg.symbol}: {quote.problem or 'one side of its quote is missing'}")
         bid, ask = bid + leg.ratio * sold, ask + leg.ratio * bought
     wide = _is_wide(legs, bid, ask)
     return Prices(bid=bid, ask=ask, problem="", wide=wide, wide_settled=wide and wide_for >= WIDE_SETTLES)
+
+
+def _bid_of(leg: Leg, quote: Prices) -> Decimal | None:
+    """The bid, which is zero for an option that nobody bids for, where its spread is no wide one then."""
+    is_worthless = leg.instrument.option is not None and quote.ask is not None and quote.ask <= WIDE_DOLLARS
+    return _ZERO if quote.bid is None and is_worthless else quote.bid
 
 
 def _is_wide(legs: Sequence[Leg], bid: Decimal, ask: Decimal) -> bool:

@@ -138,7 +138,9 @@ class Episodes:
         away_since = self._taken_back.pop(symbol, None)
         episode = self.known.get(symbol)
         every = tuple(orders)
-        todays = tuple(order for order in every if order.symbol == symbol)
+        todays = tuple(
+            replace(part, client_order_id=order.client_order_id) for order in every for part in order.parts_on(symbol)
+        )
         opening = opening_of(episode, todays) if episode else None
         opened_at = opening.last_fill_at if opening else None
         if episode is None:

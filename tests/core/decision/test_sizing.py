@@ -58,6 +58,7 @@ def test_the_smallest_limit_counts_and_is_named(holding: Holding, asked: str | N
         (replace(an_order(), qty=None), "0"),  # a notional order claims nobody knows how much
         (replace(an_order("", qty="2"), side=None, legs=(an_order(qty="2"),), order_class="mleg"), "3"),
         (replace(an_order("", qty="2"), side=None, legs=(an_order(STOCK, qty="2"),), order_class="mleg"), "5"),
+        (replace(an_order("", qty="2"), side=None, order_class="mleg"), "0"),  # nor does one whose legs aren't shown
         (replace(an_order(qty="2"), order_class="oco", legs=(an_order(qty="2", status="held"),)), "3"),
         (
             replace(

@@ -1,5 +1,6 @@
 """What is decided on the legs of a structure: on its net price, short legs first, and what is left of it follows."""
 
+import datetime as dt
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -163,6 +164,35 @@ def test_as_long_as_a_marked_structure_is_whole_nothing_follows() -> None:
 def test_a_suspended_leg_of_a_structure_closes_nothing_of_it() -> None:
     legs = [replace(each, state=replace(each.state, suspended="looks like a split")) for each in condor()]
     assert sent(decided(*legs)) == {}
+
+
+def test_a_worthless_side_is_no_lost_quote_of_a_condor_whose_net_is_known() -> None:
+    def unquoted(symbol: str, ask: str, qty: int) -> Holding:
+        state = PositionState(unquoted_for=dt.timedelta(minutes=6))
+        return a_holding(symbol, str(abs(qty)), ENTRIES[symbol], bid=None, ask=ask, short=qty < 0, state=state)
+
+    def states(ask: str) -> set[DecisionState]:
+        puts = [unquoted(symbol, ask, CONDOR[symbol]) for symbol in PUTS]
+        return {each.state for each in decided(*puts, *(leg(s, CONDOR[s]) for s in CALLS), by=calm).values()}
+
+    calm = policy(StructureKind.IRON_CONDOR, stop_loss=Amount(Decimal(50)))
+    assert states("0.05") == {DecisionState.WATCHING}
+    assert DecisionState.NO_QUOTE in states("0.06")
+
+
+def test_a_structure_whose_legs_net_to_nothing_has_no_percentage_rule_and_alerts_once() -> None:
+    legs = (leg(call(210), -1), replace_entry(leg(call(220), 1), ENTRIES[call(210)]))
+    verticals = policy(StructureKind.VERTICAL, stop_loss=Amount(Decimal(1)))
+    decisions = decided(*legs, by=verticals).values()
+    (sentence,) = (each.sentence for each in decisions if each.alert)
+    assert sentence == (
+        "AAPL-vertical-261218-210-220C: entry price unknown (its legs net to $0.00): no percentage rule can fire"
+    )
+    assert not any(each.alert for each in decided(*condor(), by=verticals).values())
+
+
+def replace_entry(holding: Holding, entry: str) -> Holding:
+    return replace(holding, position=replace(holding.position, entry_price=Decimal(entry)))
 
 
 def test_a_leg_without_a_usable_quote_makes_the_net_unknown_and_no_price_rule_fires() -> None:

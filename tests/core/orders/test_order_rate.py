@@ -23,14 +23,14 @@ def test_the_orders_of_the_last_minute_count_for_their_symbol_and_for_the_accoun
 def test_a_multi_leg_order_is_one_of_the_account_and_one_of_each_of_its_symbols() -> None:
     pace = OrderRate()
     pace.sending(("CALL", "PUT"), Urgency.PROFIT, 0.0)
-    pace.announce("sellctl-1", ("PUT", "OTHER"), Urgency.FORCED)
+    pace.reserve("sellctl-1", ("PUT", "OTHER"), Urgency.FORCED)
     assert pace.order_count(1.0) == OrderCount(2, 1)
     assert pace.order_counts_by_symbol(1.0) == {
         "CALL": OrderCount(1, 1),
         "PUT": OrderCount(2, 1),
         "OTHER": OrderCount(1, 0),
     }
-    assert [pace.is_announced(symbol) for symbol in ("CALL", "PUT", "OTHER")] == [False, True, True]
+    assert [pace.is_reserved(symbol) for symbol in ("CALL", "PUT", "OTHER")] == [False, True, True]
 
 
 @pytest.mark.parametrize(("refusals", "seconds"), [(1, 5.0), (2, 15.0), (3, 60.0), (9, 60.0)])

@@ -1,6 +1,7 @@
 """A held structure as one position: its net entry and prices, its time left, and what of its legs exceeds it."""
 
 from decimal import Decimal
+from itertools import permutations
 
 import pytest
 from builders import CALL, a_holding, replace
@@ -57,6 +58,26 @@ def test_the_net_of_unequal_legs_counts_each_contract_and_that_of_a_covered_call
     (covered,) = found(held("AAPL", 250, "190.00", "195.00", "195.02"), held(call(210), -2, "3.00", "1.00", "1.02"))
     assert covered.whole.position.entry_price == D("187.00")
     assert (covered.whole.prices.bid, covered.qty_of("AAPL"), covered.qty_of(call(210))) == (D("193.98"), 200, 2)
+
+
+SHARED = {put(160): 1, put(170): 1, put(175): -1, put(180): -1, call(210): -2, call(220): 1, call(225): 1}
+NARROW, OUTER = "AAPL-iron_condor-261218-170-175-210-220", "AAPL-iron_condor-261218-160-180-210-225"
+
+
+def test_of_two_condors_that_share_a_strike_the_narrowest_is_one_whatever_the_order_of_the_rows() -> None:
+    rows = [held(symbol, qty, "1.00") for symbol, qty in SHARED.items()]
+    for order in permutations(rows):
+        names = {each.name: each.units for each in found(*order)}
+        assert names == {NARROW: 1, "AAPL-vertical-261218-160-180P": 1}
+
+
+def test_of_two_condors_that_share_a_strike_the_one_of_the_last_poll_stays_and_the_shared_rest_is_single() -> None:
+    rows = [held(symbol, qty, "1.00") for symbol, qty in SHARED.items()]
+    structures = {each.name: each for each in found(*rows, known=(OUTER,))}
+    assert structures.keys() == {OUTER, "AAPL-vertical-261218-170-175P"}
+    rest = rest_of(rows[4], structures[OUTER], cover_of(rows))
+    assert rest is not None
+    assert rest.position.qty == 1
 
 
 @pytest.mark.parametrize("missing", ["entry", "price"])

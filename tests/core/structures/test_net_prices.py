@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 import pytest
-from builders import at
+from builders import at, replace
 from hypothesis import given
 from hypothesis import strategies as st
 from structure_builders import CONDOR, call, legs
@@ -45,6 +45,26 @@ def test_one_leg_without_a_usable_price_makes_the_net_unknown_and_is_named(missi
     net = net_prices(legs(DEBIT), quotes)
     assert (net.bid, net.ask, net.mid) == (None, None, None)
     assert net.problem.startswith(f"{call(210)}: ")
+
+
+WORTHLESS = Prices(bid=None, ask=D("0.05"), problem="no bid")
+
+
+@pytest.mark.parametrize(("held", "net"), [(DEBIT, ("5.95", "6.20")), (CREDIT, ("-6.20", "-5.95"))])
+def test_an_option_that_nobody_bids_for_and_that_costs_next_to_nothing_is_worth_nothing(
+    held: dict[str, int], net: tuple[str, str]
+) -> None:
+    found = net_prices(legs(held), QUOTES | {call(210): WORTHLESS})
+    assert (found.bid, found.ask, found.problem) == (D(net[0]), D(net[1]), "")
+
+
+@pytest.mark.parametrize("quote", [replace(WORTHLESS, ask=D("0.06")), Prices(problem="quote is 900 s old")])
+def test_one_that_costs_more_without_a_bid_or_whose_quote_is_not_usable_makes_the_net_unknown(quote: Prices) -> None:
+    assert net_prices(legs(DEBIT), QUOTES | {call(210): quote}).bid is None
+
+
+def test_shares_without_a_bid_are_never_worth_nothing() -> None:
+    assert net_prices(legs({"AAPL": 1, call(210): -1}), QUOTES | {"AAPL": WORTHLESS}).bid is None
 
 
 def quoted(symbols: Iterable[str], *sides: tuple[str, str]) -> dict[str, Prices]:

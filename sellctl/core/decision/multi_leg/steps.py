@@ -19,16 +19,14 @@ from sellctl.core.decision.exits import (
     describe,
     holds,
     may_preempt,
-    next_number,
     settling,
     step_text,
-    walk_for,
     what_is_sent,
     why_settling,
 )
-from sellctl.core.decision.multi_leg.pricing import natural_price, price_step
+from sellctl.core.decision.multi_leg.pricing import natural_price
 from sellctl.core.decision.multi_leg.sizing import units_of
-from sellctl.core.decision.multi_leg.ways import StructureExit
+from sellctl.core.decision.multi_leg.ways import StructureExit, priced
 from sellctl.core.decision.pricing import NoPriceError, PricedStep
 from sellctl.core.decision.risk_checks import RiskContext, violations
 from sellctl.core.decision.sizing import Size, free
@@ -67,27 +65,15 @@ def _next_step(each: StructureExit, context: DecisionContext) -> PositionDecisio
     if context.account_violations:
         return denied(signal, context.account_violations)
     try:
-        price = _price(each, context)
+        price = priced(each, context)
     except NoPriceError as error:
         return denied(signal, (str(error),))
     return _start(each, price, context)
 
 
-def _price(each: StructureExit, context: DecisionContext) -> PricedStep:
-    signal, policy = each.signal, context.policy
-    return price_step(
-        signal,
-        each.structure,
-        next_number(signal),
-        policy.style,
-        protective_market=policy.protective_market,
-        walk=walk_for(signal, context),
-    )
-
-
 def _price_or_none(each: StructureExit, context: DecisionContext) -> PricedStep | None:
     try:
-        return _price(each, context)
+        return priced(each, context)
     except NoPriceError:
         return None
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from decimal import ROUND_FLOOR, Decimal
+from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.multi_leg.pricing import without_price
+from sellctl.core.decision.exits import next_number, walk_for
+from sellctl.core.decision.multi_leg.pricing import price_step, without_price
 from sellctl.core.decision.multi_leg.wholes import with_newest_quote
-from sellctl.core.decision.risk_checks import newly_naked
+from sellctl.core.decision.pricing import NoPriceError, PricedStep, has_no_bid
+from sellctl.core.decision.risk_checks import REJECTS_IN_A_ROW, newly_naked, without
 from sellctl.core.model.plan import ENGINE_REASONS, MOST_LEGS, ExitSignal, Urgency
 from sellctl.core.model.position import ExitAfter
 from sellctl.core.orders.claims import would_wash
@@ -20,11 +23,20 @@ LEVEL = 3
 
 
 class StructureExit(Struct, frozen=True):
-    """The exit of all legs of a structure: its `signal` is for units of the whole, and `legs` has each leg's own."""
+    """The exit of all legs of a structure: its `signal` is for units of the whole, and `legs` has each leg's own.
+
+    `beside` is what other multi-leg orders on its underlying close in the same moment, by symbol.
+    """
 
     structure: HeldStructure
     signal: ExitSignal
     legs: Mapping[str, ExitSignal]
+    beside: Mapping[str, Decimal] = MappingProxyType({})
+
+    @property
+    def closes(self) -> dict[str, Decimal]:
+        """How much of each leg it closes."""
+        return {symbol: self.structure.qty_of(symbol, self.signal.qty) for symbol in self.structure.holdings}
 
     @property
     def lead(self) -> str:
@@ -52,6 +64,19 @@ def exit_of(structure: HeldStructure, legs: Mapping[str, ExitSignal], own: ExitS
         return None
     whole = replace(signal, holding=with_newest_quote(structure), then_close=(), structure="")
     return StructureExit(structure, whole, legs)
+
+
+def priced(each: StructureExit, context: DecisionContext) -> PricedStep:
+    """The next step of the one order. Raises NoPriceError when no price is usable and the exit isn't forced."""
+    signal, policy = each.signal, context.policy
+    return price_step(
+        signal,
+        each.structure,
+        next_number(signal),
+        policy.style,
+        protective_market=policy.protective_market,
+        walk=walk_for(signal, context),
+    )
 
 
 def why_by_legs(each: StructureExit, context: DecisionContext) -> str | None:
@@ -100,6 +125,12 @@ def _was_refused(each: StructureExit, context: DecisionContext) -> str | None:
     return "the broker refused a multi-leg order of it today" if each.structure.name in refused else None
 
 
+def _is_refused_again_and_again(each: StructureExit, _context: DecisionContext) -> str | None:
+    """Whatever the broker says against it: legs that were opened separately may be no structure to it."""
+    rejects = each.signal.holding.state.rejects
+    return f"the broker refused {rejects} orders for it in a row" if rejects >= REJECTS_IN_A_ROW else None
+
+
 def _is_in_question(each: StructureExit, _context: DecisionContext) -> str | None:
     quarantined = [symbol for symbol, holding in each.structure.holdings.items() if holding.state.quarantine]
     return f"{quarantined[0]} is quarantined" if quarantined else None
@@ -115,9 +146,14 @@ def _is_opposed(each: StructureExit, context: DecisionContext) -> str | None:
 
 
 def _covers_another(each: StructureExit, context: DecisionContext) -> str | None:
-    """Whether a long leg covers a short outside of the structure, so that only a part of it may be closed."""
-    closed = {symbol: each.structure.qty_of(symbol, each.signal.qty) for symbol in each.structure.holdings}
-    naked = newly_naked(closed, context.on_underlying(each.structure.structure.underlying))
+    """Whether a long leg covers a short outside of the structure, so that only a part of it may be closed.
+
+    Other multi-leg orders may fill before this one or after it.
+    """
+    related = context.on_underlying(each.structure.structure.underlying)
+    others = {symbol: qty for symbol, qty in each.beside.items() if symbol not in each.structure.holdings}
+    either = (related, without(others, related)) if others else (related,)
+    naked = max(newly_naked(each.closes, held) for held in either)
     return "a long leg of it covers another short" if naked > 0 else None
 
 
@@ -133,6 +169,23 @@ def _lacks_a_price(each: StructureExit, _context: DecisionContext) -> str | None
     return f"{symbol} has no price" if symbol else None
 
 
+def _does_not_fill(each: StructureExit, context: DecisionContext) -> str | None:
+    """Whether all prices were tried in vain with a leg that nobody bids for: its part of the order may find no buyer.
+
+    Then the others don't wait for it. What is bid for stays one order: by legs it would cost more.
+    """
+    state, signal = each.signal.holding.state.exit, each.signal
+    unwanted = next((symbol for symbol, leg in each.structure.holdings.items() if has_no_bid(leg)), "")
+    if not unwanted or state is None or state.urgency != signal.urgency:
+        return None
+    try:
+        price = priced(each, context)
+    except NoPriceError:
+        return None
+    is_over = state.step >= price.step_count and not price.repeats
+    return f"nobody bids for {unwanted}, and it did not fill as one order" if is_over else None
+
+
 _CHECKS: tuple[Callable[[StructureExit, DecisionContext], str | None], ...] = (
     _has_shares,
     _leaves_by_legs_already,
@@ -140,9 +193,11 @@ _CHECKS: tuple[Callable[[StructureExit, DecisionContext], str | None], ...] = (
     _has_many_legs,
     _level_is_too_low,
     _was_refused,
+    _is_refused_again_and_again,
     _is_in_question,
     _is_its_last_hour,
     _is_opposed,
     _covers_another,
     _lacks_a_price,
+    _does_not_fill,
 )

@@ -1,5 +1,6 @@
 """A structure leaves as one order for all its legs, which walks on the net price like a single order."""
 
+import datetime as dt
 from decimal import Decimal
 
 import pytest
@@ -24,8 +25,9 @@ from one_order_builders import (
 )
 from structure_builders import a_multi_leg_order, call, put
 
-from sellctl.core.config.schema import Preempt
+from sellctl.core.config.schema import Preempt, ShortAction, ShortPositionsConfig
 from sellctl.core.decision.engine import decide
+from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.order import OrderType, Side
 from sellctl.core.model.plan import DecisionState, Reason, Urgency
 from sellctl.core.model.position import Holding
@@ -98,6 +100,27 @@ def test_a_vertical_never_costs_more_than_its_width_unless_it_is_forced() -> Non
     assert the_order(forced).limit_price == Decimal("10.95")
 
 
+BOUNDS = {
+    "a condor whose sides are of two widths": ({put(175): 1, put(180): -1, call(210): -1, call(220): 1}, "10.00"),
+    "an iron butterfly": ({put(190): 1, put(200): -1, call(200): -1, call(207): 1}, "10.00"),
+    "a butterfly that was sold": ({call(190): -1, call(200): 2, call(210): -1}, "10.00"),
+    "a ratio of puts, which can't fall below nothing": ({put(200): 1, put(190): -2}, None),
+    "a calendar, which has no bound": ({call(200, "270115"): -1, call(200): 1}, None),
+    "a straddle that was sold, which has none": ({call(200): -1, put(200): -1}, None),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_structure_never_costs_more_than_it_can_at_expiration_where_that_is_bounded(name: str) -> None:
+    held, bound = BOUNDS[name]
+    quotes = {True: ("1.00", "1.10"), False: ("29.90", "30.00")}  # all long legs are cheap, and all short ones dear
+    legs = [a_leg(symbol, qty, "2.00" if qty > 0 else "9.00", *quotes[qty > 0]) for symbol, qty in held.items()]
+    ignoring = ruled(sell={"short_positions": ShortPositionsConfig(ShortAction.IGNORE)}, exit_at=dt.time(11))
+    limits = [the_order(a_scene(*under_way(*legs, step=step)), ignoring).limit_price for step in range(1, 10)]
+    costs = max(limit for limit in limits if limit is not None)
+    assert costs == Decimal(bound) if bound else costs > 20
+
+
 def test_a_forced_exit_ends_with_a_market_order() -> None:
     legs = under_way(*a_debit(), step=4, urgency=0)
     order = the_order(a_scene(*legs, panic=frozenset({LONG, SHORT})))
@@ -121,7 +144,7 @@ def test_a_net_price_of_nothing_is_sent_as_the_smallest_credit_or_debit() -> Non
 
 
 def test_a_long_leg_that_nobody_bids_for_is_worth_nothing_and_the_structure_still_leaves_as_one() -> None:
-    legs = (a_leg(LONG, -1, "5.00", "0.10", "0.12"), a_leg(SHORT, 1, "3.00", None, "0.02"))
+    legs = (a_leg(LONG, -1, "5.00", "0.10", "0.12"), a_leg(SHORT, 1, "3.00", None, "0.08"))
     order = the_order(a_scene(*legs))
     assert order.limit_price == Decimal("0.12")
 
@@ -151,6 +174,15 @@ def test_what_exceeds_the_structure_stays_out_of_its_order() -> None:
     long, short = a_debit(2)
     more = replace(long, position=replace(long.position, qty=Decimal(5), available=Decimal(5)))
     assert the_order(a_scene(more, short)).qty_of(LONG) == 2
+
+
+def test_of_two_condors_that_share_a_strike_one_leaves_and_the_covers_of_the_other_ones_shorts_stay() -> None:
+    held = {put(160): 1, put(170): 1, put(175): -1, put(180): -1, call(210): -2, call(220): 1, call(225): 1}
+    legs = [a_leg(symbol, qty, "1.00", "0.50", "0.52") for symbol, qty in held.items()]
+    order = the_order(a_scene(*legs), ruled(StructureKind.IRON_CONDOR, exit_at=dt.time(11)))
+    assert {symbol: order.qty_of(symbol) for symbol in order.symbols} == dict.fromkeys(
+        (put(170), put(175), call(210), call(220)), 1
+    )
 
 
 def test_a_ratio_multiplies_what_each_leg_trades() -> None:

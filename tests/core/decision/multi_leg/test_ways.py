@@ -1,6 +1,7 @@
 """When a structure leaves by legs instead of as one order, and that the reason is told."""
 
 import datetime as dt
+from decimal import Decimal
 
 import pytest
 from builders import a_market, an_order, our_order, replace
@@ -20,13 +21,15 @@ from one_order_builders import (
     ruled,
     sent,
     the_order,
+    under_way,
 )
 from structure_builders import a_multi_leg_order, call, put
 
+from sellctl.core.config.schema import Preempt
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.plan import DecisionState, Urgency
-from sellctl.core.model.position import ExitAfter, PositionState
+from sellctl.core.model.position import ExitAfter, Holding, PositionState
 from sellctl.core.model.snapshot import Snapshot
 
 TODAYS_LONG, TODAYS_SHORT = call(200, "261124"), call(210, "261124")
@@ -95,6 +98,28 @@ def test_a_leg_without_any_price() -> None:
     assert f"by legs: {LONG} has no price" in by_legs(a_scene(replace(long, quote=None), short))
 
 
+NOBODY_BIDS = (a_leg(LONG, 2, "5.00", None, "0.04"), a_leg(SHORT, -2, "3.00", "0.01", "0.02"))
+
+
+def test_a_leg_that_nobody_bids_for_once_the_whole_price_ladder_brought_no_fill() -> None:
+    steps = [the_order(a_scene(*under_way(*NOBODY_BIDS, step=step))) for step in range(1, 5)]
+    assert {order.symbol for order in steps} == {VERTICAL}
+    why = by_legs(a_scene(*under_way(*NOBODY_BIDS, step=9)))
+    assert f"by legs: nobody bids for {LONG}, and it did not fill as one order" in why
+
+
+def test_what_is_bid_for_stays_one_order_however_long_it_does_not_fill() -> None:
+    assert the_order(a_scene(*under_way(*a_debit(), step=20))).symbol == VERTICAL
+
+
+def test_three_refusals_in_a_row_whatever_they_said() -> None:
+    def refused(times: int) -> tuple[Holding, ...]:
+        return tuple(busy(leg, rejects=times, rejected_for=dt.timedelta(minutes=2)) for leg in a_debit())
+
+    assert the_order(a_scene(*refused(2))).symbol == VERTICAL
+    assert "by legs: the broker refused 3 orders for it in a row" in by_legs(a_scene(*refused(3)))
+
+
 def test_an_order_of_the_users_that_is_opposite_to_a_leg() -> None:
     users = an_order(SHORT, "sell", limit="2.00")
     decisions = decided(a_scene(*a_debit(), orders=(users,)), AT_NOON)
@@ -120,13 +145,19 @@ def test_a_multi_leg_order_of_ours_whose_legs_are_not_shown_is_cancelled_and_not
     assert whys == {"because the broker does not show its legs"}
 
 
-def test_of_a_multi_leg_order_of_the_users_whose_legs_are_not_shown_the_broker_says_what_it_leaves_free() -> None:
+@pytest.mark.parametrize("available", [Decimal(2), None])
+def test_beside_a_multi_leg_order_of_the_users_whose_legs_are_not_shown_nothing_is_sent(
+    available: Decimal | None,
+) -> None:
     hidden = a_multi_leg_order({}, "2")
-    held = [replace(leg, position=replace(leg.position, available=None)) for leg in a_debit()]
-    decisions = decided(a_scene(*held, orders=(hidden,)), AT_NOON)
-    assert not any(each.submit for each in decisions.values())
-    assert {each.state for each in decisions.values()} == {DecisionState.BLOCKED}
-    assert the_order(a_scene(*a_debit(), orders=(hidden,))).qty == 2
+    held = [replace(leg, position=replace(leg.position, available=available)) for leg in a_debit()]
+    for level in (3, 2):
+        decisions = decided(a_scene(*held, orders=(hidden,), level=level), AT_NOON)
+        assert not any(each.submit for each in decisions.values())
+        assert decisions[SHORT].state is DecisionState.BLOCKED
+    panic = a_scene(*held, orders=(hidden,), panic=frozenset({LONG, SHORT}))
+    decisions = decided(panic, ruled(sell={"take_over": Preempt.FORCED}, stop_loss=percent(5000)))
+    assert {cancel.order.id for each in decisions.values() for cancel in each.cancel_first} == {hidden.id}
 
 
 def test_legs_that_are_marked_to_follow_one_leave_by_legs_to_the_end() -> None:
@@ -187,6 +218,32 @@ def test_a_long_leg_that_covers_a_short_outside_of_the_structure() -> None:
     decisions = decided(a_scene(long, short, other), ruled(StructureKind.RATIO, exit_at=dt.time(11)))
     assert [each.submit.symbols for each in decisions.values() if each.submit] == [(short.symbol,)]
     assert "by legs: a long leg of it covers another short" in decisions[short.symbol].sentence
+
+
+PAIRS_OF_LONGS = {
+    "AAPL-straddle-261218-200": (call(200), put(200)),
+    "AAPL-strangle-261218-190P-210C": (put(190), call(210)),
+}
+
+
+def test_of_two_structures_whose_longs_cover_the_same_short_only_one_leaves_with_its_cover() -> None:
+    longs = [a_leg(symbol, 1, "3.00", "2.00", "2.02") for pair in PAIRS_OF_LONGS.values() for symbol in pair]
+    scene = a_scene(*longs, a_leg(call(220), -1, "1.00", "0.50", "0.52"), named=dict.fromkeys(PAIRS_OF_LONGS, ""))
+    both = ruled(StructureKind.STRADDLE, StructureKind.STRANGLE, exit_at=dt.time(11))
+    symbols = [symbol for order in sent(scene, both) for symbol in order.symbols]
+    assert {call(200), call(210)} - set(symbols) == {call(210)}
+    working = a_multi_leg_order(
+        dict.fromkeys(PAIRS_OF_LONGS["AAPL-straddle-261218-200"], 1), client_order_id="sellctl-1"
+    )
+    beside = sent(replace(scene, orders=(working,)), both)
+    assert call(210) not in {symbol for order in beside for symbol in order.symbols}
+
+
+def test_a_position_of_no_quantity_on_the_underlying_keeps_no_structure_from_leaving() -> None:
+    invalid = a_leg(call(220), 1, "1.00", "0.50", "0.52")
+    invalid = replace(invalid, position=replace(invalid.position, qty=Decimal("NaN")))
+    ours = a_multi_leg_order({call(220): 1, call(230): -1}, client_order_id="sellctl-1")
+    assert [order.symbols for order in sent(a_scene(*a_debit(), invalid, orders=(ours,)), AT_NOON)] == [(LONG, SHORT)]
 
 
 def test_many_structures_share_the_patient_orders_of_a_minute_as_one_exit_each() -> None:
