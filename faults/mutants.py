@@ -409,7 +409,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("end lost", "an order's end is lost when it cannot be written", ((OrderManager, "_write", _forget_then_write),), by_day),
     Mutant("hidden ignored", "an order that was accepted and is not listed yet is ignored",
         (
-            (OrderBook, "seen", _none),
+            (OrderBook, "mark_unseen_except", _none),
             (risk_checks, "RISK_CHECKS", _without(risk_checks._no_order_of_ours_is_working)),
         ), by_day),
     Mutant("blocked for ever", "an account blocked at the start stays blocked", ((AccountObserver, "_read_account", _read_account_once),), by_day),

@@ -121,7 +121,7 @@ class FakeBroker:
         return self.orders[client_order_id]
 
 
-def as_words(orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> tuple[str, ...]:
+def as_texts(orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> tuple[str, ...]:
     """What is recorded together: "send SYMBOL", "cancel ID"."""
     sends = [f"send {order.request.symbol}" for order in orders]
     return (*sends, *(f"cancel {cancel.order.id}" for cancel in cancels))
@@ -155,7 +155,7 @@ class FakeJournal:
         if self.broken.intersection(kind for kind, _ in rows):
             raise JournalError("The disk is full.")
         self.rows += rows
-        self.decisions.append(as_words(orders, cancels))
+        self.decisions.append(as_texts(orders, cancels))
 
     def intent_of(self, _account: str, client_order_id: str) -> Intent | None:
         return self.intents.get(client_order_id)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from builders import CALL, HALF_DAY, TUESDAY, a_policy, a_position, a_quote, an_order, at, replace
-from order_fakes import as_words
+from order_fakes import as_texts
 
 from sellctl.core.decision.policy import Policy
 from sellctl.core.errors import BrokerAnswer, BrokerError, JournalError, NotFoundError, UnknownOutcomeError
@@ -188,7 +188,7 @@ class FakeJournal:
 
     async def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
         self._write()
-        self.decisions.append(as_words(orders, cancels))
+        self.decisions.append(as_texts(orders, cancels))
         self.intents += [order.request.client_order_id for order in orders]
 
     def intent_of(self, _account: str, _client_order_id: str) -> Intent | None:

@@ -64,7 +64,7 @@ def not_held(name: str, accounts: "Iterable[AccountListing]", known: Iterable[st
     options = [other for other in held if other.startswith(name)]
     underlying = underlying_of(name)
     similar = {other for other in {*held, *known} if did_you_mean(underlying, [underlying_of(other)])}
-    near = f"Held on {name}: {', '.join(options[:3])}." if options else did_you_mean(name, similar)
+    near = f"Options held on {name}: {', '.join(options[:3])}." if options else did_you_mean(name, similar)
     near = near or _similar_structure(name, every)
     return ConfigError(f"{name} is not held in any account.", hint=f"{near} {_ALL}".lstrip())
 

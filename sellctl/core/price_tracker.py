@@ -15,7 +15,7 @@ QUOTED_ASSET_CLASSES = frozenset({AssetClass.STOCK, AssetClass.OPTION})
 CONFIRM = dt.timedelta(seconds=1.5)
 LAGGING_AFTER_POLLS = 2  # polls in a row that brought a new price before the stream did
 _MARGIN = 0.001  # seconds added, so that rounding can't put the confirming quote before the deadline
-_ROUND_TRIPS = 8  # the last answers, the fastest of which tells how early a second quote is requested
+_ROUND_TRIPS = 3  # the last answers, the fastest of which tells how early a second quote is requested
 _MOST_EARLY = 0.25  # seconds
 
 

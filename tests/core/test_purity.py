@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 CORE = Path(__file__).parents[2] / "sellctl" / "core"
-PURE = ("model", "orders", "rules", "structures", "decision")
+PURE = ("model", "orders", "rules", "sell_strategies", "structures", "decision")
 IMPURE_CALLS = frozenset({"open", "print", "input", "now", "today", "utcnow", "fromtimestamp", "monotonic", "getenv"})
 WAITING = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
 FILES = sorted(path.relative_to(CORE) for package in PURE for path in (CORE / package).rglob("*.py"))

@@ -144,7 +144,7 @@ def test_the_page_of_a_structure_has_its_strategy_and_rules_where_one_judges_it(
     (document,) = stage.run("positions", NAME, "--format", "json").document["positions"]
     assert document["judged_as_one"]
     assert any("stop -200%" in rule for rule in document["rules"])
-    assert "managed as" in stage.run("positions", CALL, "--format", "plain").out
+    assert "evaluated as" in stage.run("positions", CALL, "--format", "plain").out
 
 
 def test_a_structure_is_named_by_the_order_that_opened_it(play: Play) -> None:

@@ -12,7 +12,7 @@ from faults.checkers import is_ours, parts
 from faults.crash import Case, crash
 from faults.day import play
 from faults.generate import DUE, Role, generate_day
-from faults.mutants import MUTANTS, search_for
+from faults.mutants import MUTANTS, Mutant, mutated, search_for
 from faults.structure_draws import with_structures
 from faults.structures import LEAVES_BY_ITS_RULES
 from faults.two import play_pair
@@ -141,3 +141,9 @@ def test_order_faults_count_as_unfired_only_if_there_could_be_an_order(
     if suspended:  # for longer than the faults last
         day = with_fault(day, "T07", day.begins_at + dt.timedelta(minutes=1))
     assert played(day, tmp_path).injector.unfired == unfired
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_mutant_changes_something_that_the_product_has(mutant: Mutant) -> None:
+    with mutated(mutant):
+        assert all(vars(owner)[name] is value for owner, name, value in mutant.patches)
