@@ -462,7 +462,8 @@ def test_a_tick_after_news_of_another_symbols_orders_sends() -> None:
     assert ticks.sent == [CALL]
 
 
-def test_news_of_one_symbols_orders_hold_back_nothing_else_that_is_due_by_the_same_message() -> None:
+def all_are_due_after_news_of_the_second_ones_orders() -> tuple[Ticks, list[str]]:
+    """Four contracts become due by one message, after an order of the second one changed."""
     world, symbols = with_options_on("AAA", "BBB", "CCC", "DDD")
     ticks = Ticks(world)
 
@@ -470,6 +471,11 @@ def test_news_of_one_symbols_orders_hold_back_nothing_else_that_is_due_by_the_sa
         ticks.handler.order_changed("main", symbols[1])
 
     ticks.play(change, partial(ticks.quotes, DUE, symbols))
+    return ticks, symbols
+
+
+def test_news_of_one_symbols_orders_hold_back_nothing_else_that_is_due_by_the_same_message() -> None:
+    ticks, symbols = all_are_due_after_news_of_the_second_ones_orders()
     assert ticks.sent == [symbols[0], *symbols[2:]]
     assert "main" in ticks.woken
 
@@ -488,13 +494,7 @@ def test_news_between_a_ticks_decision_and_its_order_hold_the_order_back() -> No
 
 
 def test_the_plan_of_a_tick_is_recorded_with_exactly_the_snapshot_that_it_follows_from() -> None:
-    world, symbols = with_options_on("AAA", "BBB", "CCC", "DDD")
-    ticks = Ticks(world)
-
-    async def change() -> None:
-        ticks.handler.order_changed("main", symbols[1])
-
-    ticks.play(change, partial(ticks.quotes, DUE, symbols))
+    ticks, symbols = all_are_due_after_news_of_the_second_ones_orders()
     journal = ticks.world.journal
     assert ticks.sent == [symbols[0], *symbols[2:]]
     assert [decide(snapshot, ticks.world.policy) for snapshot in journal.decided_on] == journal.plans
