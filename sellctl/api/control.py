@@ -15,6 +15,7 @@ from sellctl.api.events import EventHub
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
+from sellctl.service.garbage_collection import exempt_what_is_loaded
 from sellctl.ui.displays import explained_plan, structures_of
 
 if TYPE_CHECKING:
@@ -221,6 +222,7 @@ class Control:
         return bool(done)
 
     def _after_poll(self, wait: float) -> None:
+        exempt_what_is_loaded()
         self.polls += 1
         self._next_poll_at = self.runtime.clock.monotonic() + wait
         for waiting in [each for each in self._waiting if self._has_polled_since(each[0])]:

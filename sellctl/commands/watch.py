@@ -117,9 +117,11 @@ async def watching(
     import asyncio
 
     from sellctl.service.command_inbox import serve
+    from sellctl.service.garbage_collection import exempt_what_is_loaded
     from sellctl.service.systemd import sd_notify
 
     def show(wait: float) -> None:
+        exempt_what_is_loaded()
         sd_notify("READY=1", "WATCHDOG=1", "STATUS=watching")
         after_poll(runtime.scheduler.market.is_open if runtime.scheduler.market else None)
         display.update(wait)

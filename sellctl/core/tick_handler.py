@@ -34,6 +34,7 @@ ORDER_NEWS_SECONDS = 0.1  # order updates come in bursts: one poll follows each 
 _EXECUTING = "executing a tick"
 
 SECOND_QUOTES_APART = 0.1  # seconds between two requests of second quotes: those due meanwhile share the next one
+SECOND_QUOTES_TOGETHER = 0.02  # seconds; those due so soon after the first share its request
 
 _Awaited = tuple[str, str, bool]  # an account, a symbol that it holds, and whether its price has jumped
 
@@ -260,7 +261,8 @@ class TickHandler:
             if next_at > now:  # one that is due earlier may be added meanwhile
                 await self.clock.sleep(min(next_at - now, SECOND_QUOTES_APART))
                 continue
-            due = {awaited: each for awaited, each in self._second_quotes.items() if each[1] - early <= now}
+            latest = now + early + SECOND_QUOTES_TOGETHER
+            due = {awaited: each for awaited, each in self._second_quotes.items() if each[1] <= latest}
             for awaited in due:
                 del self._second_quotes[awaited]
             self._second_quotes_at = now

@@ -68,6 +68,7 @@ def fresh(tmp_path: Path) -> Iterator[Served]:
 
 
 def sign_in(tab: Tab, served: Served, role: str = "admin") -> None:
+    tab.open("about:blank")  # the page before may still complain that its server has gone
     tab.complaints.clear()
     tab.open(served.url)
     tab.run("document.getElementById('token').focus()")

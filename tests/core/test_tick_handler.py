@@ -332,6 +332,30 @@ def test_stops_that_are_reached_in_quick_succession_share_their_requests() -> No
     assert len(world.quotes.requested) <= 2
 
 
+def test_stops_that_are_reached_by_two_messages_of_one_instant_share_a_request_and_none_waits_for_the_next() -> None:
+    world, symbols = with_options_on("AAA", "BBB")
+    ticks = Ticks(world)
+    first_at = sent_at = 0.0
+
+    async def one_after_the_other() -> None:
+        nonlocal first_at
+        first_at = world.clock.seconds
+        for symbol in symbols:
+            world.quoted(*OVER_THE_STOP, symbol)
+            ticks.handler.quotes_received([world.quotes.quote(symbol)])
+            world.clock.seconds += 0.005
+
+    async def until_both_are_sent() -> None:
+        nonlocal sent_at
+        while len(ticks.sent) < len(symbols):
+            await world.clock.sleep(0.01)
+        sent_at = world.clock.seconds
+
+    ticks.play(one_after_the_other, until_both_are_sent)
+    assert [sorted(requested) for requested in world.quotes.requested] == [symbols]
+    assert 1.505 <= sent_at - first_at <= 1.56
+
+
 def test_a_second_quote_that_is_above_the_stop_refutes_it() -> None:
     ticks = Ticks()
 

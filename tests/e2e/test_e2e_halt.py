@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 import resource
 import threading
@@ -57,6 +58,13 @@ def a_watcher(stage: Stage) -> Iterator[None]:
         thread.join(10)
         runner.close()
         runtime.close()
+
+
+def test_a_watcher_searches_for_no_garbage_in_what_it_has_loaded(play: Play) -> None:
+    gc.unfreeze()
+    with a_watcher(play(HELD)):
+        assert gc.get_freeze_count() > 0
+    gc.unfreeze()
 
 
 def until(stage: Stage, symbol: str, held: int) -> None:
