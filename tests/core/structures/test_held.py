@@ -4,7 +4,7 @@ from decimal import Decimal
 from itertools import permutations
 
 import pytest
-from builders import CALL, a_holding, replace
+from builders import CALL, a_holding, at, replace
 from hypothesis import given, settings
 from structure_builders import BOOKS, CONDOR, JANUARY, call, put
 
@@ -106,9 +106,14 @@ def test_of_a_condor_the_short_leg_that_is_deepest_in_the_money_counts(price: st
 
 
 def test_a_structure_counts_as_opened_with_its_last_leg_unless_its_own_state_is_stored() -> None:
-    (one,) = found(*VERTICAL)
+    times = (at("09:40"), at("09:50"))
+    legs = [replace(leg, state=PositionState(opened_at=time)) for leg, time in zip(VERTICAL, times, strict=True)]
+    (one,) = found(*legs)
+    assert one.whole.state.opened_at == at("09:50")
+    (unknown,) = found(legs[0], VERTICAL[1])
+    assert unknown.whole.state.opened_at is None
     stored = PositionState(peak=D("4.00"))
-    (again,) = held_structures(VERTICAL, [one.name], {one.name: stored}, KINDS)
+    (again,) = held_structures(legs, [one.name], {one.name: stored}, KINDS)
     assert again.whole.state == stored
 
 
