@@ -145,7 +145,7 @@ class SellWatcher:
         """Whether the next read is to show today's orders too: the first one, and those that an order may follow.
 
         So is a read that makes them certain again for what is held, so that a tick's order needs no request, and one
-        that shows which order opened the legs that were new in the last read.
+        that shows which order opened the legs that were new in the last read. That one is tried once.
         """
         state = self.state
         if (
@@ -157,7 +157,7 @@ class SellWatcher:
         ):
             return True
         held = frozenset(holding.symbol for holding in state.snapshot.holdings)
-        if self.policy.structure_kinds and not held <= self.observer.read_with_orders:
+        if self.policy.structure_kinds and not held <= self.observer.asked_with_orders:
             return True
         return self.observer.lacks_orders(held)
 

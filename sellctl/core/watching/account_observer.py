@@ -67,7 +67,7 @@ class AccountObserver:
     admit: Callable[[AccountFacts], None]
     facts: AccountFacts | None = None
     unreadable: frozenset[str] = frozenset()  # symbols with an order of today that can't be read, which was published
-    read_with_orders: frozenset[str] = frozenset()  # what was held when today's orders were last read with it
+    asked_with_orders: frozenset[str] = frozenset()  # what was held when today's orders were last requested with it
     _lists: OrderLists = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,13 +95,15 @@ class AccountObserver:
         )
         await asyncio.gather(account, held, lists, return_exceptions=True)  # no request outlives the read
         account.result()
-        positions, orders = held.result(), lists.result()
+        positions = held.result()
+        if in_full:
+            self.asked_with_orders = frozenset(position.symbol for position in positions.rows)
+        orders = lists.result()
         self._lists.remember(orders, midnight)
         if orders.recent is None:
             self.todays.listed(orders.open.rows)
         else:
             self.todays.loaded(orders.recent, midnight, read)
-            self.read_with_orders = frozenset(position.symbol for position in positions.rows)
             self._publish_unreadable(orders.recent, [position.symbol for position in positions.rows])
         known = await self._settle(orders, read, positions.rows) if mode is RunMode.ACT else orders.open.rows
         return AccountObservation(positions, known, orders.open, at, with_underlyings, read)

@@ -88,6 +88,18 @@ def test_legs_that_come_between_two_polls_are_together_once_the_next_poll_has_sh
     assert "all orders" not in desk.broker.requests
 
 
+def test_a_list_of_orders_that_fails_costs_one_poll_only() -> None:
+    desk = a_desk({})
+    desk.recognised()
+    desk.broker.unlisted = True
+    desk.hold(OUTER | INNER)
+    problems = []
+    for _ in range(4):
+        desk.recognised()
+        problems.append(desk.watcher.state.problem is not None)
+    assert problems == [False, True, False, False]
+
+
 def test_what_was_recognised_before_an_order_filled_keeps_its_legs() -> None:
     desk = a_desk({call(210): -1, call(220): 1})
     assert desk.recognised() == {"AAPL-vertical-261218-210-220C"}
