@@ -237,18 +237,18 @@ class PositionManager:
         """
         known, leaving = self.episodes.structures, self.episodes.leaving
         new = [each for each in opened if leaving.keys().isdisjoint(legs_of(each.name))]
-        later = {name for name in known if self._is_later(name, new, at)} if new else set()
+        opened_at: dict[str, dt.datetime] = {}  # by the symbol of each leg
+        for each in new:
+            opened_at |= {symbol: min(each.at, opened_at.get(symbol, each.at)) for symbol in legs_of(each.name)}
+        later = {name for name in known if self._is_later(name, opened_at, at)} if new else set()
         earlier = (name for name in known if name not in later)
         return (*earlier, *(each.name for each in new), *(name for name in known if name in later))
 
-    def _is_later(self, name: str, opened: Iterable[OpenedStructure], at: dt.datetime) -> bool:
-        """Whether a structure was first seen after one of these, with which it shares a symbol, had been opened.
-
-        So is one that isn't shown any more.
-        """
-        episode, legs = self.episodes.known.get(name), frozenset(legs_of(name))
+    def _is_later(self, name: str, opened_at: Mapping[str, dt.datetime], at: dt.datetime) -> bool:
+        """Whether a structure was first seen after one with a common symbol was opened, or isn't shown any more."""
+        episode, legs = self.episodes.known.get(name), legs_of(name)
         since = episode.first_seen if episode else at
-        is_later = any(each.at <= since and not legs.isdisjoint(legs_of(each.name)) for each in opened)
+        is_later = any(opened_at[symbol] <= since for symbol in legs if symbol in opened_at)
         return is_later and not any(self._is_being_closed(symbol, at) for symbol in legs)
 
     def _at_its_peak(self, holding: Holding, market: Market) -> Holding:

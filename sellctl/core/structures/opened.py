@@ -1,7 +1,8 @@
 """The structures that multi-leg orders have opened, as far as their legs are held as they were opened. Pure."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -9,11 +10,12 @@ from sellctl.core.model.instrument import StructureKind, a_stock, an_option
 from sellctl.core.model.order import Order, PositionIntent, Side
 from sellctl.core.model.position import Position
 from sellctl.core.structures.kinds import Leg, kind_of_legs
-from sellctl.core.structures.named import legs_per_unit
+from sellctl.core.structures.named import Numbered, legs_per_unit
 from sellctl.core.structures.names import structure_name
-from sellctl.core.structures.recognition import Shape, put_together, shape_of
+from sellctl.core.structures.recognition import put_together, shape_of
 
 _OPENING = frozenset({PositionIntent.BUY_TO_OPEN, PositionIntent.SELL_TO_OPEN})
+_KEPT = 4096  # sets of legs whose names are kept: every poll needs those of every order
 _AFTER_ALL = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
@@ -34,9 +36,9 @@ def opened_structures(
     """
     held = {position.symbol: position for position in positions}
     filled = [order for order in orders if order.filled_qty > 0 and not order.is_ours]
-    found: dict[str, OpenedStructure] = {}
+    wanted, found = frozenset(kinds), dict[str, OpenedStructure]()
     for order in sorted(filled, key=lambda order: (_filled_at(order), order.id)):
-        for name in _names(_shape_opened(order, held), kinds):
+        for name in _names(_legs_opened(order, held), wanted):
             found.setdefault(name, OpenedStructure(name, _filled_at(order)))
     return tuple(found.values())
 
@@ -45,8 +47,8 @@ def _filled_at(order: Order) -> dt.datetime:
     return order.last_fill_at or _AFTER_ALL
 
 
-def _shape_opened(order: Order, held: Mapping[str, Position]) -> Shape:
-    """The legs that an order has opened; none when one isn't held on its side any more.
+def _legs_opened(order: Order, held: Mapping[str, Position]) -> tuple[Numbered, ...]:
+    """The legs that an order has opened, short ones below zero; none when one isn't held on its side any more.
 
     A leg without an intent counts where it is held on its side: the position has grown by it.
     """
@@ -54,10 +56,7 @@ def _shape_opened(order: Order, held: Mapping[str, Position]) -> Shape:
     opened = [leg for leg in order.legs if leg.position_intent in _OPENING or _is_unsaid(leg, kept)]
     if not all(leg.symbol in kept for leg in opened):
         return ()
-    return shape_of(
-        Leg(an_option(symbol) or a_stock(symbol), ratio if held[symbol].is_long else -ratio)
-        for symbol, ratio in legs_per_unit(opened)
-    )
+    return tuple((symbol, ratio if held[symbol].is_long else -ratio) for symbol, ratio in legs_per_unit(opened))
 
 
 def _is_unsaid(leg: Order, kept: Collection[str]) -> bool:
@@ -70,11 +69,11 @@ def _is_held(leg: Order, held: Mapping[str, Position]) -> bool:
     return position is not None and leg.side is (Side.BUY if position.is_long else Side.SELL)
 
 
-def _names(shape: Shape, kinds: Collection[StructureKind]) -> Iterator[str]:
+@lru_cache(_KEPT)
+def _names(legs: tuple[Numbered, ...], kinds: frozenset[StructureKind]) -> tuple[str, ...]:
     """The structure of these legs if its kind is looked for, else those that can be put together of them."""
+    shape = shape_of(Leg(an_option(symbol) or a_stock(symbol), ratio) for symbol, ratio in legs)
     kind = kind_of_legs(shape)
     if kind and kind in kinds:
-        yield structure_name(kind, shape)
-        return
-    for structure in put_together(shape, kinds):
-        yield structure_name(structure.kind, structure.legs)
+        return (structure_name(kind, shape),)
+    return tuple(structure_name(each.kind, each.legs) for each in put_together(shape, kinds))
