@@ -2,10 +2,11 @@
 
 from decimal import Decimal
 
-from builders import a_position, a_stock, an_order, replace
+from builders import a_position, a_stock, an_order, at, replace
+from hypothesis import strategies as st
 
 from sellctl.core.model.instrument import an_option
-from sellctl.core.model.order import Order
+from sellctl.core.model.order import Order, PositionIntent, Side
 from sellctl.core.model.position import Position
 from sellctl.core.structures.kinds import Leg
 
@@ -29,6 +30,13 @@ def legs(contracts: dict[str, int]) -> list[Leg]:
     """Legs of so many contracts, or hundreds of shares, per unit."""
     return [Leg(an_option(symbol) or a_stock(symbol), ratio) for symbol, ratio in contracts.items()]
 
+
+_STRIKES = (190, 200, 210, 220)
+_SYMBOLS = [make(strike, date) for make in (call, put) for strike in _STRIKES for date in (DECEMBER, JANUARY)]
+# What may be held on one underlying: contracts by symbol, and shares in hundreds; negative: short.
+BOOKS = st.dictionaries(st.sampled_from([*_SYMBOLS, "AAPL"]), st.integers(-4, 4), max_size=9).map(
+    lambda contracts: {symbol: 100 * qty if symbol == "AAPL" else qty for symbol, qty in contracts.items()}
+)
 
 CONDOR = {put(170): 1, put(180): -1, call(210): -1, call(220): 1}
 
@@ -67,3 +75,18 @@ def a_multi_leg_order(
         for symbol, ratio in contracts.items()
     )
     return replace(parent, legs=legs if shows_legs else ())
+
+
+def an_opening_order(
+    contracts: dict[str, int], units: str = "1", *, status: str = "filled", filled: str | None = None, **more: object
+) -> Order:
+    """A multi-leg order that has opened so many contracts per unit of each leg; negative: the leg was sold."""
+    order = a_multi_leg_order(
+        contracts, units, status=status, filled=units if filled is None else filled, **{"filled_at": at("11:59")} | more
+    )
+    sides = {symbol: Side.BUY if ratio > 0 else Side.SELL for symbol, ratio in contracts.items()}
+    legs = tuple(
+        replace(leg, side=sides[leg.symbol], position_intent=PositionIntent(f"{sides[leg.symbol]}_to_open"))
+        for leg in order.legs
+    )
+    return replace(order, legs=legs)

@@ -1,7 +1,7 @@
 """Joins the broker's positions with their quotes, stored episodes and our own fills. It places no orders."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -31,7 +31,8 @@ from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.structures.held import HeldStructure, from_legs, held_structures
-from sellctl.core.structures.names import is_reserved, is_structure_name
+from sellctl.core.structures.names import is_reserved, is_structure_name, legs_of
+from sellctl.core.structures.opened import OpenedStructure
 from sellctl.core.tracking.episodes import MAY_BE_MISSING, Episodes, state_of_episode
 from sellctl.core.tracking.net_widths import NetWidths
 from sellctl.core.tracking.peaks import peak_of, peak_of_structure, peaks_move
@@ -123,12 +124,19 @@ class PositionManager:
     # --- joining ------------------------------------------------------------------------------------------------------
 
     def holdings(
-        self, positions: Iterable[Position], market: Market, *, again: bool = False, first: Collection[str] = ()
+        self,
+        positions: Iterable[Position],
+        market: Market,
+        *,
+        again: bool = False,
+        first: Collection[str] = (),
+        opened: Sequence[OpenedStructure] = (),
     ) -> tuple[Holding, ...]:
         """The positions with their newest quotes and stored state, which `save` stores before it is used (D3).
 
         With `again`, `positions` is the same answer of the broker as before: absences aren't counted a second time.
-        Structures with the names that come `first` are recognised before all others, whatever their kind.
+        Structures with the names that come `first` are recognised before all others, whatever their kind, and those
+        that were `opened` as such before anything that came later.
         """
         seen, now = tuple(positions), self._clock.monotonic()
         orders = _OrderView(now, market.today, self._book.unresolved(), self._book.order_counts_by_symbol(now))
@@ -138,7 +146,8 @@ class PositionManager:
             self._remember(position, market.now, orders)
         valid = {each.instrument.symbol: each for each in seen if _may_have_an_episode(each)}
         is_needed = self._kinds or first
-        structures = self._structures([self._holding(p, None, orders) for p in seen], first) if is_needed else ()
+        found = [self._holding(p, None, orders) for p in seen] if is_needed else ()
+        structures = self._structures(found, self._known_and_opened(opened, market.now), first)
         self._structure_of = {symbol: structure for structure in structures for symbol in structure.holdings}
         self._unmark_idle(seen, structures, market.now)
         wholes = {structure.name: structure.whole.position for structure in structures}
@@ -213,11 +222,34 @@ class PositionManager:
         self.episodes.resume(symbols)
         self.splits.accept(symbols, today)
 
-    def _structures(self, held: Iterable[Holding], first: Collection[str]) -> tuple[HeldStructure, ...]:
-        """The structures that are held; those of the last poll stay what they were."""
+    def _structures(
+        self, held: Iterable[Holding], known: Iterable[str], first: Collection[str]
+    ) -> tuple[HeldStructure, ...]:
+        """The structures that are held, those with a `known` name first."""
         fit = [holding for holding in held if holding.position.qty.is_finite() and holding.position.qty > 0]
+        return held_structures(fit, known, {}, self._kinds, self.episodes.leaving, first=first)
+
+    def _known_and_opened(self, opened: Sequence[OpenedStructure], at: dt.datetime) -> tuple[str, ...]:
+        """The structures of the last poll, which stay what they were, and those that orders have `opened`.
+
+        One that was put together from what an order had opened already gives way to it once the order is seen, unless
+        it is being closed. `at` is the broker's clock.
+        """
         known, leaving = self.episodes.structures, self.episodes.leaving
-        return held_structures(fit, known, {}, self._kinds, leaving, first=first)
+        new = [each for each in opened if leaving.keys().isdisjoint(legs_of(each.name))]
+        opened_at: dict[str, dt.datetime] = {}  # by the symbol of each leg
+        for each in new:
+            opened_at |= {symbol: min(each.at, opened_at.get(symbol, each.at)) for symbol in legs_of(each.name)}
+        later = {name for name in known if self._is_later(name, opened_at, at)} if new else set()
+        earlier = (name for name in known if name not in later)
+        return (*earlier, *(each.name for each in new), *(name for name in known if name in later))
+
+    def _is_later(self, name: str, opened_at: Mapping[str, dt.datetime], at: dt.datetime) -> bool:
+        """Whether a structure was first seen after one with a common symbol was opened, or isn't shown any more."""
+        episode, legs = self.episodes.known.get(name), legs_of(name)
+        since = episode.first_seen if episode else at
+        is_later = any(opened_at[symbol] <= since for symbol in legs if symbol in opened_at)
+        return is_later and not any(self._is_being_closed(symbol, at) for symbol in legs)
 
     def _at_its_peak(self, holding: Holding, market: Market) -> Holding:
         if holding.symbol in self.episodes.in_question:

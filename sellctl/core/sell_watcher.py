@@ -35,6 +35,7 @@ from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
 from sellctl.core.structures.named import HeldNames, held_names
 from sellctl.core.structures.names import legs_of
+from sellctl.core.structures.opened import opened_structures
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
 from sellctl.core.watching.named_orders import NamedOrders
@@ -143,7 +144,8 @@ class SellWatcher:
     def _needs_todays_orders(self) -> bool:
         """Whether the next read is to show today's orders too: the first one, and those that an order may follow.
 
-        So is a read that makes them certain again for what is held, so that a tick's order needs no request.
+        So is a read that makes them certain again for what is held, so that a tick's order needs no request, and one
+        that shows which order opened the legs that were new in the last read. That one is tried once.
         """
         state = self.state
         if (
@@ -154,7 +156,10 @@ class SellWatcher:
             or self.orders.pending_cancel_ids
         ):
             return True
-        return self.observer.lacks_orders(holding.symbol for holding in state.snapshot.holdings)
+        held = frozenset(holding.symbol for holding in state.snapshot.holdings)
+        if self.policy.structure_kinds and not held <= self.observer.asked_with_orders:
+            return True
+        return self.observer.lacks_orders(held)
 
     async def act_on_poll(self, seen: AccountObservation, market: Market) -> None:
         """Decide on an observation and execute the plan, except where a tick has acted since the observation began."""
@@ -172,8 +177,7 @@ class SellWatcher:
         await self._named_orders.load(self.policy.named_structures)
         snapshot = self._snapshot(seen, market)
         if self.policy.needs_openings and await self.observer.load_openings():
-            first = self._first(snapshot.named)
-            holdings = self.positions.holdings(seen.positions.rows, market, again=True, first=first)
+            holdings = self._recognised(seen.positions.rows, market, snapshot.named, again=True)
             snapshot = replace(snapshot, holdings=holdings)
         await self.positions.save()
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
@@ -231,16 +235,23 @@ class SellWatcher:
     ) -> tuple[Holding, ...]:
         """The positions with their structures: those that are asked to close, then those that the user names."""
         self.requests.call(named.names)
-        holdings = self.positions.holdings(rows, market, again=again, first=self._first(named.names))
+        holdings = self._recognised(rows, market, named.names, again=again)
         held, known = {position.symbol for position in rows}, self.positions.structures
         asked = (name for name in self.requests.structures if name not in known)
         self.requests.drop(name for name in asked if held.issuperset(legs_of(name)))
         return holdings
 
-    def _first(self, named: Iterable[str]) -> tuple[str, ...]:
-        """The structures that come before all others."""
-        asked = self.requests.structures
-        return (*asked, *named) if self.policy.structure_kinds else asked
+    def _recognised(
+        self, rows: Sequence[Position], market: Market, named: Iterable[str], *, again: bool
+    ) -> tuple[Holding, ...]:
+        """The positions, with those structures first that are asked to close or `named` by the user.
+
+        What orders opened is known from the lists that are read anyway: one sight of an order is enough.
+        """
+        asked, kinds = self.requests.structures, self.policy.structure_kinds
+        first = (*asked, *named) if kinds else asked
+        opened = opened_structures(self.observer.todays.filled_multi_leg, rows, kinds) if kinds else ()
+        return self.positions.holdings(rows, market, again=again, first=first, opened=opened)
 
     def _resume_rules(self, market: Market) -> None:
         """Resume the rules that the user wants resumed. Later processes keep them through today's splits too."""

@@ -10,7 +10,7 @@ import pytest
 from builders import CALL, PUT, TUESDAY, a_market, a_position, a_quote, an_order, at, replace
 from order_builders import AN_EXIT, a_backstop_order, a_request, a_signal, an_exit_order
 from order_fakes import FakeClock, FakeEpisodeStore, NoQuotes
-from structure_builders import a_multi_leg_order
+from structure_builders import a_multi_leg_order, call
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import StructureKind, an_option
@@ -21,6 +21,7 @@ from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.orders.order_events import Accepted, Refused
 from sellctl.core.position_manager import ABSENCES, PositionManager
 from sellctl.core.price_tracker import PriceTracker
+from sellctl.core.structures.opened import OpenedStructure
 from sellctl.core.structures.recognition import KINDS, SPREADS
 from sellctl.core.tracking.episodes import KEPT_ASIDE, Episodes
 from sellctl.core.tracking.fill_ledger import LEDGER_SECONDS
@@ -409,6 +410,33 @@ def test_a_structure_that_is_asked_for_is_recognised_whatever_the_kinds() -> Non
     desk.positions.holdings(held, replace(a_market(), now=desk.clock.now()), first=[VERTICAL])
     assert set(desk.positions.structures) == {VERTICAL}
     desk.poll(*held)
+    assert desk.positions.structures == {}
+
+
+@pytest.mark.parametrize("is_being_closed", [False, True])
+def test_a_structure_gives_way_to_what_an_order_opened_before_unless_it_is_being_closed(is_being_closed: bool) -> None:
+    desk, opened = Desk(kinds=SPREADS), OpenedStructure("AAPL-vertical-261218-200-220C", at("11:59"))
+    held = (
+        a_position(CALL, "10", "3.00"),
+        a_position(HIGHER, "10", "1.00", short=True),
+        a_position(call(220), "10", "0.50", short=True),
+    )
+    desk.poll(*held)
+    assert set(desk.positions.structures) == {VERTICAL}
+    if is_being_closed:
+        desk.send()
+    desk.positions.holdings(held, replace(a_market(), now=desk.clock.now()), opened=[opened])
+    assert set(desk.positions.structures) == {VERTICAL if is_being_closed else opened.name}
+
+
+def test_legs_that_leave_with_a_structure_are_in_none_that_an_order_opened() -> None:
+    desk, opened = Desk(kinds=SPREADS), OpenedStructure("AAPL-vertical-261218-200-220C", at("11:59"))
+    short, other = a_position(HIGHER, "10", "1.00", short=True), a_position(call(220), "10", "0.50", short=True)
+    desk.poll(a_position(CALL, "10", "3.00"), short)
+    desk.positions.episodes.mark_exit_after(VERTICAL, {CALL: Decimal(0), HIGHER: Decimal(0)}, "stop")
+    desk.positions.holdings(
+        [a_position(CALL, "10", "3.00"), other], replace(a_market(), now=desk.clock.now()), opened=[opened]
+    )
     assert desk.positions.structures == {}
 
 

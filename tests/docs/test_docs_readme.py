@@ -11,7 +11,8 @@ from sellctl.app import app
 from sellctl.core.config_manager import ConfigManager
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.model.plan import Reason
-from sellctl.sim.scenario.reader import load_scenario
+from sellctl.core.structures.names import is_structure_name
+from sellctl.sim.scenario.reader import Expectation, load_scenario
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,9 +57,29 @@ def test_the_table_of_exit_statuses_has_every_one() -> None:
 def test_the_demo_shown_has_the_expectations_of_the_demo_played() -> None:
     expectations = load_scenario("demo").expectations
     assert f"{len(expectations)} of {len(expectations)} expectations met." in README
-    for expected in expectations:
-        assert expected.symbol or expected.order or expected.account in README
-        assert expected.text.split()[0] in README
+    shown = [(account, what, expected, met) for account, what, expected, _, met in rows_of_the_demo()]
+    assert shown == [(each.account, what_of(each), each.text, "yes") for each in expectations]
+
+
+def rows_of_the_demo() -> list[tuple[str, ...]]:
+    """The cells of each row that the README shows; one whose first cell is empty continues the row before."""
+    table = README[README.index("account  what") : README.index("expectations met.")]
+    header, _, *lines = table.splitlines()
+    starts = [match.start() for match in re.finditer(r"\S+", header)]
+    rows: list[tuple[str, ...]] = []
+    for line in lines[:-1]:
+        cells = tuple(line[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True))
+        if line.startswith(" "):
+            cells = tuple(f"{first} {rest}".strip() for first, rest in zip(rows.pop(), cells, strict=True))
+        rows.append(cells)
+    return rows
+
+
+def what_of(expected: Expectation) -> str:
+    """A structure by its underlying and kind, any other symbol as it is, or the order's id."""
+    if is_structure_name(expected.symbol):
+        return " ".join(expected.symbol.split("-")[:2]).replace("_", " ")
+    return expected.symbol or expected.order
 
 
 def test_what_the_readme_links_to_is_there() -> None:

@@ -1,11 +1,14 @@
 """The structures that the user names, as they are held, and what is wrong with those that are not. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from math import gcd
 
 from msgspec import Struct
 
 from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.instrument import StructureKind, a_stock, an_option
+from sellctl.core.model.order import Order
 from sellctl.core.model.position import ExitAfter, Position
 from sellctl.core.structures.kinds import Leg, kind_of_legs
 from sellctl.core.structures.names import structure_name
@@ -60,6 +63,20 @@ def held_names(
             rest = "its other legs are treated as if you had not named it"
             problems.append(f"structure {structure.title}: {' and '.join(misfits)}; {rest}")
     return HeldNames(names, tuple(problems))
+
+
+def legs_per_unit(legs: Iterable[Order]) -> tuple[Numbered, ...]:
+    """Legs of a multi-leg order with their contracts, or hundreds of shares, per unit; none when one is unknown."""
+    quantities = {leg.symbol: _contracts(leg) for leg in legs}
+    if not all(quantities.values()):
+        return ()
+    divisor = gcd(*quantities.values()) or 1
+    return tuple((symbol, qty // divisor) for symbol, qty in quantities.items())
+
+
+def _contracts(leg: Order) -> int:
+    qty = leg.qty if leg.qty is not None and leg.qty.is_finite() else Decimal(0)
+    return int(qty if an_option(leg.symbol) else qty / SHARES_PER_CONTRACT)
 
 
 def _misfits(legs: Iterable[Numbered], held: Mapping[str, Position]) -> Iterator[str]:

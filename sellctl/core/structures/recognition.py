@@ -1,8 +1,7 @@
 """Recognises the structures among the positions on one underlying. Pure, and the same for every order of the rows.
 
-A structure keeps its legs while they are held: the structures of the last poll come first, then what was opened as one
-order, and only what is left is put together anew, the kinds with more legs first and of one kind the narrowest. Each
-contract belongs to at most one structure; what remains is single.
+The kinds with more legs come first, and of one kind the narrowest. Each contract belongs to at most one structure; what
+remains is single.
 """
 
 from collections import Counter, defaultdict
@@ -58,46 +57,41 @@ class Structure(Struct, frozen=True):
 
 def shape_of(legs: Iterable[Leg]) -> Shape:
     """The legs of one unit: sorted, and with their ratios in lowest terms."""
-    every = sorted(legs, key=lambda leg: leg.symbol)
+    every = _sorted(legs)
     divisor = gcd(*(leg.ratio for leg in every)) or 1
     return tuple(Leg(leg.instrument, leg.ratio // divisor) for leg in every)
 
 
 def structures_of(
-    positions: Iterable[Position],
-    known: Iterable[Structure] = (),
-    opened: Iterable[Shape] = (),
-    *,
-    kinds: Container[StructureKind] = KINDS,
-    alone: Container[str] = (),
+    positions: Iterable[Position], *, kinds: Container[StructureKind] = KINDS, alone: Container[str] = ()
 ) -> tuple[Structure, ...]:
-    """The structures among positions on any underlyings; `known` are those of the last poll.
-
-    `opened` are the shapes that were opened as one order, or named by the user. What is left is put together as one of
-    `kinds`, without the symbols that stay `alone`.
-    """
+    """The structures of these `kinds` among positions on any underlyings, without the symbols that stay `alone`."""
     held: defaultdict[str, dict[str, Leg]] = defaultdict(dict)
     for position in positions:
         leg = held_leg(position)
-        if leg.ratio:
+        if leg.ratio and leg.symbol not in alone:
             held[leg.instrument.underlying][leg.symbol] = leg
-    rests = {underlying: _Rest(held[underlying]) for underlying in sorted(held)}
-    for structure in known:
-        if structure.underlying in rests:
-            rests[structure.underlying].take(structure.kind, structure.legs, structure.units)
-    for shape in sorted((shape for shape in opened if shape), key=_names):
-        if shape[0].instrument.underlying in rests:
-            rests[shape[0].instrument.underlying].take(kind_of_legs(shape) or StructureKind.CUSTOM, shape)
-    wanted = tuple(kind for kind in KINDS if kind in kinds)
-    for rest in rests.values():
-        for structure in _put_together(tuple(leg for leg in rest.legs if leg.symbol not in alone), wanted):
-            rest.take(structure.kind, structure.legs)
-    return tuple(structure for rest in rests.values() for structure in rest.structures)
+    wanted = _in_order(kinds)
+    by_underlying = (_sorted(held[underlying].values()) for underlying in sorted(held))
+    return tuple(structure for legs in by_underlying for structure in _put_together(legs, wanted))
+
+
+def put_together(legs: Iterable[Leg], kinds: Container[StructureKind]) -> tuple[Structure, ...]:
+    """The structures of these `kinds` among legs on one underlying."""
+    return _put_together(_sorted(legs), _in_order(kinds))
+
+
+def _in_order(kinds: Container[StructureKind]) -> tuple[StructureKind, ...]:
+    return tuple(kind for kind in KINDS if kind in kinds)
+
+
+def _sorted(legs: Iterable[Leg]) -> tuple[Leg, ...]:
+    return tuple(sorted(legs, key=lambda leg: leg.symbol))
 
 
 @lru_cache(_KEPT)
 def _put_together(legs: tuple[Leg, ...], kinds: tuple[StructureKind, ...]) -> tuple[Structure, ...]:
-    """The structures among the legs on one underlying. Kept, because single legs are the same in most polls."""
+    """The same of sorted legs and kinds. Kept, because single legs are the same in most polls."""
     rest = _Rest({leg.symbol: leg for leg in legs})
     for kind in kinds:
         if len(rest.legs) < _FEWEST_LEGS:
@@ -125,10 +119,9 @@ class _Rest:
         """What was taken, in the order of the first unit of each."""
         return [Structure(kind, shape, self._units[shape]) for shape, kind in self._kinds.items()]
 
-    def take(self, kind: StructureKind, shape: Shape, at_most: int | None = None) -> None:
-        """Take as many units of a shape as are left, and at most so many."""
+    def take(self, kind: StructureKind, shape: Shape) -> None:
+        """Take as many units of a shape as are left."""
         units = min(_units_in(self._left.get(leg.symbol), leg) for leg in shape)
-        units = units if at_most is None else min(units, at_most)
         if units <= 0:
             return
         for leg in shape:

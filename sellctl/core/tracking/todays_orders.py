@@ -153,6 +153,12 @@ class TodaysOrders:
             return {}
         return {symbol: self._todays(symbol) for symbol in symbols if self._is_known(symbol, since)}
 
+    @property
+    def filled_multi_leg(self) -> tuple[Order, ...]:
+        """The multi-leg orders that are known to have filled, at least in part; there may be more."""
+        every = {order.id: order for orders in self._orders.values() for order in orders.values()}
+        return tuple(order for order in every.values() if order.is_multi_leg and order.filled_qty > 0)
+
     def lacks(self, symbols: Iterable[str], midnight: dt.datetime) -> bool:
         """Whether a read would make a symbol certain that isn't."""
         if not self._is_streamed:

@@ -67,6 +67,7 @@ class AccountObserver:
     admit: Callable[[AccountFacts], None]
     facts: AccountFacts | None = None
     unreadable: frozenset[str] = frozenset()  # symbols with an order of today that can't be read, which was published
+    asked_with_orders: frozenset[str] = frozenset()  # what was held when today's orders were last requested with it
     _lists: OrderLists = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,7 +95,10 @@ class AccountObserver:
         )
         await asyncio.gather(account, held, lists, return_exceptions=True)  # no request outlives the read
         account.result()
-        positions, orders = held.result(), lists.result()
+        positions = held.result()
+        if in_full:
+            self.asked_with_orders = frozenset(position.symbol for position in positions.rows)
+        orders = lists.result()
         self._lists.remember(orders, midnight)
         if orders.recent is None:
             self.todays.listed(orders.open.rows)

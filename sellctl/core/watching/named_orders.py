@@ -2,17 +2,13 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from decimal import Decimal
-from math import gcd
 
 from msgspec.structs import replace
 
 from sellctl.core.errors import BrokerError, NotFoundError
-from sellctl.core.model.gain import SHARES_PER_CONTRACT
-from sellctl.core.model.instrument import an_option
 from sellctl.core.model.order import Order
 from sellctl.core.ports import Broker, Clock
-from sellctl.core.structures.named import NamedStructure, Numbered
+from sellctl.core.structures.named import NamedStructure, Numbered, legs_per_unit
 
 TRY_AGAIN_SECONDS = 60.0
 _FEWEST_LEGS = 2
@@ -61,7 +57,7 @@ class NamedOrders:
         return tuple(self._problems[each.order] for each in named if each.order in self._problems)
 
     def _take(self, structure: NamedStructure, order: Order) -> None:
-        legs = _legs_of(order)
+        legs = legs_per_unit(order.legs)
         if len(legs) < _FEWEST_LEGS:
             self._give_up(structure, "the broker shows no legs of its order: name them with legs")
             return
@@ -71,17 +67,3 @@ class NamedOrders:
     def _give_up(self, structure: NamedStructure, why: str) -> None:
         self._legs[structure.order] = ()
         self._problems[structure.order] = f"structure {structure.title}: {why}"
-
-
-def _legs_of(order: Order) -> tuple[Numbered, ...]:
-    """The legs of a multi-leg order with their contracts, or hundreds of shares, per unit; empty without any."""
-    quantities = {leg.symbol: _contracts(leg) for leg in order.legs}
-    if not all(quantities.values()):
-        return ()
-    divisor = gcd(*quantities.values()) or 1
-    return tuple((symbol, qty // divisor) for symbol, qty in quantities.items())
-
-
-def _contracts(leg: Order) -> int:
-    qty = leg.qty if leg.qty is not None and leg.qty.is_finite() else Decimal(0)
-    return int(qty if an_option(leg.symbol) else qty / SHARES_PER_CONTRACT)

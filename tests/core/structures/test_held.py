@@ -4,8 +4,9 @@ from decimal import Decimal
 from itertools import permutations
 
 import pytest
-from builders import CALL, a_holding, replace
-from structure_builders import CONDOR, JANUARY, call, put
+from builders import CALL, a_holding, at, replace
+from hypothesis import given, settings
+from structure_builders import BOOKS, CONDOR, JANUARY, call, put
 
 from sellctl.core.model.instrument import StructureKind, an_option
 from sellctl.core.model.position import ExitAfter, Holding, PositionState, Prices
@@ -105,9 +106,14 @@ def test_of_a_condor_the_short_leg_that_is_deepest_in_the_money_counts(price: st
 
 
 def test_a_structure_counts_as_opened_with_its_last_leg_unless_its_own_state_is_stored() -> None:
-    (one,) = found(*VERTICAL)
+    times = (at("09:40"), at("09:50"))
+    legs = [replace(leg, state=PositionState(opened_at=time)) for leg, time in zip(VERTICAL, times, strict=True)]
+    (one,) = found(*legs)
+    assert one.whole.state.opened_at == at("09:50")
+    (unknown,) = found(legs[0], VERTICAL[1])
+    assert unknown.whole.state.opened_at is None
     stored = PositionState(peak=D("4.00"))
-    (again,) = held_structures(VERTICAL, [one.name], {one.name: stored}, KINDS)
+    (again,) = held_structures(legs, [one.name], {one.name: stored}, KINDS)
     assert again.whole.state == stored
 
 
@@ -124,6 +130,31 @@ def test_a_known_structure_stays_when_a_new_leg_would_fit_better() -> None:
     narrow = held(call(205), 2, "4.00")
     assert [each.name for each in found(*VERTICAL, narrow)] != [one.name]
     assert [each.name for each in found(*VERTICAL, narrow, known=(one.name,))] == [one.name]
+
+
+@given(BOOKS)
+@settings(max_examples=100, deadline=None)
+def test_the_same_holdings_in_the_next_poll_are_the_same_structures(contracts: dict[str, int]) -> None:
+    rows = [held(symbol, qty, "1.00") for symbol, qty in contracts.items() if qty]
+    before = {each.name: each.units for each in found(*rows)}
+    assert {each.name: each.units for each in found(*rows, known=tuple(before))} == before
+
+
+@given(BOOKS, BOOKS)
+@settings(max_examples=100, deadline=None)
+def test_a_structure_whose_legs_are_all_held_keeps_its_identity_whatever_else_comes(
+    contracts: dict[str, int], more: dict[str, int]
+) -> None:
+    before = {each.name: each.units for each in found(*(held(s, qty, "1.00") for s, qty in contracts.items() if qty))}
+    rows = [held(symbol, qty, "1.00") for symbol, qty in (more | contracts).items() if qty]
+    after = {each.name: each.units for each in found(*rows, known=tuple(before))}
+    assert before.items() <= after.items()
+
+
+def test_a_leg_that_was_closed_in_part_leaves_a_smaller_structure_and_the_rest_of_the_others_single() -> None:
+    rows = [held(symbol, (1 if symbol == call(220) else 2) * ratio, "1.00") for symbol, ratio in CONDOR.items()]
+    name = "AAPL-iron_condor-261218-170-180-210-220"
+    assert {each.name: each.units for each in found(*rows, known=(name,))} == {name: 1}
 
 
 def test_a_known_name_whose_legs_are_held_on_other_sides_is_another_structure() -> None:

@@ -7,10 +7,10 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structure_builders import CONDOR, DECEMBER, JANUARY, call, legs, positions, put
+from structure_builders import BOOKS, CONDOR, JANUARY, call, positions, put
 
 from sellctl.core.model.instrument import StructureKind
-from sellctl.core.structures.recognition import Shape, Structure, shape_of, structures_of
+from sellctl.core.structures.recognition import Structure, structures_of
 
 
 def shown(structures: tuple[Structure, ...]) -> list[tuple[str, int, dict[str, int]]]:
@@ -79,60 +79,14 @@ def test_what_exceeds_a_structure_is_left_for_others_and_the_rest_is_single() ->
     assert [(kind, units) for kind, units, _ in shown(found)] == [("iron_condor", 1), ("vertical", 1), ("vertical", 1)]
 
 
-def test_a_structure_keeps_its_legs_when_a_new_leg_would_fit_better() -> None:
-    before = structures_of(positions({call(200): 1, call(210): -1}))
-    after = structures_of(positions({call(200): 1, call(210): -1, call(205): 1}), before)
-    assert after == before
-
-
-def test_a_leg_that_was_closed_in_part_leaves_a_smaller_structure_and_the_others_as_they_were() -> None:
-    before = structures_of(positions({symbol: 2 * qty for symbol, qty in CONDOR.items()}))
-    after = structures_of(positions({**{symbol: 2 * qty for symbol, qty in CONDOR.items()}, call(220): 1}), before)
-    assert shown(after)[0] == ("iron_condor", 1, CONDOR)
-    assert shown(after)[1] == ("vertical", 1, {put(170): 1, put(180): -1})
-
-
 def test_only_kinds_that_are_looked_for_are_put_together_and_what_stays_alone_is_in_none() -> None:
     verticals = structures_of(positions(CONDOR), kinds={StructureKind.VERTICAL})
     assert [one.kind for one in verticals] == 2 * [StructureKind.VERTICAL]
     rest = structures_of(positions(CONDOR), alone={call(210)})
     assert shown(rest) == [("vertical", 1, {put(170): 1, put(180): -1})]
-    assert structures_of(positions(CONDOR), structures_of(positions(CONDOR)), alone=CONDOR) == structures_of(
-        positions(CONDOR)
-    )
 
 
-def test_what_was_opened_as_one_order_stays_together_although_a_narrower_one_would_fit() -> None:
-    opened = _shape({call(200): 1, call(210): -1})
-    found = structures_of(positions({call(200): 1, call(205): 1, call(210): -1}), opened=[opened])
-    assert shown(found) == [("vertical", 1, {call(200): 1, call(210): -1})]
-
-
-def test_what_was_opened_as_one_order_and_has_no_name_is_a_structure_of_its_own() -> None:
-    opened = _shape({call(200): 1, put(190, JANUARY): -1})
-    assert [one.kind for one in structures_of(positions({call(200): 2, put(190, JANUARY): -2}), opened=[opened])] == [
-        StructureKind.CUSTOM
-    ]
-
-
-def _shape(contracts: dict[str, int]) -> Shape:
-    return shape_of(legs(contracts))
-
-
-SYMBOLS = [
-    *(
-        make(strike, expires)
-        for make in (call, put)
-        for strike in (190, 200, 210, 220)
-        for expires in (DECEMBER, JANUARY)
-    )
-]
-HELD = st.dictionaries(st.sampled_from([*SYMBOLS, "AAPL"]), st.integers(-4, 4), max_size=9).map(
-    lambda contracts: {symbol: 100 * qty if symbol == "AAPL" else qty for symbol, qty in contracts.items()}
-)
-
-
-@given(HELD, st.randoms(use_true_random=False))
+@given(BOOKS, st.randoms(use_true_random=False))
 @settings(max_examples=150, deadline=None)
 def test_the_order_of_the_rows_changes_nothing(contracts: dict[str, int], shuffled: random.Random) -> None:
     rows = positions(contracts)
@@ -141,7 +95,7 @@ def test_the_order_of_the_rows_changes_nothing(contracts: dict[str, int], shuffl
     assert structures_of(rows) == expected
 
 
-@given(HELD)
+@given(BOOKS)
 @settings(max_examples=150, deadline=None)
 def test_each_contract_belongs_to_at_most_one_structure_and_stays_on_its_side(contracts: dict[str, int]) -> None:
     used: Counter[str] = Counter()
@@ -150,22 +104,3 @@ def test_each_contract_belongs_to_at_most_one_structure_and_stays_on_its_side(co
             used[leg.symbol] += one.units * leg.ratio * (100 if leg.symbol == "AAPL" else 1)
     for symbol, qty in used.items():
         assert 0 < Decimal(qty) / contracts[symbol] <= 1
-
-
-@given(HELD)
-@settings(max_examples=100, deadline=None)
-def test_the_same_holdings_in_the_next_poll_are_the_same_structures(contracts: dict[str, int]) -> None:
-    once = structures_of(positions(contracts))
-    assert structures_of(positions(contracts), once) == once
-
-
-@given(HELD, HELD)
-@settings(max_examples=100, deadline=None)
-def test_a_structure_whose_legs_are_all_held_still_keeps_its_identity(
-    contracts: dict[str, int], more: dict[str, int]
-) -> None:
-    before = structures_of(positions(contracts))
-    added = {symbol: qty for symbol, qty in more.items() if symbol not in contracts}
-    after = structures_of(positions(contracts | added), before)
-    kept = {one.legs: one.units for one in after}
-    assert all(kept[one.legs] >= one.units for one in before)

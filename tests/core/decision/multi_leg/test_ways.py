@@ -4,7 +4,7 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from builders import a_market, an_order, our_order, replace
+from builders import a_market, a_policy, an_order, our_order, replace
 from one_order_builders import (
     AT_NOON,
     CONDOR,
@@ -25,7 +25,14 @@ from one_order_builders import (
 )
 from structure_builders import a_multi_leg_order, call, put
 
-from sellctl.core.config.schema import Preempt
+from sellctl.core.config.schema import (
+    MatchConfig,
+    Preempt,
+    RulesConfig,
+    SellModuleConfig,
+    StrategyConfig,
+    StrategyOneConfig,
+)
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.plan import DecisionState, Urgency
@@ -199,9 +206,16 @@ def test_the_final_deadline_of_the_last_day() -> None:
 
 
 def test_where_no_strategy_judges_the_structure_its_legs_leave_each_for_itself() -> None:
-    policy = ruled(StructureKind.IRON_CONDOR, stop_loss=percent(500))
-    decisions = decided(a_scene(*a_debit()), policy)
-    assert not any(each.submit for each in decisions.values())
+    condors = StrategyConfig("condors", match=MatchConfig(structure=(StructureKind.IRON_CONDOR,)), rules=RulesConfig())
+    rest = StrategyConfig("rest", rules=RulesConfig(exit_at=dt.time(11)))
+    alone = SellModuleConfig(strategy_one=StrategyOneConfig(enabled=False), strategies=(condors, rest))
+    decisions = decided(a_scene(*a_debit()), a_policy(alone))
+    assert [each.submit.symbols for each in decisions.values() if each.submit] == [(SHORT,)]
+    assert {symbol: each.signal.holding.symbol for symbol, each in decisions.items() if each.signal} == {
+        LONG: LONG,
+        SHORT: SHORT,
+    }
+    assert "by legs" not in decisions[SHORT].sentence
 
 
 def test_a_structure_is_not_sent_while_the_account_is_halted_and_each_leg_says_so() -> None:
