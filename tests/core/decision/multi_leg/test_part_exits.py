@@ -117,6 +117,15 @@ def test_when_a_part_has_left_the_other_one_follows_at_once_as_the_same_order() 
     assert decision.signal.structure == NAME
 
 
+def test_a_leg_that_was_closed_meanwhile_ends_the_order_of_its_part_alone_and_the_rest_of_it_follows() -> None:
+    order = a_multi_leg_order(CONDOR, "2", client_order_id="sellctl-abc")
+    held = marked(*(each for each in six() if each.symbol != call(220)))
+    plan = decide(scene(*held, orders=(order,)), CUSTOM)
+    assert [cancel.why for cancel in plan.cancels] == [f"because {call(220)} is no longer held"]
+    assert [each.submit.symbol for each in plan.submits if each.submit] == [NEAR_NAME]
+    assert orders(scene(*held)).keys() == {NEAR, tuple(sorted(CONDOR.keys() - {call(220)}))}
+
+
 def test_what_a_part_has_more_than_the_other_one_follows_as_one_order() -> None:
     held = marked(*six(2, **{N1: -1, N2: 1}))
     found = orders(scene(*held), ruled(StructureKind.CUSTOM, take_profit=percent(500)))
