@@ -37,7 +37,8 @@ def history(
 ) -> None:
     """Show decisions, orders, rejections and fills, newest first.
 
-    A leg's symbol also shows its structures' orders, and a structure's name the orders of its legs, if it left by legs.
+    A leg's symbol also shows its structures' orders, and a structure's name the orders of its legs or parts, if it left
+    by them.
     """
     from sellctl.core.structures.names import name_or_symbol
     from sellctl.journal.queries import Filters

@@ -37,7 +37,7 @@ def report(
 
     Slippage is in dollars per share, against the mid and the bid at the decision (for a short: the mid and the ask); a
     negative number is a better price. For several exits it is the mean weighted by quantity, and `seconds` the median.
-    The exit of a structure counts once, with units and net prices, whether it left as one order or by legs.
+    The exit of a structure counts once, with units and net prices, whether it left as one order, in parts or by legs.
     """
     from sellctl.commands.history import date_of, journal_path, known_filters
     from sellctl.core.structures.names import name_or_symbol

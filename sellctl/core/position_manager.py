@@ -116,6 +116,11 @@ class PositionManager:
         """Symbols that are held, or were in one of the last polls."""
         return frozenset(self._memories)
 
+    @property
+    def have_structures(self) -> bool:
+        """Whether any are held, or what is left of one is being closed."""
+        return bool(self.structures or self.episodes.leaving)
+
     def exits(self, symbols: Iterable[str]) -> tuple[ExitProgress, ...]:
         """The exits under way of these symbols."""
         now = self._clock.monotonic()
@@ -373,10 +378,10 @@ class PositionManager:
             for symbol in order.symbols:
                 memory = self._memories[symbol]
                 memory.fills.sending(memory.qty, at, self._clock.monotonic())
-            return
-        position = signal.holding.position
-        self._memories[position.symbol].fills.sending(position.qty, at, self._clock.monotonic())
-        structure = self._structure_of.get(position.symbol)
+        else:
+            position = signal.holding.position
+            self._memories[position.symbol].fills.sending(position.qty, at, self._clock.monotonic())
+        structure = self._structure_of.get(order.symbols[0])
         if signal.then_close and structure:
             held = {symbol: leg.position.qty - structure.qty_of(symbol) for symbol, leg in structure.holdings.items()}
             self.episodes.mark_exit_after(structure.name, held, signal.detail)

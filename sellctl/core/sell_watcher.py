@@ -227,7 +227,7 @@ class SellWatcher:
             structures=self.positions.structures,
             named=named.names,
             unbooked_splits=self.positions.splits.underlyings,
-            no_multi_leg=self.orders.no_multi_leg(market.today) if self.positions.structures else frozenset(),
+            no_multi_leg=self.orders.no_multi_leg(market.today) if self.positions.have_structures else frozenset(),
         )
 
     def _holdings(

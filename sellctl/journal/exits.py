@@ -4,7 +4,8 @@ The plan that decided on an order is recorded after it, so that the order doesn'
 
 An exit is a series of orders for one reason on one symbol and day: the steps of its walk or ladder. It ends when an
 order for another reason follows, or when nothing was sent or filled for OVER. All orders that close a structure are one
-exit of it: multi-leg orders, and those of its legs. Legs that follow the first ones belong to it however late they do.
+exit of it: multi-leg orders, also for parts of it, and those of its legs. What follows the first ones belongs to it
+however late it does.
 """
 
 import datetime as dt
@@ -59,9 +60,18 @@ def _collected(rows: Iterable[AuditRow]) -> tuple[Exit, ...]:
     return collector.exits()
 
 
+# How a structure left.
+_WAYS = _AS_ONE, _IN_PARTS, _BY_LEGS = "as one order", "in parts", "by legs"
+
+
+def _way_of(symbol: str) -> str:
+    """How a structure left with an order for one of its legs, or for a part of it."""
+    return _IN_PARTS if legs_of(symbol) else _BY_LEGS
+
+
 @dataclass(frozen=True, slots=True)
 class _Leg:
-    """What the intent of an order says of the leg that it closes by itself."""
+    """What the intent of an order says of the leg, or the part of a structure, that it closes by itself."""
 
     symbol: str
     entry: Decimal | None
@@ -116,10 +126,12 @@ class _OpenExit:
         """How a structure left, by its fills, or by its last order while there is none."""
         if not self.per_unit:
             return ""
-        is_filled = bool(self.parts or self.fills_of_legs)
-        by_legs = bool(self.fills_of_legs) if is_filled else list(self.legs.values())[-1] is not None
-        as_one = bool(self.parts) if is_filled else not by_legs
-        return " and ".join(("as one order",) * as_one + ("by legs",) * by_legs)
+        last = list(self.legs.values())[-1]
+        if self.parts or self.fills_of_legs:
+            found = {_way_of(fill.symbol) for fill in self.fills_of_legs} | {_AS_ONE for _ in self.parts}
+        else:
+            found = {_way_of(last.symbol) if last else _AS_ONE}
+        return " and ".join(way for way in _WAYS if way in found)
 
 
 @dataclass(slots=True)
@@ -173,7 +185,8 @@ class _Collector:
         structure = str(row.body.get(STRUCTURE, ""))
         known = self._continued(row, structure, at) or self._begin(row, structure, at)
         known.last = at
-        known.legs[row.client_order_id] = _leg_of(row) if row.symbol in known.per_unit else None
+        is_all = not known.per_unit or row.symbol == known.facts.symbol
+        known.legs[row.client_order_id] = None if is_all else _leg_of(row)
         self._of_order[row.account, row.client_order_id] = known
 
     def _continued(self, row: AuditRow, structure: str, at: dt.datetime) -> _OpenExit | None:
@@ -209,8 +222,9 @@ class _Collector:
         name = structure if structure and row.reason != Reason.STRUCTURE and per_unit(structure) else row.symbol
         units = per_unit(name)
         asked = _number(row.body.get("qty"))
-        if row.symbol in units:
-            asked //= units[row.symbol]
+        leg, contracts = next(iter(per_unit(row.symbol).items()), (row.symbol, Decimal(1)))
+        if name != row.symbol and leg in units:
+            asked = asked * contracts // units[leg]
         facts = Exit(row.account, name, row.reason, row.day, at, asked=asked, row=row.seq)
         decision = self._decision_for(row)
         if decision:
@@ -242,13 +256,8 @@ class _Collector:
 
 def _wholes(snapshot: Snapshot, plan: Plan) -> dict[str, Holding]:
     """The structures of a snapshot as one position each, by name: those that are judged as one, or being closed."""
-    sent = (
-        name
-        for each in plan.submits
-        if each.submit and each.signal
-        for name in (each.submit.symbol, each.signal.structure)
-    )
-    names = dict.fromkeys((*sent, *snapshot.structures))
+    sent = [(each.submit.symbol, each.signal.structure) for each in plan.submits if each.submit and each.signal]
+    names = dict.fromkeys((*(whole for _, whole in sent), *(name for name, _ in sent), *snapshot.structures))
     holdings = [decision.holding for decision in plan.decisions]
     leaving = {each.symbol: ExitAfter.of(each.state.exit_after) for each in holdings if each.state.exit_after}
     found = held_structures(holdings, (), snapshot.structures, (), leaving, first=names)

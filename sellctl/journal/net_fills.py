@@ -26,11 +26,21 @@ def netted(legs: Mapping[str, Decimal], fills: Iterable[LegFill], sign: int) -> 
     """
     waiting: dict[str, deque[LegFill]] = {symbol: deque() for symbol in legs}
     for fill in fills:
-        waiting[fill.symbol].append(fill)
+        for each in _of_legs(fill):
+            waiting[each.symbol].append(each)
         units = min(_units(waiting[symbol], qty) for symbol, qty in legs.items())
         if units:
             taken = [each for symbol, qty in legs.items() for each in _taken(waiting[symbol], units * qty)]
             yield Part(fill.at, units, _net_price(taken, units, sign), by_legs=True)
+
+
+def _of_legs(fill: LegFill) -> Iterator[LegFill]:
+    """The fill of a part of a structure as one of each of its legs: the first one has all of the net price."""
+    legs = per_unit(fill.symbol) or {fill.symbol: Decimal(1)}
+    first = next(iter(legs))
+    for symbol, qty in legs.items():
+        price = None if fill.price is None else fill.price / qty if symbol == first else _ZERO
+        yield replace(fill, symbol=symbol, qty=fill.qty * qty, price=price)
 
 
 def _units(fills: Iterable[LegFill], qty: Decimal) -> Decimal:

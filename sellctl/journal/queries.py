@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sellctl.core.model.instrument import underlying_of
-from sellctl.core.model.plan import Plan
+from sellctl.core.model.plan import MOST_LEGS, Plan
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.structures.names import legs_of
 from sellctl.journal import codec
@@ -74,7 +74,7 @@ def history(path: Path, filters: Filters) -> tuple[AuditRow, ...]:
     """One page of the history, newest first.
 
     The symbol of a leg also returns what was recorded of its structures, and the name of a structure what was of its
-    legs while they closed it by themselves.
+    legs, or of parts of it, while they closed it by themselves.
     """
     return read_only(path, lambda tx: _with_related(tx, filters), missing=())
 
@@ -82,19 +82,30 @@ def history(path: Path, filters: Filters) -> tuple[AuditRow, ...]:
 def _with_related(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:
     """The newest rows of the filters and of the related ones, newest first: each in a query that needs no sorting."""
     related = [replace(filters, symbol=name) for name in _structures_with(tx, filters.symbol)]
-    related += [replace(filters, symbol=leg, structure=filters.symbol) for leg in legs_of(filters.symbol)]
+    apart = (*legs_of(filters.symbol), *_parts_of(tx, filters.symbol))
+    related += [replace(filters, symbol=each, structure=filters.symbol) for each in apart]
     rows = [row for each in (filters, *related) for row in page(tx, each)]
     return tuple(sorted(rows, key=lambda row: row.seq, reverse=True)[: filters.limit])
 
 
 def _structures_with(tx: sa.Connection, symbol: str) -> Iterator[str]:
-    """The names on record of the structures with this leg, each found with one step in the index."""
-    if not symbol or legs_of(symbol):
-        return
+    """The names on record of the structures with this leg."""
+    if symbol and not legs_of(symbol):
+        yield from (name for name in _structures_on(tx, symbol) if symbol in legs_of(name))
+
+
+def _parts_of(tx: sa.Connection, structure: str) -> Iterator[str]:
+    """The names on record of parts of a structure that has more legs than one order may have."""
+    legs = frozenset(legs_of(structure))
+    if len(legs) > MOST_LEGS:
+        yield from (name for name in _structures_on(tx, min(legs)) if frozenset() < frozenset(legs_of(name)) < legs)
+
+
+def _structures_on(tx: sa.Connection, symbol: str) -> Iterator[str]:
+    """The names on record of structures on the same underlying, each found with one step in the index."""
     name, end = f"{underlying_of(symbol)}-", f"{underlying_of(symbol)}."  # a full stop follows the hyphen
     while name := tx.scalar(sa.select(sa.func.min(audit.c.symbol)).where(audit.c.symbol > name, audit.c.symbol < end)):
-        if symbol in legs_of(name):
-            yield name
+        yield name
 
 
 def page(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:

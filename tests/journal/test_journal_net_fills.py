@@ -69,3 +69,15 @@ def test_one_fill_without_a_price_makes_only_its_unit_unknown() -> None:
         for symbol, unit in ((call(200), Decimal(100)), (call(210), Decimal(-100)))
     ]
     assert [part.price for part in netted(legs, fills, 1)] == [0, None]
+
+
+def test_a_part_of_a_structure_counts_for_all_of_its_legs() -> None:
+    name = "AAPL-custom-261204-200C-205C-261218-170P-180P-210C-220C"
+    part, rest = "AAPL-iron_condor-261218-170-180-210-220", (call(200, "261204"), call(205, "261204"))
+    fills = [
+        LegFill(part, at("12:00"), Decimal(2), Decimal("1.50"), None, Decimal(-100)),
+        LegFill(rest[0], at("12:01"), Decimal(2), Decimal("2.00"), None, Decimal(-100)),
+        LegFill(rest[1], at("12:02"), Decimal(1), Decimal("1.00"), None, Decimal(100)),
+    ]
+    (unit,) = netted(per_unit(name), fills, -1)
+    assert (unit.at, unit.qty, unit.price) == (at("12:02"), 1, Decimal("2.50"))

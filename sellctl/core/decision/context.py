@@ -18,14 +18,14 @@ from sellctl.core.decision.risk_checks import MAX_NON_URGENT_ORDERS_PER_MINUTE, 
 from sellctl.core.model.holding_time import days_left, is_last_day
 from sellctl.core.model.instrument import AssetClass, Right, underlying_of
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.plan import ExitSignal, Urgency
+from sellctl.core.model.plan import MOST_LEGS, ExitSignal, Urgency
 from sellctl.core.model.position import NO_PRICES, ExitAfter, Holding, Prices
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.claims import is_live
 from sellctl.core.rules.account_guard import reached_limit, why_unknown
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.structures.coverage import Cover, cover_of
-from sellctl.core.structures.held import WITH_SHARES, HeldStructure, held_structures, kind_of, rest_of
+from sellctl.core.structures.held import WITH_SHARES, HeldStructure, held_parts, held_structures, kind_of, rest_of
 from sellctl.core.structures.names import is_structure_name, legs_of
 
 
@@ -35,11 +35,11 @@ class DecisionContext(Struct, frozen=True):
     `holdings` have their usable prices. `invalid_reasons` say, by symbol, why a position can't be evaluated.
     `account_violations` are the reasons why no order or cancel may be sent for this account. `structures` are legs that
     belong together, by the symbol of each leg, where a match uses structures; `structures_by_name` are the same by
-    their names. `tripped_limit` is the account guard's
-    limit that is reached, or was earlier today; `guard_problem` says why the guard can't be evaluated, "" when it can.
-    `walks` are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share the account's
-    limit of orders per minute. `closed_as_one` is what of each symbol multi-leg orders of ours close, those that work
-    and those that are about to be sent.
+    their names. `parts` are those of structures that leave in parts, by the symbol of each leg. `tripped_limit` is the
+    account guard's limit that is reached, or was earlier today; `guard_problem` says why the guard can't be evaluated,
+    "" when it can. `walks` are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share
+    the account's limit of orders per minute. `closed_as_one` is what of each symbol multi-leg orders of ours close,
+    those that work and those that are about to be sent.
     """
 
     snapshot: Snapshot
@@ -51,6 +51,7 @@ class DecisionContext(Struct, frozen=True):
     today: dt.date
     structures: Mapping[str, HeldStructure]
     structures_by_name: Mapping[str, HeldStructure]
+    parts: Mapping[str, HeldStructure]
     tripped_limit: str
     guard_problem: str
     walks: Mapping[Urgency, WalkConfig]
@@ -70,14 +71,15 @@ class DecisionContext(Struct, frozen=True):
         structures: dict[str, HeldStructure] = {}
         by_name: dict[str, HeldStructure] = {}
         asked = sorted(filter(is_structure_name, snapshot.manual_closes))
+        leaving = {h.symbol: ExitAfter.of(h.state.exit_after) for h in valid if h.state.exit_after}
         if policy.structure_kinds or asked:
-            leaving = {h.symbol: ExitAfter.of(h.state.exit_after) for h in valid if h.state.exit_after}
             states = snapshot.structures
             first = (*asked, *snapshot.named) if policy.structure_kinds else asked
             found = held_structures(valid, states, states, policy.structure_kinds, leaving, first=first)
             by_name = {structure.name: with_state_of_legs(structure) for structure in found}
             structures = {symbol: structure for structure in by_name.values() for symbol in structure.holdings}
             holdings = tuple(replace(h, structure=kind_of(h, cover, structures)) for h in holdings)
+        parts = _parts(valid, by_name, leaving)
         is_any_multi_leg = any(order.is_multi_leg for order in snapshot.orders)
         unknown = (h.symbol for h in holdings if h.position.instrument.asset_class is AssetClass.OTHER)
         unknown_cover = (*invalid_reasons, *(row.symbol for row in snapshot.invalid), *unknown)
@@ -91,12 +93,13 @@ class DecisionContext(Struct, frozen=True):
             today=snapshot.market.today,
             structures=structures,
             structures_by_name=by_name,
+            parts=parts,
             tripped_limit=snapshot.tripped_limit
             or ("" if guard_problem else reached_limit(policy.account_guard, snapshot.account)),
             guard_problem=guard_problem,
             walks=policy.walks,
             _orders=_by_symbol(snapshot.orders),
-            _by_underlying=_by_underlying(holdings) if structures or is_any_multi_leg else {},
+            _by_underlying=_by_underlying(holdings) if structures or parts or is_any_multi_leg else {},
             _underlyings_with_unknown_cover=frozenset(underlying_of(symbol) for symbol in unknown_cover),
             _exempt_legs=frozenset(leg for name in snapshot.exempt for leg in legs_of(name)),
         )
@@ -157,6 +160,15 @@ class DecisionContext(Struct, frozen=True):
         if structure and structure.name in self.snapshot.manual_closes:
             return structure.qty_of(holding.symbol), structure
         return ZERO, None
+
+    def leaves_as(self, symbol: str) -> HeldStructure | None:
+        """What a leg leaves with as one order: a part of its structure, or all of it; None when it is a leg of none."""
+        return self.parts.get(symbol) or self.structures.get(symbol)
+
+    def other_parts(self, part: HeldStructure) -> tuple[HeldStructure, ...]:
+        """The other parts of the structure of which this is one."""
+        found = {each.name: each for each in self.parts.values() if each.part_of == part.part_of}
+        return tuple(each for name, each in found.items() if name != part.name)
 
     def left_to_follow(self, holding: Holding) -> Decimal:
         """How much of a leg is to be closed because its structure is being closed and has lost that much of it."""
@@ -227,6 +239,23 @@ class DecisionContext(Struct, frozen=True):
     def may_have_unknown_cover(self, holding: Holding) -> bool:
         """Whether a position that can't be read, or whose asset class is unknown, may cover this short."""
         return not self._underlyings_with_unknown_cover.isdisjoint({"", holding.position.instrument.underlying})
+
+
+def _parts(
+    holdings: Iterable[Holding], structures: Mapping[str, HeldStructure], leaving: Mapping[str, ExitAfter]
+) -> dict[str, HeldStructure]:
+    """The parts of structures that are held, or being closed, and have more legs than one order, by leg."""
+    wide = {name for name, each in structures.items() if len(each.holdings) > MOST_LEGS}
+    wide |= {mark.structure for mark in leaving.values() if len(legs_of(mark.structure)) > MOST_LEGS}
+    if not wide:
+        return {}
+    taken = {symbol: name for name, each in structures.items() for symbol in each.holdings}
+    found: dict[str, HeldStructure] = {}
+    for name in sorted(wide):
+        free = {holding.symbol: holding for holding in holdings if taken.get(holding.symbol, name) == name}
+        for part in held_parts(name, free, structures.get(name), leaving):
+            found |= dict.fromkeys(part.holdings, with_state_of_legs(part))
+    return found
 
 
 def _with_prices(holding: Holding, snapshot: Snapshot) -> Holding:

@@ -17,6 +17,7 @@ from sellctl.core.decision.alerts import with_lost_quotes, with_overdue
 from sellctl.core.decision.confirmation import SECOND_QUOTE, Confirmation, confirmed
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation
+from sellctl.core.decision.multi_leg.part_exits import as_own_exit, closed_by_other_parts, for_part
 from sellctl.core.decision.multi_leg.steps import next_step as next_step_as_one
 from sellctl.core.decision.multi_leg.ways import StructureExit, exit_of, why_by_legs
 from sellctl.core.decision.policy import Policy
@@ -170,7 +171,7 @@ def _apart(
     A leg of a structure that leaves for itself although it might not says why.
     """
     pending = {each.signal.holding.symbol: each for each in evaluated if isinstance(each, PendingExit)}
-    structures = {held.name: held for symbol in pending if (held := context.structures.get(symbol))}
+    structures = {held.name: held for symbol in pending if (held := context.leaves_as(symbol))}
     as_one: list[PendingStructure] = []
     beside = _closed_by_orders(context)
     for structure in structures.values():
@@ -182,11 +183,13 @@ def _apart(
         if each is None:
             continue
         if why is None:
+            each = as_own_exit(each, pending.keys(), context) if structure.part_of else each
             as_one.append(PendingStructure(each, legs))
             taken |= each.closes
             continue
         for leg in legs:
-            pending[leg.signal.holding.symbol] = replace(leg, signal=_by_legs(leg.signal, structure.name, why))
+            signal = _by_legs(leg.signal, structure.part_of or structure.name, why)
+            pending[leg.signal.holding.symbol] = replace(leg, signal=signal)
     together = {symbol for each in as_one for symbol in each.exit.legs}
     rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
     return list(rest), as_one, {symbol: qty for taken in beside.values() for symbol, qty in taken.items()}
@@ -224,18 +227,21 @@ def _exit_and_way(
     """
     try:
         signals = {each.signal.holding.symbol: each.signal for each in legs}
-        each = exit_of(structure, signals, merged(_own_signals(structure, wholes, context)))
-        each = replace(each, beside=dict(taken)) if each else None
+        own = merged(_own_signals(structure, wholes, context))
+        each = exit_of(structure, signals, for_part(own, structure, context) if own and structure.part_of else own)
+        if each:
+            each = replace(each, beside=dict(taken), other_parts=closed_by_other_parts(structure, context))
         return each, why_by_legs(each, context) if each else ""
     except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
         return None, ""
 
 
 def _own_signals(structure: HeldStructure, wholes: "Wholes", context: DecisionContext) -> tuple[ExitSignal, ...]:
-    """The confirmed signals of the strategy that manages a structure, on all of it."""
+    """The confirmed signals of the strategy that manages a structure, on all of it, also for a part of it."""
+    whole = context.structures_by_name.get(structure.part_of or structure.name)
     managed = (context.strategy_and_subject(holding) for holding in structure.holdings.values())
-    is_one = all(subject is structure.whole for _, subject in managed)
-    return wholes[structure.name].signals if is_one else ()
+    is_one = whole is not None and all(subject is whole.whole for _, subject in managed)
+    return wholes[whole.name].signals if whole and is_one else ()
 
 
 def _steps_or_faults(each: PendingStructure, context: DecisionContext) -> tuple[PositionDecision, ...]:
@@ -325,7 +331,8 @@ def _evaluate(holding: Holding, wholes: "Wholes", context: DecisionContext) -> P
 def _with_what_follows(holding: Holding, result: "StrategyResult", context: DecisionContext) -> tuple[ExitSignal, ...]:
     """The signals of a result; of a structure that is closed in part, with what of this leg is to follow besides."""
     follows = context.left_to_follow(holding)
-    if follows <= 0 or _closing_first(holding, context):
+    is_in_part = holding.symbol in context.parts
+    if follows <= 0 or (_closing_first(holding, context) and not is_in_part):
         return result.signals
     return tuple(replace(signal, qty=signal.qty + follows) for signal in result.signals)
 
@@ -346,6 +353,7 @@ def _next_step(pending: PendingExit, context: DecisionContext) -> PositionDecisi
     waits = (by_rule and not pending.result.is_alone) or (
         is_asked and (by_rule or signal.reason is Reason.CLOSED_MANUALLY)
     )
+    waits = waits or (signal.reason is Reason.STRUCTURE and signal.holding.symbol in context.parts)
     if shorts and waits:
         closes = "closes" if len(shorts) == 1 else "close"
         sentence = f"{signal.sentence}; {', '.join(shorts)} {closes} first"
@@ -355,7 +363,7 @@ def _next_step(pending: PendingExit, context: DecisionContext) -> PositionDecisi
 
 def _closing_first(holding: Holding, context: DecisionContext) -> tuple[str, ...]:
     """The short legs of its structure, for a long leg."""
-    structure = context.structures.get(holding.symbol)
+    structure = context.structures.get(holding.symbol) or context.parts.get(holding.symbol)
     return structure.shorts if structure and holding.position.is_long else ()
 
 
@@ -630,7 +638,7 @@ def _engine_signals(holding: Holding, result: StrategyResult, context: DecisionC
     if managed and context.tripped_limit and context.policy.account_guard.action is GuardAction.FLATTEN:
         yield ExitSignal(holding, position.qty, Reason.ACCOUNT_GUARD, context.tripped_limit, Urgency.FORCED)
     follows = context.left_to_follow(holding)
-    if follows > 0 and position.qty > context.cover.reserved.get(symbol, ZERO):
+    if follows > 0 and (symbol in context.parts or position.qty > context.cover.reserved.get(symbol, ZERO)):
         mark = ExitAfter.of(holding.state.exit_after)
         detail = f"the rest of a structure that is being closed: {mark.structure}: {mark.why}"
         yield ExitSignal(holding, follows, Reason.STRUCTURE, detail, Urgency.PROTECTIVE, structure=mark.structure)

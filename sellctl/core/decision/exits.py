@@ -305,9 +305,17 @@ def _why_end(holding: Holding, ours: tuple[Order, ...], context: DecisionContext
 
 
 def _closed_by(order: Order, context: DecisionContext) -> Holding | None:
-    """The structure that a multi-leg order closes, as one position; None when no structure has exactly its legs."""
-    structure = context.structures.get(order.symbols[0])
-    return structure.whole if structure and frozenset(structure.holdings) == frozenset(order.symbols) else None
+    """The structure that a multi-leg order closes, as one position; None when no structure has exactly its legs.
+
+    Of a structure that leaves in parts, it is all of it, with the exit of that part.
+    """
+    left = context.leaves_as(order.symbols[0])
+    if left is None or frozenset(left.holdings) != frozenset(order.symbols):
+        return None
+    whole = context.structures.get(order.symbols[0]) if left.part_of else left
+    if whole is None or whole is left:
+        return left.whole
+    return replace(whole.whole, state=replace(whole.whole.state, exit=left.whole.state.exit))
 
 
 def _target_is_missed(holding: Holding) -> bool:

@@ -34,7 +34,7 @@ class Part(Struct, frozen=True):
 
 
 class LegFill(Struct, frozen=True):
-    """One fill of a leg that left by itself.
+    """One fill of a leg that left by itself, or of a part of a structure, with its name, in units at a net price.
 
     `unit` is the dollars per dollar of its price: of a contract 100, of a share 1, negative for a short leg.
     """
@@ -72,7 +72,7 @@ class Exit(Struct, frozen=True):
     parts: tuple[Part, ...] = ()
     path: tuple[Point, ...] = ()
     row: int = 0  # the journal's row with which it began
-    way: str = ""  # how a structure left: "as one order", "by legs", or both; "" for anything else
+    way: str = ""  # how a structure left: "as one order", "in parts", "by legs", or several; "" for anything else
     fills_of_legs: tuple[LegFill, ...] = ()  # also those that complete no unit
 
     @property

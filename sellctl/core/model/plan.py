@@ -121,7 +121,7 @@ class ExitSignal(Struct, frozen=True):
     `also` are the details of every other true reason, and of how it is closed. `floor` is the price that a target's
     limit never goes below (above, for a short). `then_close` are the other legs of a structure, which is being closed.
     `strategy` is the name of the strategy that made the signal; "" when the engine did. `structure` is the name of the
-    structure that is closed by legs, of which this is one; "" when it is closed for itself.
+    structure that is closed by legs or in parts, of which this is one; "" when it is closed for itself.
     """
 
     holding: Holding

@@ -15,11 +15,13 @@ from msgspec.structs import replace
 
 from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.instrument import AssetClass, Instrument, Right, StructureKind
+from sellctl.core.model.plan import MOST_LEGS
 from sellctl.core.model.position import Direction, ExitAfter, Holding, Position, PositionState, Prices
 from sellctl.core.structures.coverage import Cover
 from sellctl.core.structures.kinds import Leg, kind_of_legs
 from sellctl.core.structures.names import kind_named, legs_named, structure_name
 from sellctl.core.structures.net_prices import net_entry, net_prices
+from sellctl.core.structures.parts import parts_of
 from sellctl.core.structures.recognition import Shape, Structure, held_units, shape_of, structures_of
 
 WITH_SHARES = frozenset({StructureKind.COVERED_CALL, StructureKind.COLLAR})
@@ -33,6 +35,7 @@ class HeldStructure(Struct, frozen=True):
 
     `quantities` say how many contracts or shares of each leg belong to it. The `whole` has the structure's name as its
     symbol, the units as its quantity, and the terms of the option that expires first, of several that of a short one.
+    `part_of` is the name of the structure that leaves in parts, of which this is one; "" for any other.
     """
 
     structure: Structure
@@ -40,6 +43,7 @@ class HeldStructure(Struct, frozen=True):
     holdings: Mapping[str, Holding]
     quantities: Mapping[str, Decimal]
     whole: Holding
+    part_of: str = ""
 
     @property
     def kind(self) -> StructureKind:
@@ -94,6 +98,34 @@ def held_structures(  # noqa: PLR0913  each is something that recognition depend
     wanted += [name for name in known if legs_named(name) and kind_named(name) in kinds]
     apart = _apart(by_symbol, wanted, kinds, leaving)
     return tuple(_held(name, structure, by_symbol, states) for name, structure in apart)
+
+
+def held_parts(
+    name: str,
+    holdings: Mapping[str, Holding],
+    whole: HeldStructure | None,
+    leaving: Mapping[str, ExitAfter] = _NOTHING_LEAVES,
+) -> tuple[HeldStructure, ...]:
+    """The parts as which a structure with this name leaves, because it has more legs than one order may have.
+
+    They consist of what is `leaving` with it and, while it is held `whole`, of its legs. Empty when it leaves in no
+    parts. Each of them counts as many units as are held of all its legs.
+    """
+    named = legs_named(name)
+    if len(named) <= MOST_LEGS or not all(leg.instrument.is_option for leg in named):
+        return ()
+    sides: list[Leg] = []
+    quantities: dict[str, Decimal] = {}
+    for leg in named:
+        holding, mark = holdings.get(leg.symbol), leaving.get(leg.symbol)
+        if holding is None:
+            continue
+        is_leaving = mark is not None and mark.structure == name
+        qty = holding.position.qty - mark.kept if mark and is_leaving else _in(whole, leg.symbol)
+        if qty > 0:
+            quantities[leg.symbol] = qty
+            sides.append(Leg(leg.instrument, leg.ratio if holding.position.is_long else -leg.ratio))
+    return tuple(_parts(name, sides, quantities, holdings))
 
 
 def kind_of(holding: Holding, cover: Cover, structures: Mapping[str, HeldStructure]) -> StructureKind | None:
@@ -179,6 +211,21 @@ def _shape_named(name: str, are_long: tuple[bool, ...]) -> Shape:
 
 
 # --- the whole --------------------------------------------------------------------------------------------------------
+
+
+def _in(whole: HeldStructure | None, symbol: str) -> Decimal:
+    return whole.qty_of(symbol) if whole else _ZERO
+
+
+def _parts(
+    name: str, legs: Iterable[Leg], quantities: Mapping[str, Decimal], holdings: Mapping[str, Holding]
+) -> Iterator[HeldStructure]:
+    for shape in parts_of(shape_of(legs)):
+        units = min(int(quantities[leg.symbol]) // abs(leg.ratio) for leg in shape)
+        if units > 0:
+            kind = kind_of_legs(shape) or StructureKind.CUSTOM
+            part = _held(structure_name(kind, shape), Structure(kind, shape, units), holdings, {})
+            yield replace(part, part_of=name)
 
 
 def _held(

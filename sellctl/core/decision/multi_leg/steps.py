@@ -34,6 +34,7 @@ from sellctl.core.model.order import Order
 from sellctl.core.model.plan import ClosedLeg, PositionDecision, SubmitOrder
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.client_order_ids import attempt_number, client_order_id
+from sellctl.core.structures.names import legs_of
 
 
 def next_step(each: StructureExit, context: DecisionContext) -> Iterator[PositionDecision]:
@@ -140,7 +141,9 @@ def _send(each: StructureExit, size: Size, price: PricedStep, context: DecisionC
     refusals = violations(order, _risk(each, context))
     if refusals:
         return denied(signal, refusals)
-    status = f"{what_is_sent(order, price, size)}, as one order for {len(order.legs)} legs"
+    of = legs_of(each.structure.part_of)
+    legs = f"{len(order.legs)} of the {len(of)} legs of {each.structure.part_of}" if of else f"{len(order.legs)} legs"
+    status = f"{what_is_sent(order, price, size)}, as one order for {legs}"
     return replace(closing(signal, status, order), step=step_text(price.step, price.step_count))
 
 

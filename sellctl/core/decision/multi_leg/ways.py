@@ -1,7 +1,9 @@
 """Whether a structure leaves as one order, and if not, why by legs. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping
 from decimal import ROUND_FLOOR, Decimal
+from itertools import combinations
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -13,10 +15,11 @@ from sellctl.core.decision.multi_leg.pricing import price_step, without_price
 from sellctl.core.decision.multi_leg.wholes import with_newest_quote
 from sellctl.core.decision.pricing import NoPriceError, PricedStep, has_no_bid
 from sellctl.core.decision.risk_checks import REJECTS_IN_A_ROW, newly_naked, without
-from sellctl.core.model.plan import ENGINE_REASONS, MOST_LEGS, ExitSignal, Urgency
+from sellctl.core.model.plan import ENGINE_REASONS, MOST_LEGS, ExitSignal, Reason, Urgency
 from sellctl.core.model.position import ExitAfter
 from sellctl.core.orders.claims import would_wash
 from sellctl.core.structures.held import HeldStructure
+from sellctl.core.structures.names import kind_named, legs_of
 
 # The options level from which on Alpaca takes multi-leg orders.
 LEVEL = 3
@@ -25,13 +28,15 @@ LEVEL = 3
 class StructureExit(Struct, frozen=True):
     """The exit of all legs of a structure: its `signal` is for units of the whole, and `legs` has each leg's own.
 
-    `beside` is what other multi-leg orders on its underlying close in the same moment, by symbol.
+    `beside` is what other multi-leg orders on its underlying close in the same moment, by symbol. Of a part of a
+    structure, `other_parts` are what each other part closes.
     """
 
     structure: HeldStructure
     signal: ExitSignal
     legs: Mapping[str, ExitSignal]
     beside: Mapping[str, Decimal] = MappingProxyType({})
+    other_parts: tuple[Mapping[str, Decimal], ...] = ()
 
     @property
     def closes(self) -> dict[str, Decimal]:
@@ -47,7 +52,9 @@ class StructureExit(Struct, frozen=True):
 def exit_of(structure: HeldStructure, legs: Mapping[str, ExitSignal], own: ExitSignal | None) -> StructureExit | None:
     """The exit of a structure whose legs all leave equally urgently; None where each leaves for itself.
 
-    They leave by the structure's `own` rules, or all for the same reason of the engine.
+    They leave by the structure's `own` rules, or all for the same reason of the engine. A part of a structure that
+    follows the other parts leaves although a leg of it has a reason of its own besides. The others follow a part where
+    their structure is to be closed, and not where this is about the part's legs.
     """
     urgency = min(signal.urgency for signal in legs.values())
     if any(signal.urgency is not urgency for signal in legs.values()):
@@ -55,14 +62,21 @@ def exit_of(structure: HeldStructure, legs: Mapping[str, ExitSignal], own: ExitS
     units = min(_units(legs[leg.symbol].qty, Decimal(abs(leg.ratio))) for leg in structure.structure.legs)
     common = {signal.reason for signal in legs.values()}
     if own is not None and own.urgency is urgency:
-        signal = replace(own, qty=min(units, _units(own.qty)), detail=f"{structure.kind}: {own.detail}")
+        kind = kind_named(structure.part_of) if structure.part_of else structure.kind
+        signal = replace(own, qty=min(units, _units(own.qty)), detail=f"{kind}: {own.detail}")
     elif len(common) == 1 and common <= ENGINE_REASONS:
         signal = replace(legs[min(structure.shorts or legs)], qty=units, worst_price=None)
+    elif structure.part_of and urgency <= Urgency.PROTECTIVE and Reason.STRUCTURE in common:
+        follows = next(signal for _, signal in sorted(legs.items()) if signal.reason is Reason.STRUCTURE)
+        signal = replace(follows, qty=units, worst_price=None)
     else:
         return None
     if signal.qty <= 0:
         return None
-    whole = replace(signal, holding=with_newest_quote(structure), then_close=(), structure="")
+    name = structure.part_of
+    follow = signal.reason not in ENGINE_REASONS or any(each.structure == name for each in legs.values())
+    others = tuple(symbol for symbol in legs_of(name) if follow and symbol not in structure.holdings)
+    whole = replace(signal, holding=with_newest_quote(structure), then_close=others, structure=name)
     return StructureExit(structure, whole, legs)
 
 
@@ -94,7 +108,8 @@ def _has_shares(each: StructureExit, _context: DecisionContext) -> str | None:
 
 
 def _has_many_legs(each: StructureExit, _context: DecisionContext) -> str | None:
-    return "it has more than four legs" if len(each.structure.holdings) > MOST_LEGS else None
+    is_large = len(each.structure.holdings) > MOST_LEGS
+    return "it has more than four legs, and no parts that cover themselves" if is_large else None
 
 
 def _leaves_by_legs_already(each: StructureExit, context: DecisionContext) -> str | None:
@@ -122,7 +137,12 @@ def _was_refused(each: StructureExit, context: DecisionContext) -> str | None:
     refused = context.snapshot.no_multi_leg
     if "" in refused:
         return "the broker lets the account send no multi-leg orders"
-    return "the broker refused a multi-leg order of it today" if each.structure.name in refused else None
+    is_of_it = each.structure.name in refused or (each.structure.part_of and _has_a_leg_of(each, refused))
+    return "the broker refused a multi-leg order of it today" if is_of_it else None
+
+
+def _has_a_leg_of(each: StructureExit, structures: Iterable[str]) -> bool:
+    return any(symbol in each.structure.holdings for name in structures for symbol in legs_of(name))
 
 
 def _is_refused_again_and_again(each: StructureExit, _context: DecisionContext) -> str | None:
@@ -148,12 +168,14 @@ def _is_opposed(each: StructureExit, context: DecisionContext) -> str | None:
 def _covers_another(each: StructureExit, context: DecisionContext) -> str | None:
     """Whether a long leg covers a short outside of the structure, so that only a part of it may be closed.
 
-    Other multi-leg orders may fill before this one or after it.
+    Other multi-leg orders may fill before this one or after it, and so may each other part of its structure.
     """
     related = context.on_underlying(each.structure.structure.underlying)
-    others = {symbol: qty for symbol, qty in each.beside.items() if symbol not in each.structure.holdings}
-    either = (related, without(others, related)) if others else (related,)
-    naked = max(newly_naked(each.closes, held) for held in either)
+    known = {*each.structure.holdings, *(symbol for part in each.other_parts for symbol in part)}
+    others = {symbol: qty for symbol, qty in each.beside.items() if symbol not in known}
+    choices = (*each.other_parts, others) if others else each.other_parts
+    befores = (chosen for count in range(len(choices) + 1) for chosen in combinations(choices, count))
+    naked = max(newly_naked(each.closes, without(dict(ChainMap(*map(dict, before))), related)) for before in befores)
     return "a long leg of it covers another short" if naked > 0 else None
 
 
