@@ -1,6 +1,6 @@
 """The structures that the user names, as they are held, and what is wrong with those that are not. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -8,7 +8,7 @@ from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.instrument import StructureKind, a_stock, an_option
 from sellctl.core.model.position import ExitAfter, Position
 from sellctl.core.structures.kinds import Leg, kind_of_legs
-from sellctl.core.structures.names import structure_name
+from sellctl.core.structures.names import legs_named, structure_name
 from sellctl.core.structures.recognition import held_leg, shape_of
 
 Numbered = tuple[str, int]  # a symbol, and its contracts or hundreds of shares per unit
@@ -60,6 +60,49 @@ def held_names(
             rest = "its other legs are treated as if you had not named it"
             problems.append(f"structure {structure.title}: {' and '.join(misfits)}; {rest}")
     return HeldNames(names, tuple(problems))
+
+
+class FoundAccount(Struct, frozen=True):
+    """What a process finds in an account when it begins.
+
+    `uncertain` are the symbols that can't be read, "" when that may be any; `ordered` are those of open orders, with
+    the same meaning of "". `whole` are the names of structures that were held with all of their legs.
+    """
+
+    name: str
+    positions: tuple[Position, ...]
+    uncertain: frozenset[str] = frozenset()
+    ordered: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
+
+
+def never_whole(structure: NamedStructure, accounts: Sequence[FoundAccount]) -> str:
+    """What is missing of a structure of which only a part is held, and was from the beginning; "" otherwise.
+
+    Also "" when an account may hold all of it, or is about to: a leg can't be read, or an open order may bring it. What
+    an order opened, and what was whole before, was no mistake.
+    """
+    found: list[tuple[str, ...]] = []
+    for account in accounts:
+        if structure.order or _may_be_whole(structure, account):
+            return ""
+        held = {position.symbol: position for position in account.positions}
+        if any(symbol in held for symbol, _ in structure.legs):
+            at = f" in account {account.name}" if len(accounts) > 1 else ""
+            found.append(tuple(f"{misfit}{at}" for misfit in _misfits(structure.legs, held)))
+    fewest = min(found, key=len, default=())
+    return " and ".join(fewest)
+
+
+def _may_be_whole(structure: NamedStructure, account: FoundAccount) -> bool:
+    """Whether an account holds all of a structure, did so before, or may do so."""
+    legs = frozenset(structure.legs)
+    held = {position.symbol: position for position in account.positions}
+    lacking = {symbol for symbol, ratio in legs if any(_misfits([(symbol, ratio)], held))}
+    was_whole = any(frozenset((leg.symbol, leg.ratio) for leg in legs_named(name)) == legs for name in account.whole)
+    can_be_read = account.uncertain.isdisjoint({"", *(symbol for symbol, _ in legs)})
+    is_being_opened = not account.ordered.isdisjoint({"", *lacking})
+    return not lacking or was_whole or is_being_opened or not can_be_read
 
 
 def _misfits(legs: Iterable[Numbered], held: Mapping[str, Position]) -> Iterator[str]:
