@@ -174,3 +174,44 @@ def test_a_leg_that_is_not_held_is_one_notice_and_the_rest_is_recognised(play: P
     notice = f"structure my-calls: {missing} is not held"
     assert result.err.count(notice) == 1
     assert [each["name"] for each in result.document["accounts"][0]["structures"]] == [NAME]
+
+
+HISTORY_OF_OWN = OWN.replace("{structures", "{strategy_one: {enabled: false}, structures")
+VERTICAL = "AAPL-vertical-261218-200-210C"
+
+
+def rows_of(stage: Stage, command: str, name: str) -> list[tuple[str, ...]]:
+    """What `history` or `report` shows under a name, without the figures."""
+    result = stage.run(command, name, "--format", "json")
+    assert result.status == 0, result.err
+    found = result.document["exits"] if command == "report" else result.document
+    return [(each["symbol"], each["reason"], str(each.get("seq"))) for each in found]
+
+
+@pytest.mark.parametrize("options_level", [3, 2])
+@pytest.mark.parametrize("command", ["history", "report"])
+def test_history_and_report_take_the_users_own_name_also_after_it_has_left(
+    play: Play, command: str, options_level: int
+) -> None:
+    held = {symbol: HELD[symbol] for symbol in HELD}
+    scenario = a_day(held, QUOTES).replace("number: PA1", f"number: PA1\n        options_level: {options_level}")
+    stage = play(scenario, HISTORY_OF_OWN)
+    stage.run("close", "my-calls", "--yes")
+    stage.run("close", "AAPL-vertical-261218-170-180P", "--yes")
+    for _ in range(3):
+        stage.server.advance(15)
+        stage.run("run-once")
+    assert left(stage) == [0, 0, 0, 0]
+    shown = rows_of(stage, command, VERTICAL)
+    assert shown
+    assert rows_of(stage, command, "my-calls") == shown
+    assert rows_of(stage, command, "My-CALLS") == shown
+    assert len(rows_of(stage, command, "AAPL-vertical-261218-170-180P")) == len(shown)
+
+
+def test_they_say_so_when_only_the_broker_knows_the_legs(play: Play) -> None:
+    stage = a_condor(play, "sell_module: {structures: [{name: my-strangle, order: opened-it}]}\n")
+    for command in ("history", "report"):
+        result = stage.run(command, "My-Strangle")
+        assert result.status == 2
+        assert "my-strangle is named by its order" in result.err

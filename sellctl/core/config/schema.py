@@ -339,7 +339,9 @@ class StructureConfig:
     a leg isn't held, or too little of it, and that was never held as a whole, is a mistake: `run-once` and `watch` end.
     """
 
-    name: Annotated[str | None, Doc("A name of your choice, for close, exempt, manage and positions.")] = None
+    name: Annotated[
+        str | None, Doc("A name of your choice, for close, exempt, manage, positions, history and report.")
+    ] = None
     legs: Annotated[
         tuple[LegText, ...],
         Doc("As [AAPL261218C00200000, AAPL261218C00210000 x2]; AAPL is a hundred of its shares."),

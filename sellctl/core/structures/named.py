@@ -1,6 +1,7 @@
 """The structures that the user names, as they are held, and what is wrong with those that are not. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 
 from msgspec import Struct
 
@@ -12,6 +13,7 @@ from sellctl.core.structures.names import legs_named, structure_name
 from sellctl.core.structures.recognition import held_leg, shape_of
 
 Numbered = tuple[str, int]  # a symbol, and its contracts or hundreds of shares per unit
+_MOST_LEGS_OF_A_KIND = 4  # with more it is of no kind, whatever the sides
 
 
 class NamedStructure(Struct, frozen=True):
@@ -116,8 +118,20 @@ def _misfits(legs: Iterable[Numbered], held: Mapping[str, Position]) -> Iterator
             yield f"{position.qty:f} {symbol} held are fewer than the {each} of one unit"
 
 
+def possible_names(structure: NamedStructure) -> frozenset[str]:
+    """The names that it may have, on whichever sides its legs are held or were."""
+    legs = structure.legs
+    sides = product((True, False), repeat=len(legs)) if len(legs) <= _MOST_LEGS_OF_A_KIND else [(True,) * len(legs)]
+    return frozenset(_name_on(legs, each) for each in sides)
+
+
 def _name_now(legs: Iterable[Numbered], held: Mapping[str, Position]) -> str:
     """The name of a structure with these legs on the sides on which they are held."""
-    sides = ((symbol, ratio if held[symbol].is_long else -ratio) for symbol, ratio in legs)
+    every = tuple(legs)
+    return _name_on(every, [held[symbol].is_long for symbol, _ in every])
+
+
+def _name_on(legs: Iterable[Numbered], are_long: Iterable[bool]) -> str:
+    sides = ((symbol, ratio if is_long else -ratio) for (symbol, ratio), is_long in zip(legs, are_long, strict=True))
     shape = shape_of(Leg(an_option(symbol) or a_stock(symbol), ratio) for symbol, ratio in sides)
     return structure_name(kind_of_legs(shape) or StructureKind.CUSTOM, shape)

@@ -7,7 +7,7 @@ from structure_builders import CONDOR, call, positions, put
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.position import ExitAfter, Holding
 from sellctl.core.structures.held import held_structures
-from sellctl.core.structures.named import FoundAccount, NamedStructure, held_names, never_whole
+from sellctl.core.structures.named import FoundAccount, NamedStructure, held_names, never_whole, possible_names
 from sellctl.core.structures.recognition import KINDS
 
 CALLS = NamedStructure("calls", ((call(210), 1), (call(220), 1)))
@@ -123,3 +123,14 @@ def test_what_is_known_of_other_legs_excuses_nothing(account: FoundAccount) -> N
 
 def test_what_an_order_opened_was_whole() -> None:
     assert never_whole(replace(CALLS, order="opened-it"), [an_account(PART)]) == ""
+
+
+# --- the names it may have --------------------------------------------------------------------------------------------
+
+
+def test_a_structure_whose_sides_are_unknown_may_have_several_names() -> None:
+    assert possible_names(CALLS) == {VERTICAL, "AAPL-custom-261218-210C-220C"}
+    covered = NamedStructure("", (("AAPL", 1), (call(210), 1)))
+    assert possible_names(covered) == {"AAPL-covered_call-261218-210C", "AAPL-custom-shares-261218-210C"}
+    many = NamedStructure("", tuple((call(strike), 1) for strike in range(200, 250)))
+    assert len(possible_names(many)) == 1
