@@ -44,7 +44,7 @@ def test_a_leg_that_is_not_held_ends_the_command_before_anything_is_sent(play: P
 @pytest.mark.parametrize("command", COMMANDS[:3:2])
 def test_so_does_a_quantity_that_does_not_make_one_unit(play: Play, command: tuple[str, ...]) -> None:
     stage = play(a_day(SPREAD, QUOTES), named(CALL, f"{HIGHER} x2"))
-    is_refused(stage, *command, saying=f"1 {HIGHER} held are fewer than the 2 of one unit. Correct its legs")
+    is_refused(stage, *command, saying=f"one unit has 2 {HIGHER}, and 1 is held. Correct its legs")
 
 
 def test_doctor_tells_it_and_checks_the_rest(play: Play) -> None:

@@ -115,7 +115,7 @@ def _misfits(legs: Iterable[Numbered], held: Mapping[str, Position]) -> Iterator
             yield f"{symbol} is not held"
         elif abs(held_leg(position).ratio) < ratio:
             each = ratio if position.instrument.is_option else ratio * SHARES_PER_CONTRACT
-            yield f"{position.qty:f} {symbol} held are fewer than the {each} of one unit"
+            yield f"one unit has {each} {symbol}, and {position.qty:f} {'is' if position.qty == 1 else 'are'} held"
 
 
 def possible_names(structure: NamedStructure) -> frozenset[str]:

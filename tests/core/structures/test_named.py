@@ -51,8 +51,8 @@ def test_of_two_with_a_common_leg_the_first_counts_and_the_other_is_one_sentence
 def test_a_quantity_that_does_not_make_one_unit_is_one_sentence() -> None:
     covered = NamedStructure("", (("AAPL", 2), (call(210), 3)))
     (problem,) = held_names([covered], positions({"AAPL": 150, call(210): -2}), {}).problems
-    assert "150 AAPL held are fewer than the 200 of one unit" in problem
-    assert f"2 {call(210)} held are fewer than the 3 of one unit" in problem
+    assert "one unit has 200 AAPL, and 150 are held" in problem
+    assert f"one unit has 3 {call(210)}, and 2 are held" in problem
     assert problem.startswith(f"structure AAPL + {call(210)}: ")
 
 
@@ -83,7 +83,7 @@ PART = {call(210): -1}
 def test_a_part_that_was_never_the_whole_says_what_is_missing() -> None:
     assert never_whole(CALLS, [an_account(PART)]) == f"{call(220)} is not held"
     ratio = NamedStructure("ratio", ((call(210), 1), (call(220), 2)))
-    assert never_whole(ratio, [an_account(CONDOR)]) == f"1 {call(220)} held are fewer than the 2 of one unit"
+    assert never_whole(ratio, [an_account(CONDOR)]) == f"one unit has 2 {call(220)}, and 1 is held"
     accounts = [an_account(PART), an_account({put(170): 1}, "other")]
     assert never_whole(CALLS, accounts) == f"{call(220)} is not held in account main"
 
