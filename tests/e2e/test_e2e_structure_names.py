@@ -215,3 +215,27 @@ def test_they_say_so_when_only_the_broker_knows_the_legs(play: Play) -> None:
         result = stage.run(command, "My-Strangle")
         assert result.status == 2
         assert "my-strangle is named by its order" in result.err
+
+
+def test_what_leaves_in_one_order_is_told_so_and_with_its_net_price(play: Play) -> None:
+    rules = "{match: {structure: iron_condor}, name: condors, rules: {take_profit: 99%}}"
+    stage = a_condor(play, f"sell_module: {{strategies: [{rules}]}}\n")
+    shown = stage.run("close", NAME, "--dry-run", "--format", "plain").out
+    assert shown.count(f"in the order of {CALL}") == 3
+    assert "wait" not in shown
+    done = stage.run("close", NAME, "--yes", "--format", "json").document["exits"]
+    assert [each["result"] for each in done] == ["filled"] * 4
+    assert [each["filled_price"] for each in done] == [None] * 4
+    assert len({each["net_price"] for each in done}) == 1
+    assert float(done[0]["net_price"]) > 0
+
+
+def test_a_due_exit_of_a_structure_is_one_line_on_its_page(play: Play) -> None:
+    rules = "{match: {structure: iron_condor}, name: condors, rules: {take_profit: 2%}}"
+    stage = a_condor(play, f"sell_module: {{strategies: [{rules}]}}\n")
+    page = stage.run("positions", NAME, "--format", "plain").out
+    assert page.count("what happens") == 1
+    assert "debit, all legs in one order" in page
+    assert "(all legs of" not in page
+    table = stage.run("run-once", "--dry-run", "--format", "plain").out
+    assert table.count(f"in the order of {CALL}") == 3
