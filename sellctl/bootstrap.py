@@ -30,6 +30,7 @@ from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.core.watching.fact_refresher import FactRefresher
 from sellctl.core.watching.manual_requests import ManualRequests
 from sellctl.core.watching.split_reader import SplitReader
+from sellctl.core.watching.start_check import StartCheck, start_check
 from sellctl.service.descriptors import ensure_descriptors
 from sellctl.service.facts_file import FactsFile
 from sellctl.service.host_clock import RealClock
@@ -64,6 +65,7 @@ class RunOptions:
     panic: bool = False
     streams: bool = False  # stream prices and order updates
     yes: bool = False  # --yes was given: don't ask before the first run with real money
+    checks_structures: bool = False  # a structure that the user names and that was never held whole ends it
 
     @property
     def acts(self) -> bool:
@@ -148,6 +150,7 @@ def assemble(
         tick_handler,
         SplitReader(connected.quotes, splits, clock, publish),
         FactRefresher(facts, market_clock, connected.quotes, clock) if run_options.acts else None,
+        _start_check(loaded, watchers) if run_options.checks_structures else None,
     )
     return Runtime(loaded, scheduler, clock, state, closers)
 
@@ -257,6 +260,12 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
         ),
         requests=ManualRequests(run_options.closing, panic_is_pending=run_options.panic),
     )
+
+
+def _start_check(loaded: LoadedConfig, watchers: Sequence[SellWatcher]) -> StartCheck | None:
+    """The check of the structures that the user names; None without any, or where not every account is read."""
+    named = next((watcher.policy.named_structures for watcher in watchers), ())
+    return start_check(named, loaded.error_about) if named and len(watchers) == len(loaded.config.accounts) else None
 
 
 def _admission(policy: Policy, shared: _Shared, publish: EventPublisher) -> "Callable[[AccountFacts], None]":

@@ -27,7 +27,7 @@ def doctor(context: typer.Context, account: AccountOption = None, output: Format
     from sellctl.ui.render import JSON_VERSION, emit
 
     options = options_of(context)
-    run_options = RunOptions("doctor", RunMode.DRY_RUN, account or (), streams=True)
+    run_options = RunOptions("doctor", RunMode.DRY_RUN, account or (), streams=True, checks_structures=True)
     runtime = assemble(load(options), options, run_options, lambda _event: None)
 
     async def results_of(runtime: "Runtime") -> list["CheckResult"]:

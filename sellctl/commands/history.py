@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from sellctl.core.config.schema import Config
     from sellctl.journal.queries import AuditRow, Filters, Recorded
     from sellctl.ui.formats import OutputFormat
 
@@ -50,6 +51,7 @@ def history(
     recorded = known_filters(ctx, path, account or "", reason or "")
     filters = Filters(
         symbol=name_or_symbol(symbol or ""),
+        names=own_names(ctx, path, symbol or ""),
         account=account or "",
         reason=reason or "",
         day=date_of(day),
@@ -69,7 +71,8 @@ def known_filters(ctx: typer.Context, path: "Path", account: str, reason: str) -
     from sellctl.core.model.plan import Reason
     from sellctl.journal.queries import recorded
 
-    found, configured = recorded(path), _configured_accounts(ctx, path)
+    found, config = recorded(path), _configuration(ctx, path)
+    configured = frozenset(config.accounts) if config else frozenset[str]()
     if not path.exists():
         typer.echo(f"The history is empty: there is no journal at {path} yet. A run that acts writes it.", err=True)
     accounts, reasons = found.accounts | configured, found.reasons | set(Reason)
@@ -82,16 +85,30 @@ def known_filters(ctx: typer.Context, path: "Path", account: str, reason: str) -
     return found
 
 
-def _configured_accounts(ctx: typer.Context, path: "Path") -> frozenset[str]:
-    """The accounts in the configuration. A journal can be read without one; ConfigError when there is neither."""
+def own_names(ctx: typer.Context, path: "Path", name: str) -> tuple[str, ...]:
+    """The names that sellctl may have given the structure that the user calls so; none when nothing is called so."""
+    from sellctl.core.decision.policy import named_structures
+    from sellctl.core.structures.named import possible_names
+
+    config = _configuration(ctx, path) if name else None
+    named = named_structures(config.sell_module) if config else ()
+    meant = next((each for each in named if each.name and each.name.lower() == name.strip().lower()), None)
+    if meant and not meant.legs:
+        sentence = f"{meant.name} is named by its order, whose legs only the broker knows."
+        raise ConfigError(sentence, hint="Use the name that sellctl gives it: `sellctl positions` shows it.")
+    return tuple(sorted(possible_names(meant))) if meant else ()
+
+
+def _configuration(ctx: typer.Context, path: "Path") -> "Config | None":
+    """The configuration. A journal can be read without one: None; ConfigError when there is neither."""
     from sellctl.core.config_manager import ConfigManager
 
     options = ctx.find_object(Options)
     try:
-        return frozenset(ConfigManager(options.config if options else None).load().config.accounts)
+        return ConfigManager(options.config if options else None).load().config
     except ConfigError:
         if path.exists():
-            return frozenset()
+            return None
         raise
 
 

@@ -39,14 +39,20 @@ def report(
     negative number is a better price. For several exits it is the mean weighted by quantity, and `seconds` the median.
     The exit of a structure counts once, with units and net prices, whether it left as one order, in parts or by legs.
     """
-    from sellctl.commands.history import date_of, journal_path, known_filters
+    from sellctl.commands.history import date_of, journal_path, known_filters, own_names
     from sellctl.core.structures.names import name_or_symbol
     from sellctl.journal.exits import exits
     from sellctl.journal.queries import Filters
     from sellctl.ui.render import JSON_VERSION, emit
 
-    filters = Filters(symbol=name_or_symbol(symbol or ""), account=account or "", reason=reason or "", day=date_of(day))
     path = journal_path(ctx)
+    filters = Filters(
+        symbol=name_or_symbol(symbol or ""),
+        names=own_names(ctx, path, symbol or ""),
+        account=account or "",
+        reason=reason or "",
+        day=date_of(day),
+    )
     recorded = known_filters(ctx, path, filters.account, filters.reason)
     found = exits(path, filters)
     if html is not None:

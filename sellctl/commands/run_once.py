@@ -50,7 +50,8 @@ def run_once(
     options = options_of(context)
     if not check_enabled(options):
         return
-    run_options = RunOptions("run-once", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), yes=yes)
+    mode = RunMode.DRY_RUN if dry_run else RunMode.ACT
+    run_options = RunOptions("run-once", mode, account or (), yes=yes, checks_structures=True)
     runtime = run(options, run_options)
     scheduler = runtime.scheduler
     show_plans(runtime, run_options, output, "What would be done" if dry_run else "What was done")

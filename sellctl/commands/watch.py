@@ -72,7 +72,8 @@ def watch(
         if shown is not WatchFormat.TABLE or options.log_file:
             log_event(event)
 
-    run_options = RunOptions("watch", RunMode.DRY_RUN if dry_run else RunMode.ACT, account or (), yes=yes, streams=True)
+    mode = RunMode.DRY_RUN if dry_run else RunMode.ACT
+    run_options = RunOptions("watch", mode, account or (), yes=yes, streams=True, checks_structures=True)
     confirm_first_live(loaded, options, run_options)
     runtime = assemble(loaded, options, run_options, listen)
     display = _display(shown, runtime, events)

@@ -5,7 +5,7 @@ Only this module reads the file and the environment; the rest of the program get
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,21 @@ class ShownValue:
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A checked configuration, its file (None: the environment), the origin of each key, and warnings about it."""
+    """A checked configuration, its file (None: the environment), the origin of each key, and warnings about it.
+
+    `locations` say where in the file each key is.
+    """
 
     config: Config
     path: Path | None
     origins: Mapping[str, str]
     warnings: tuple[str, ...]
+    locations: Mapping[str, Location] = dataclasses.field(default_factory=dict)
+
+    def error_about(self, found: Iterable[Finding]) -> ConfigError:
+        """The error about what only shows when the accounts are read."""
+        at = ((finding, _location_of(finding.key, self.locations)) for finding in found)
+        return _error_about(self.path, (Problem(each.sentence, each.hint, location) for each, location in at))
 
     def secrets(self) -> frozenset[str]:
         """Every secret text, for the log's redactor; without references that were never looked up."""
@@ -265,7 +274,7 @@ class _Loading:
 
     def add(self, key: str | None, sentence: str, hint: str) -> None:
         """Add a problem at a dotted key."""
-        self.problems.append(Problem(sentence, hint, None if key is None else self._location_of(key)))
+        self.problems.append(Problem(sentence, hint, None if key is None else _location_of(key, self._locations)))
 
     def read(self, table: Table) -> Config:
         """The file's tree as a Config, with defaults where there are problems."""
@@ -346,14 +355,15 @@ class _Loading:
             self._add_finding(finding)
         if self.problems:
             raise self._error()
-        return LoadedConfig(self._with_position_age(config), self._path, self._origins, tuple(self._warnings))
+        config, warnings = self._with_position_age(config), tuple(self._warnings)
+        return LoadedConfig(config, self._path, self._origins, warnings, self._locations)
 
     def _add_finding(self, finding: Finding) -> None:
         if not finding.warning:
             self.add(finding.key, finding.sentence, finding.hint)
             return
-        location = self._location_of(finding.key)
-        self._warnings.append(f"{self._prefix(location)}{finding.sentence} {finding.hint}")
+        location = _location_of(finding.key, self._locations)
+        self._warnings.append(f"{_prefix(self._path, location)}{finding.sentence} {finding.hint}")
 
     def _with_position_age(self, config: Config) -> Config:
         rules = config.sell_module
@@ -362,16 +372,6 @@ class _Loading:
             return config
         self._origins["sell_module.max_position_age"] = "2 x check_interval"
         return dataclasses.replace(config, sell_module=dataclasses.replace(rules, max_position_age=least))
-
-    def _location_of(self, key: str) -> Location | None:
-        while key and key not in self._locations:
-            key = key.rpartition(".")[0]
-        return self._locations.get(key)
-
-    def _prefix(self, location: Location | None) -> str:
-        if self._path is None:
-            return ""
-        return f"{self._path}:{location.line}:{location.column}: " if location else f"{self._path}: "
 
     def error_without_keys(self, *, empty: bool) -> ConfigError:
         """The error about a file that can't be parsed or has no keys at all."""
@@ -382,10 +382,28 @@ class _Loading:
         return self._error()
 
     def _error(self) -> ConfigError:
-        problems = sorted(dict.fromkeys(self.problems), key=lambda problem: problem.location or Location(0, 0))
-        if len(problems) == 1:
-            return ConfigError(self._prefix(problems[0].location) + problems[0].sentence, hint=problems[0].hint)
-        lines = [f"{self._prefix(problem.location)}{problem.sentence} {problem.hint}" for problem in problems]
-        more = [f"... and {len(lines) - _MAX_PROBLEMS} more"] if len(lines) > _MAX_PROBLEMS else []
-        head = f"{self._path or 'The environment'} has {len(problems)} problems:"
-        return ConfigError("\n  ".join([head, *lines[:_MAX_PROBLEMS], *more]))
+        return _error_about(self._path, self.problems)
+
+
+def _error_about(path: Path | None, found: Iterable[Problem]) -> ConfigError:
+    """One error about all of these problems, in the order of the file."""
+    problems = sorted(dict.fromkeys(found), key=lambda problem: problem.location or Location(0, 0))
+    if len(problems) == 1:
+        return ConfigError(_prefix(path, problems[0].location) + problems[0].sentence, hint=problems[0].hint)
+    lines = [f"{_prefix(path, problem.location)}{problem.sentence} {problem.hint}" for problem in problems]
+    more = [f"... and {len(lines) - _MAX_PROBLEMS} more"] if len(lines) > _MAX_PROBLEMS else []
+    head = f"{path or 'The environment'} has {len(problems)} problems:"
+    return ConfigError("\n  ".join([head, *lines[:_MAX_PROBLEMS], *more]))
+
+
+def _prefix(path: Path | None, location: Location | None) -> str:
+    if path is None:
+        return ""
+    return f"{path}:{location.line}:{location.column}: " if location else f"{path}: "
+
+
+def _location_of(key: str, locations: Mapping[str, Location]) -> Location | None:
+    """Where a dotted key is in the file, or the nearest one above it."""
+    while key and key not in locations:
+        key = key.rpartition(".")[0]
+    return locations.get(key)

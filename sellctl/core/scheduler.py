@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sellctl.core.decision.quote_checks import price_exits_paused
-from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError
+from sellctl.core.errors import BrokerError, ConfigError, RateLimitedError, SellctlError
 from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.account_state import AccountState, RunMode
@@ -40,6 +40,7 @@ from sellctl.core.watching.poll_schedule import (
 )
 from sellctl.core.watching.problem_alerts import ProblemAlerts
 from sellctl.core.watching.split_reader import SplitReader
+from sellctl.core.watching.start_check import StartCheck, found_account
 
 PATIENCE_SECONDS = 2.0  # how long a poll of run-once waits for a slow account once another is ready
 ROUND_SECONDS = 0.5  # how long `watch` waits for reads: a later round uses an answer that comes then
@@ -63,6 +64,7 @@ class AccountScheduler:
 
     `interval` is the time between ordinary polls. Without a `tick_handler` prices are only polled, without a
     `split_reader` nobody asks for splits, and without a `fact_refresher` remembered facts stay as they are.
+    `start_check` is made once, before the first decision: its ConfigError ends `poll`, `run_once` and `watch`.
     """
 
     watchers: Sequence[SellWatcher]
@@ -74,6 +76,7 @@ class AccountScheduler:
     tick_handler: TickHandler | None = None
     split_reader: SplitReader | None = None
     fact_refresher: FactRefresher | None = None
+    start_check: StartCheck | None = None
     _market: Market | None = None
     _problem: SellctlError | None = None
     _clock_failures: int = 0
@@ -128,13 +131,14 @@ class AccountScheduler:
         )
         self._accounts.quoted(due, self.clock.monotonic())
         plans = self._reevaluate(due) if market else []
-        seen = await self._arrived(started, patient=patient)
+        seen = await self._arrived(started, patient=patient or self.start_check is not None)
         if market is None:
             if seen:  # an account that fails too has told why
                 self._alerts.publish_change(
                     "clock", f"the broker's clock can't be read: {self._problem}", _CLOCK_IS_BACK
                 )
             return []
+        self._check_at_start(seen)
         self._ask_for_splits(seen, market)
         if self._needs_quotes():
             await self.prices.refresh(self._missing(seen, requested))
@@ -149,6 +153,15 @@ class AccountScheduler:
             self._start(self._prepare_ticks(self.tick_handler, plans))
         self._refresh_facts(plans, seen, market)
         return plans
+
+    def _check_at_start(self, seen: Sequence[Observed]) -> None:
+        """Make the start check with the first accounts that were read. Unless all were, it concludes nothing."""
+        check = self.start_check
+        if check is None or not seen:
+            return
+        self.start_check = None
+        if len(seen) == len(self.watchers):
+            check([found_account(each.name, read, each.positions.episodes) for each, read in seen])
 
     def _reevaluate(self, due: Due) -> list[asyncio.Task[None]]:
         """Decide and execute on the accounts that are re-evaluated: they don't wait for any that is read."""
@@ -317,6 +330,22 @@ class AccountScheduler:
         if self.tick_handler:
             self.tick_handler.open(self.wake)
         self._accounts.set_single_run(single_run=False)
+        mistake = None
+        try:
+            await self._poll_until(stop, after_poll)
+        except ConfigError as error:
+            mistake = error
+        stopped_at = self.clock.monotonic()
+        self._accounts.set_single_run(single_run=True)
+        await asyncio.gather(*self._executing)
+        if self.tick_handler:
+            await self.tick_handler.close()
+        self._abandon_observations()
+        if mistake:
+            raise mistake
+        await self._look_up_unknown(stopped_at + OUTCOMES_SECONDS)
+
+    async def _poll_until(self, stop: asyncio.Event, after_poll: Callable[[float], None]) -> None:
         while not stop.is_set():
             self._wake_up.clear()
             ordinary = self._accounts.is_ordinary_due(self.clock.monotonic())
@@ -329,13 +358,6 @@ class AccountScheduler:
             wait = self._next_in()
             after_poll(wait)
             await self._sleep(wait, stop)
-        stopped_at = self.clock.monotonic()
-        self._accounts.set_single_run(single_run=True)
-        await asyncio.gather(*self._executing)
-        if self.tick_handler:
-            await self.tick_handler.close()
-        self._abandon_observations()
-        await self._look_up_unknown(stopped_at + OUTCOMES_SECONDS)
 
     async def _look_up_unknown(self, ends_at: float) -> None:
         """Look up the orders whose outcome is unknown until none is, or the time is up; the next run does it then."""

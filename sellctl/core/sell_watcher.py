@@ -236,6 +236,7 @@ class SellWatcher:
         """The positions with their structures: those that are asked to close, then those that the user names."""
         self.requests.call(named.names)
         holdings = self._recognised(rows, market, named.names, again=again)
+        self.positions.episodes.held_whole(named.names)
         held, known = {position.symbol for position in rows}, self.positions.structures
         asked = (name for name in self.requests.structures if name not in known)
         self.requests.drop(name for name in asked if held.issuperset(legs_of(name)))

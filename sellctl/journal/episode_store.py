@@ -114,6 +114,7 @@ def _row(account: str, episode: Episode) -> dict[str, object]:
         "base": _text(episode.original_qty),
         "frozen": episode.suspended,
         "follow": episode.exit_after,
+        "whole": episode.whole,
     }
 
 
@@ -137,6 +138,7 @@ def _episode(row: sa.RowMapping) -> Episode:
         original_qty=_decimal(row["base"]),
         suspended=row["frozen"],
         exit_after=row["follow"],
+        whole=row.get("whole", ""),
     )
 
 

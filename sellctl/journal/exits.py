@@ -34,17 +34,18 @@ _KINDS = ("plan", "intent", "fill")
 
 
 def exits(path: Path, filters: Filters) -> tuple[Exit, ...]:
-    """Every exit that the filters name (account, symbol, reason, day), oldest first.
+    """Every exit that the filters name (account, symbol or names, reason, day), oldest first.
 
     The symbol of a leg also names the exits of its structures.
     """
     nothing: tuple[Exit, ...] = ()
     found = read_only(path, lambda tx: _collected(_rows(tx, filters)), missing=nothing)
-    return tuple(
-        each
-        for each in found
-        if filters.reason in {"", each.reason} and filters.symbol in {"", each.symbol, *legs_of(each.symbol)}
-    )
+    return tuple(each for each in found if filters.reason in {"", each.reason} and _is_of(each.symbol, filters))
+
+
+def _is_of(symbol: str, filters: Filters) -> bool:
+    """Whether the filters name a symbol or structure, or a leg of it."""
+    return symbol in filters.names if filters.names else filters.symbol in {"", symbol, *legs_of(symbol)}
 
 
 def _rows(tx: sa.Connection, filters: Filters) -> Iterator[AuditRow]:

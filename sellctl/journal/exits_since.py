@@ -1,6 +1,6 @@
 """What the journal recorded of exits since a given row, by any process; read without a lock."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace as replace_row
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from sellctl.journal.database import read_only
 from sellctl.journal.queries import COLUMNS, AuditRow, as_row
 from sellctl.journal.schema import audit
 
+_NET = "net"  # the key of the net price in a row of a leg
 _KINDS = ("intent", "accepted", "refused", "fill")
 
 
@@ -25,7 +26,7 @@ def newest_row(path: Path) -> int:
 def exits_since(path: Path, account: str, row: int) -> dict[str, ExitsSince]:
     """What was recorded about the orders of an account after this row, by symbol.
 
-    What was recorded about a multi-leg order counts for its structure, and without a price for each of its symbols.
+    What was recorded about a multi-leg order counts for its structure, and with its net price for each of its symbols.
     """
     statement = sa.select(*COLUMNS).where(audit.c.seq > row, audit.c.account == account, audit.c.kind.in_(_KINDS))
     nothing: tuple[AuditRow, ...] = ()
@@ -49,25 +50,30 @@ def _of_leg(row: AuditRow, ratio: Decimal) -> AuditRow:
     """A row of a multi-leg order as one of a leg."""
     if row.kind != "fill":
         return row
-    return replace_row(
-        row, body={**row.body, "new": str(Decimal(str(row.body["new"])) * ratio), "filled_avg_price": ""}
-    )
+    qty, net = str(Decimal(str(row.body["new"])) * ratio), row.body.get("filled_avg_price")
+    return replace_row(row, body={**row.body, "new": qty, "filled_avg_price": "", _NET: net})
 
 
 def _summary(rows: Iterable[AuditRow]) -> ExitsSince:
     """Each fill adds its new quantity; the price of a fill's order is its average, so the last one counts."""
     summary, prices, amounts = ExitsSince(), dict[str, Decimal | None](), dict[str, Decimal]()
+    nets = dict[str, Decimal | None]()
     for row in rows:
         if row.kind == "fill":
             new, price = Decimal(str(row.body["new"])), row.body.get("filled_avg_price")
             amounts[row.client_order_id] = amounts.get(row.client_order_id, Decimal(0)) + new
             prices[row.client_order_id] = Decimal(str(price)) if price else None
+            nets[row.client_order_id] = Decimal(str(net)) if (net := row.body.get(_NET)) else None
         elif row.kind == "refused":
             summary = replace(summary, refusal=str(row.body.get("message", "")) or "no reason given")
         else:
             summary = replace(summary, sent=True, refusal="")
     filled = sum(amounts.values(), Decimal(0))
-    parts = [None if prices[order] is None else (prices[order] or Decimal(0)) * qty for order, qty in amounts.items()]
-    known = [part for part in parts if part is not None]
-    price = sum(known, Decimal(0)) / filled if filled and len(known) == len(parts) else None
-    return replace(summary, filled=filled, price=price)
+    return replace(summary, filled=filled, price=_average(prices, amounts), net=_average(nets, amounts))
+
+
+def _average(prices: Mapping[str, Decimal | None], amounts: Mapping[str, Decimal]) -> Decimal | None:
+    """The average of these orders' prices by their amounts; None when one is unknown, or nothing has filled."""
+    filled = sum(amounts.values(), Decimal(0))
+    known = [price * amounts[order] for order, price in prices.items() if price is not None]
+    return sum(known, Decimal(0)) / filled if filled and len(known) == len(amounts) else None

@@ -49,8 +49,17 @@ def _add_insert_trigger(connection: sa.Connection) -> None:
 
 def _keep_past_averages(connection: sa.Connection) -> None:
     """Add the column for earlier average entry prices to the episodes."""
-    if "averages" not in {column["name"] for column in sa.inspect(connection).get_columns(episodes.name)}:
-        connection.exec_driver_sql("ALTER TABLE episodes ADD COLUMN averages TEXT NOT NULL DEFAULT ''")
+    _add_to_episodes(connection, "averages")
+
+
+def _keep_whole_structures(connection: sa.Connection) -> None:
+    """Add the column for the whole structure that a leg was in to the episodes."""
+    _add_to_episodes(connection, "whole")
+
+
+def _add_to_episodes(connection: sa.Connection, column: str) -> None:
+    if column not in {each["name"] for each in sa.inspect(connection).get_columns(episodes.name)}:
+        connection.exec_driver_sql(f"ALTER TABLE episodes ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
 
 
 STEPS: tuple[Step, ...] = (
@@ -59,6 +68,7 @@ STEPS: tuple[Step, ...] = (
     _create_audit_indexes,
     _add_insert_trigger,
     _keep_past_averages,
+    _keep_whole_structures,
 )
 
 

@@ -33,9 +33,11 @@ class Filters:
     """Which rows to return; "" matches all. `before` is the last row of the previous page; `limit` None: all.
 
     `structure` returns the rows of orders that close a leg of this structure by itself, and that order's other rows.
+    `names` stand in place of `symbol`: those that one structure may have been recorded under.
     """
 
     symbol: str = ""
+    names: tuple[str, ...] = ()
     account: str = ""
     reason: str = ""
     day: str = ""
@@ -81,10 +83,14 @@ def history(path: Path, filters: Filters) -> tuple[AuditRow, ...]:
 
 def _with_related(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:
     """The newest rows of the filters and of the related ones, newest first: each in a query that needs no sorting."""
-    related = [replace(filters, symbol=name) for name in _structures_with(tx, filters.symbol)]
-    apart = (*legs_of(filters.symbol), *_parts_of(tx, filters.symbol))
-    related += [replace(filters, symbol=each, structure=filters.symbol) for each in apart]
-    rows = [row for each in (filters, *related) for row in page(tx, each)]
+    wanted = [replace(filters, symbol=name, names=()) for name in filters.names or (filters.symbol,)]
+    related = [replace(each, symbol=name) for each in wanted for name in _structures_with(tx, each.symbol)]
+    related += [
+        replace(each, symbol=name, structure=each.symbol)
+        for each in wanted
+        for name in (*legs_of(each.symbol), *_parts_of(tx, each.symbol))
+    ]
+    rows = [row for each in (*wanted, *related) for row in page(tx, each)]
     return tuple(sorted(rows, key=lambda row: row.seq, reverse=True)[: filters.limit])
 
 

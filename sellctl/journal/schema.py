@@ -73,6 +73,7 @@ episodes = sa.Table(
     sa.Column("base", sa.Text),
     sa.Column("frozen", sa.Text, nullable=False),
     sa.Column("follow", sa.Text, nullable=False),
+    sa.Column("whole", sa.Text, nullable=False, server_default=""),
 )
 
 runs = sa.Table(

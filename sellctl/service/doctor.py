@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sellctl.core.errors import AuthError, SellctlError
+from sellctl.core.errors import AuthError, ConfigError, SellctlError
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.model.instrument import AssetClass, a_stock
 from sellctl.core.model.market import NEW_YORK
@@ -78,7 +78,8 @@ async def run_checks(runtime: "Runtime") -> AsyncIterator[CheckResult]:
     yield _time_zones()
     for result in _journal(runtime):
         yield result
-    await runtime.scheduler.poll()
+    for result in await _poll(runtime):
+        yield result
     yield _clock(runtime)
     for watcher in runtime.scheduler.watchers:
         async for result in _account(watcher, runtime):
@@ -119,6 +120,17 @@ def _journal(runtime: "Runtime") -> Iterator[CheckResult]:
     if halted:
         remedy = 'sellctl resume --reason "..." lifts the halt'
         yield CheckResult(CheckState.WARN, "halt", f"halted ({halted})", remedy)
+
+
+async def _poll(runtime: "Runtime") -> list[CheckResult]:
+    """Read the accounts. A mistake in the structures that the user names is found with what they hold."""
+    try:
+        await runtime.scheduler.poll()
+    except ConfigError as error:
+        runtime.scheduler.read_at_once(watcher.name for watcher in runtime.scheduler.watchers)
+        await runtime.scheduler.poll()  # without the check, which is made once
+        return [CheckResult(CheckState.BAD, "structures", error.sentence, error.hint, error.exit_code)]
+    return []
 
 
 def _clock(runtime: "Runtime") -> CheckResult:

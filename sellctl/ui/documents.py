@@ -73,6 +73,7 @@ def _outcome_part(each: ExitOutcome) -> Document:
         "result": each.result.value,
         "filled": number(each.filled),
         "filled_price": number_data(each.price),
+        "net_price": number_data(each.net),
         "sentence": each.why,
     }
 

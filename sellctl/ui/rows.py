@@ -1,7 +1,7 @@
 """Rows of the listing commands: plans, positions and orders as tuples of cells for `render.emit`."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
@@ -75,10 +75,11 @@ def _plan_rows(account: AccountListing) -> Iterator[TableRow]:
     if plan is None:
         yield (name, mode, None, None, None, _no_plan(account), "nothing", account.problem)
         return
+    leads = _leads(plan.decisions)
     for decision in plan.decisions:
         holding = decision.holding
         shown = (name, mode, holding.symbol, qty_cell(holding), gain_cell(decision.gain), state_cell(decision))
-        yield (*shown, what_happens(decision), _why(decision))
+        yield (*shown, *_action(decision, leads))
     for cancel in plan.stale:
         order = cancel.order
         stale = Cell("stale", "stale", Tone.WARN)
@@ -101,14 +102,29 @@ def what_happens(decision: PositionDecision) -> str:
     return "wait" if decision.state is DecisionState.CLOSING else "nothing"
 
 
-def _why(decision: PositionDecision) -> str:
-    """The reason of an order; without an order the whole sentence, because it contains the obstacle."""
-    return decision.signal.sentence if decision.submit and decision.signal else decision.sentence
+def _action(decision: PositionDecision, leads: Mapping[str, str]) -> tuple[str, str]:
+    """What happens, and why: the reason of an order; without one the whole sentence, because it has the obstacle."""
+    lead, signal = leads.get(decision.holding.symbol, ""), decision.signal
+    if lead and signal and not decision.submit:
+        return f"in the order of {lead}", signal.sentence
+    return what_happens(decision), signal.sentence if decision.submit and signal else decision.sentence
+
+
+def _leads(decisions: Iterable[PositionDecision]) -> dict[str, str]:
+    """By the symbols that leave with others in one order about to be sent: the one whose row shows the order."""
+    return {
+        symbol: each.holding.symbol
+        for each in decisions
+        if each.submit and each.submit.legs
+        for symbol in each.submit.symbols
+    }
 
 
 def proposed_rows(proposed: Sequence[ProposedExit]) -> list[TableRow]:
     """One row per position that a manual command may close, under PROPOSED_COLUMNS, and their total."""
-    rows = [_proposed_row(each) for each in proposed]
+    listings = {each.listing.account: each.listing for each in proposed}
+    leads = {name: _leads(listing.plan.decisions if listing.plan else ()) for name, listing in listings.items()}
+    rows = [_proposed_row(each, leads[each.listing.account]) for each in proposed]
     closing = [each for each in proposed if each.decision.signal]
     if closing[1:] == []:
         return rows
@@ -116,7 +132,7 @@ def proposed_rows(proposed: Sequence[ProposedExit]) -> list[TableRow]:
     return [*rows, ("total", None, None, None, None, *amounts, None, None)]
 
 
-def _proposed_row(each: ProposedExit) -> TableRow:
+def _proposed_row(each: ProposedExit, leads: Mapping[str, str]) -> TableRow:
     decision, account = each.decision, each.listing
     amounts = (amount_cell(each.proceeds), profit_cell(each.pnl)) if decision.signal else (None, None)
     return (
@@ -126,8 +142,7 @@ def _proposed_row(each: ProposedExit) -> TableRow:
         qty_cell(decision.holding),
         price_cell(each.price),
         *amounts,
-        what_happens(decision),
-        _why(decision),
+        *_action(decision, leads),
     )
 
 
@@ -141,7 +156,9 @@ _RESULT_TONE = {Result.FILLED: Tone.GOOD, Result.GONE: Tone.GOOD, Result.WORKING
 
 def _outcome_row(each: ExitOutcome) -> TableRow:
     account = each.proposed.listing
-    price = Cell("", None, is_number=True) if not each.filled else price_cell(each.price)
+    is_priced = each.filled and each.net is None
+    price = price_cell(each.price) if is_priced else Cell("", None, is_number=True)
+    together = "" if each.net is None else f"in one order at net {as_net(each.net)}"
     return (
         account.account,
         mode_cell(paper=account.paper),
@@ -150,7 +167,7 @@ def _outcome_row(each: ExitOutcome) -> TableRow:
         each.filled,
         price,
         Cell(each.result.value, each.result.value, _RESULT_TONE.get(each.result, Tone.BAD)),
-        each.why,
+        "; ".join(filter(None, (together, each.why))),
     )
 
 
@@ -341,10 +358,21 @@ def structure_page(
         *(("earlier order", _order_of(order)) for order in orders if order.is_terminal),
         ("market", market_phase(market)),
         ("state", Cell(state_text(decision), decision.state.value, state_cell(decision).tone)),
-        *(("what happens", f"{leg.holding.symbol}: {what_happens(leg)}") for leg in structure.legs if leg.is_notable),
+        *(("what happens", text) for text in _what_happens_to_legs(structure)),
         ("why", decision.sentence),
     )
     return [row for row in rows if row[1] != ""]
+
+
+def _what_happens_to_legs(structure: ShownStructure) -> Iterator[str]:
+    """What is about to happen to the legs: one text when all of them leave in one order."""
+    leads = _leads(structure.legs)
+    for leg in structure.legs:
+        lead = leads.get(leg.holding.symbol)
+        if leg.is_notable and lead is None:
+            yield f"{leg.holding.symbol}: {what_happens(leg)}"
+        elif lead == leg.holding.symbol:
+            yield f"{what_happens(leg)}, all legs in one order"
 
 
 def _leg(leg: PositionDecision, structure: ShownStructure) -> str:

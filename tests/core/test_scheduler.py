@@ -2,19 +2,20 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import pytest
 from builders import CALL, PUT, a_position, at, our_order
 from shell_fakes import NOON, FakeBroker, FakeStream, World, a_broker_failure
 
-from sellctl.core.errors import AuthError, BusyError, UnknownOutcomeError
+from sellctl.core.errors import AuthError, BusyError, ConfigError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.order import Order
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.scheduler import RUN_ONCE_SECONDS, AccountScheduler
+from sellctl.core.structures.named import FoundAccount
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.watching.manual_requests import CommandRequest, Verb
 from sellctl.core.watching.poll_schedule import (
@@ -386,3 +387,39 @@ def test_ticks_and_looks_on_an_exit_that_todays_orders_keep_waiting_do_not_read_
     watched_for(world, world.a_scheduler(tick_handler=ticks if streams else None), 15, each=next_tick)
     assert world.broker.sent == []
     assert world.broker.requests.count("history") <= world.broker.requests.count("positions") + 1
+
+
+# --- the start check --------------------------------------------------------------------------------------------------
+
+
+def a_check(found: list[list[str]]) -> Callable[[Sequence[FoundAccount]], None]:
+    """A check that notes the accounts it sees and refuses them."""
+
+    def check(accounts: Sequence[FoundAccount]) -> None:
+        found.append([account.name for account in accounts])
+        raise ConfigError("structure my-calls: a leg is not held.")
+
+    return check
+
+
+def test_the_start_check_is_made_once_with_every_account_and_before_any_decision() -> None:
+    found: list[list[str]] = []
+    _, _, scheduler = two_accounts()
+    scheduler.start_check = a_check(found)
+    with pytest.raises(ConfigError):
+        asyncio.run(scheduler.watch(asyncio.Event(), lambda _wait: None))
+    assert [state.plan for state in scheduler.states] == [None, None]
+    asyncio.run(scheduler.poll())
+    assert found == [["main", "other"]]
+
+
+def test_it_concludes_nothing_when_an_account_could_not_be_read() -> None:
+    found: list[list[str]] = []
+    _, other, scheduler = two_accounts()
+    scheduler.start_check = a_check(found)
+    other.fails = a_broker_failure()
+    asyncio.run(scheduler.poll())
+    other.fails = None
+    asyncio.run(scheduler.poll())
+    assert found == []
+    assert scheduler.states[0].plan is not None

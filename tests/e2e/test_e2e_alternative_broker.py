@@ -164,3 +164,18 @@ def test_without_a_calendar_a_target_is_still_sold(tmp_path: Path) -> None:
     with AlternativeBroker(position(CALL, 2, 1.0), {CALL: (1.20, 1.22)}, calendar=False) as broker:
         assert program_for(broker, tmp_path).run("run-once").status == 0
         assert broker.positions == {}
+
+
+def test_a_short_leg_is_left_alone_with_an_alert_while_its_cover_can_not_be_read(tmp_path: Path) -> None:
+    higher, condors = (
+        CALL.replace("200000", "210000"),
+        "{name: spreads, match: {structure: vertical}, rules: {stop_loss: 50%}}",
+    )
+    held = position(CALL, 1, 2.0) | position(higher, -1, 1.0)
+    held[CALL]["qty"] = "many"
+    with AlternativeBroker(held, {CALL: (2.0, 2.02), higher: (1.5, 1.52)}) as broker:
+        program = program_for(broker, tmp_path, f"sell_module: {{strategies: [{condors}]}}\n")
+        result = program.run("run-once")
+    assert broker.sent == []
+    assert f"{higher} degraded: " in result.err
+    assert "no other position covers it, but one that can't be read may" in result.err

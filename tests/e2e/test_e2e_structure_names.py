@@ -174,3 +174,68 @@ def test_a_leg_that_is_not_held_is_one_notice_and_the_rest_is_recognised(play: P
     notice = f"structure my-calls: {missing} is not held"
     assert result.err.count(notice) == 1
     assert [each["name"] for each in result.document["accounts"][0]["structures"]] == [NAME]
+
+
+HISTORY_OF_OWN = OWN.replace("{structures", "{strategy_one: {enabled: false}, structures")
+VERTICAL = "AAPL-vertical-261218-200-210C"
+
+
+def rows_of(stage: Stage, command: str, name: str) -> list[tuple[str, ...]]:
+    """What `history` or `report` shows under a name, without the figures."""
+    result = stage.run(command, name, "--format", "json")
+    assert result.status == 0, result.err
+    found = result.document["exits"] if command == "report" else result.document
+    return [(each["symbol"], each["reason"], str(each.get("seq"))) for each in found]
+
+
+@pytest.mark.parametrize("options_level", [3, 2])
+@pytest.mark.parametrize("command", ["history", "report"])
+def test_history_and_report_take_the_users_own_name_also_after_it_has_left(
+    play: Play, command: str, options_level: int
+) -> None:
+    held = {symbol: HELD[symbol] for symbol in HELD}
+    scenario = a_day(held, QUOTES).replace("number: PA1", f"number: PA1\n        options_level: {options_level}")
+    stage = play(scenario, HISTORY_OF_OWN)
+    stage.run("close", "my-calls", "--yes")
+    stage.run("close", "AAPL-vertical-261218-170-180P", "--yes")
+    for _ in range(3):
+        stage.server.advance(15)
+        stage.run("run-once")
+    assert left(stage) == [0, 0, 0, 0]
+    shown = rows_of(stage, command, VERTICAL)
+    assert shown
+    assert rows_of(stage, command, "my-calls") == shown
+    assert rows_of(stage, command, "My-CALLS") == shown
+    assert len(rows_of(stage, command, "AAPL-vertical-261218-170-180P")) == len(shown)
+
+
+def test_they_say_so_when_only_the_broker_knows_the_legs(play: Play) -> None:
+    stage = a_condor(play, "sell_module: {structures: [{name: my-strangle, order: opened-it}]}\n")
+    for command in ("history", "report"):
+        result = stage.run(command, "My-Strangle")
+        assert result.status == 2
+        assert "my-strangle is named by its order" in result.err
+
+
+def test_what_leaves_in_one_order_is_told_so_and_with_its_net_price(play: Play) -> None:
+    rules = "{match: {structure: iron_condor}, name: condors, rules: {take_profit: 99%}}"
+    stage = a_condor(play, f"sell_module: {{strategies: [{rules}]}}\n")
+    shown = stage.run("close", NAME, "--dry-run", "--format", "plain").out
+    assert shown.count(f"in the order of {CALL}") == 3
+    assert "wait" not in shown
+    done = stage.run("close", NAME, "--yes", "--format", "json").document["exits"]
+    assert [each["result"] for each in done] == ["filled"] * 4
+    assert [each["filled_price"] for each in done] == [None] * 4
+    assert len({each["net_price"] for each in done}) == 1
+    assert float(done[0]["net_price"]) > 0
+
+
+def test_a_due_exit_of_a_structure_is_one_line_on_its_page(play: Play) -> None:
+    rules = "{match: {structure: iron_condor}, name: condors, rules: {take_profit: 2%}}"
+    stage = a_condor(play, f"sell_module: {{strategies: [{rules}]}}\n")
+    page = stage.run("positions", NAME, "--format", "plain").out
+    assert page.count("what happens") == 1
+    assert "debit, all legs in one order" in page
+    assert "(all legs of" not in page
+    table = stage.run("run-once", "--dry-run", "--format", "plain").out
+    assert table.count(f"in the order of {CALL}") == 3

@@ -29,6 +29,7 @@ QQQ = Episode(
     original_qty=Decimal(2),
     suspended="split",
     exit_after="SPY stop",
+    whole="QQQ-collar-261218-400P-440C",
 )
 
 

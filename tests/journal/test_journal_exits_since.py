@@ -10,6 +10,8 @@ from sellctl.journal.exits_since import exits_since, newest_row
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal
 
+OTHER, VERTICAL = "SPY250829C00510000", "SPY-ratio-250829-500x2-510C"
+
 
 def fill(journal: SqliteJournal, order: str, total: str, price: str) -> None:
     detail = {"order_id": order, "symbol": CALL, "filled_qty": total, "filled_avg_price": price}
@@ -34,6 +36,21 @@ def test_fills_add_up_over_orders_with_their_average_price(tmp_path: Path) -> No
 def test_a_fill_without_a_price_leaves_the_average_unknown(tmp_path: Path) -> None:
     fill(a_journal(tmp_path), "one", "1", "")
     assert exits_since(tmp_path / FILE_NAME, "main", 0)[CALL].price is None
+
+
+def test_the_fill_of_a_multi_leg_order_has_its_net_price_for_each_leg_and_not_beside_an_order_of_the_leg(
+    tmp_path: Path,
+) -> None:
+    journal, path = a_journal(tmp_path), tmp_path / FILE_NAME
+    detail = {"legs": [{"symbol": CALL, "ratio": "2"}, {"symbol": OTHER, "ratio": "1"}], "symbol": VERTICAL}
+    journal.note("main", "intent", {**detail, "client_order_id": "one"})
+    filled = {"order_id": "1", "symbol": VERTICAL, "filled_qty": "3", "filled_avg_price": "-0.80"}
+    journal.record_fill("main", "one", filled)
+    found = exits_since(path, "main", 0)
+    assert (found[CALL].filled, found[CALL].price, found[CALL].net) == (6, None, Decimal("-0.80"))
+    assert (found[VERTICAL].price, found[VERTICAL].net) == (Decimal("-0.80"), None)
+    fill(journal, "two", "1", "1.00")
+    assert exits_since(path, "main", 0)[CALL].net is None
 
 
 def test_only_later_rows_of_the_account_count(tmp_path: Path) -> None:

@@ -335,10 +335,13 @@ class StructureConfig:
     """Legs that belong together because you say so; they are in no other structure then.
 
     By default sellctl puts structures together from what is held. One whose kind a `match` names is judged as one
-    position; any other has a name only, and its legs are judged alone. `structures: off` recognises none.
+    position; any other has a name only, and its legs are judged alone. `structures: off` recognises none. One of which
+    a leg isn't held, or too little of it, and that was never held as a whole, is a mistake: `run-once` and `watch` end.
     """
 
-    name: Annotated[str | None, Doc("A name of your choice, for close, exempt, manage and positions.")] = None
+    name: Annotated[
+        str | None, Doc("A name of your choice, for close, exempt, manage, positions, history and report.")
+    ] = None
     legs: Annotated[
         tuple[LegText, ...],
         Doc("As [AAPL261218C00200000, AAPL261218C00210000 x2]; AAPL is a hundred of its shares."),

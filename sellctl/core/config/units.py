@@ -226,7 +226,8 @@ def leg_text(leg: LegConfig) -> str:
     return leg.symbol if leg.ratio == 1 else f"{leg.symbol} x{leg.ratio}"
 
 
-def _int_range_text(int_range: IntRange) -> str:
+def int_range_text(int_range: IntRange) -> str:
+    """A range of whole numbers as it is written in YAML."""
     if int_range.least == int_range.most:
         return str(int_range.least)
     if int_range.least is None:
@@ -249,7 +250,7 @@ _TEXT_OF: tuple[tuple[type, Callable[[Any], str]], ...] = (
     (Decimal, lambda value: f"{value:f}"),
     (Amount, _amount_text),
     (Pullback, _pullback_text),
-    (IntRange, _int_range_text),
+    (IntRange, int_range_text),
     (LegConfig, leg_text),
     (RoiStep, lambda step: f"{duration_text(step.after)}: {gain_text(step.gain)}"),
     (LockStep, lambda step: f"{gain_text(step.at)} keeps {gain_text(step.keep)}"),

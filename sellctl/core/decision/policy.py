@@ -16,6 +16,7 @@ from sellctl.core.config.schema import (
     Preempt,
     PriceBasisConfig,
     PutAction,
+    SellModuleConfig,
     ShortAction,
     StrategyConfig,
     StructureConfig,
@@ -106,7 +107,7 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) ->
         account_guard=sell.account_guard,
         structure_kinds=_structure_kinds(entries, recognised=sell.structures is not None),
         recognises_structures=sell.structures is not None,
-        named_structures=tuple(_named(entry) for entry in sell.structures or ()),
+        named_structures=named_structures(sell),
         needs_underlyings=any(strategy.needs_underlying for strategy in strategies),
         needs_openings=any(_needs_openings(entry) for entry in entries),
     )
@@ -118,6 +119,11 @@ def _structure_kinds(entries: Iterable[StrategyConfig], *, recognised: bool) -> 
     if not named:
         return named
     return named | SPREADS if recognised else frozenset({StructureKind.SINGLE})
+
+
+def named_structures(sell: SellModuleConfig) -> tuple[NamedStructure, ...]:
+    """The structures that the user names, in the order of the configuration."""
+    return tuple(_named(entry) for entry in sell.structures or ())
 
 
 def _named(entry: StructureConfig) -> NamedStructure:

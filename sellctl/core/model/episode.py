@@ -17,7 +17,8 @@ class Episode(Struct, frozen=True):
     entry price changes, and `past_averages` are the entry prices before those changes. `original_qty` is the
     quantity that scale-outs count from: the quantity left of it shows how much was sold. `suspended` says why its
     strategy's rules are suspended; "" when they are not. `exit_after`, as text of ExitAfter, is the
-    structure that is being closed: this leg is closed with it.
+    structure that is being closed: this leg is closed with it. `whole` is the name of the structure, one that the user
+    names, of which it was a leg while all of that was held; "" when it was in none.
     """
 
     symbol: str
@@ -32,3 +33,4 @@ class Episode(Struct, frozen=True):
     original_qty: Decimal | None = None
     suspended: str = ""
     exit_after: str = ""
+    whole: str = ""

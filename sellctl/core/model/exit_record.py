@@ -162,10 +162,12 @@ class ExitsSince(Struct, frozen=True):
     """What was recorded about the orders of one symbol since some row of the journal.
 
     `price` is the average of the fills; None without one, or when a fill came without a price. `sent` says whether an
-    order was intended, and `refusal` why the broker refused the last one; "" when it didn't.
+    order was intended, and `refusal` why the broker refused the last one; "" when it didn't. `net` is the average net
+    price of the multi-leg orders that filled all of it, below zero a credit; None when others did.
     """
 
     filled: Decimal = Decimal(0)
     price: Decimal | None = None
+    net: Decimal | None = None
     sent: bool = False
     refusal: str = ""

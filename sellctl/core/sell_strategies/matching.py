@@ -1,6 +1,7 @@
 """Whether the `match` of a strategy fits a position: every given key must fit. The policy applies `account`."""
 
 from sellctl.core.config.schema import AssetKind, IntRange, MatchConfig, SideKind
+from sellctl.core.config.units import int_range_text
 from sellctl.core.model.holding_time import days_left
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market
@@ -42,12 +43,3 @@ def match_text(match: MatchConfig) -> str:
         "structure": ", ".join(match.structure),
     }
     return "; ".join(f"{key} {value}" for key, value in words.items() if value) or "everything"
-
-
-def int_range_text(int_range: IntRange) -> str:
-    """A range as the configuration writes it."""
-    if int_range.least == int_range.most:
-        return str(int_range.least)
-    if int_range.least is None:
-        return f"<={int_range.most}"
-    return f">={int_range.least}" if int_range.most is None else f"{int_range.least}-{int_range.most}"

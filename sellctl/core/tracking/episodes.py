@@ -58,6 +58,12 @@ class Episodes:
         """With which structure legs are closed, by symbol."""
         return {symbol: ExitAfter.of(each.exit_after) for symbol, each in self.known.items() if each.exit_after}
 
+    @property
+    def whole(self) -> frozenset[str]:
+        """The names of structures that were held with all of their legs, and of which a leg still is."""
+        legs = {name for each in self.known.values() for name in (each.whole, ExitAfter.of(each.exit_after).structure)}
+        return frozenset(filter(is_structure_name, legs | self.known.keys()))
+
     async def save(self) -> None:
         """Store all episodes. They are on disk when this returns."""
         await self._store.save(self._account, self.known)
@@ -171,6 +177,14 @@ class Episodes:
         for symbol, episode in self.known.items():
             if _follows(episode, held_without_exit):
                 self.known[symbol] = replace(episode, exit_after="")
+
+    def held_whole(self, structures: Iterable[str]) -> None:
+        """All legs of these structures are held, which the user names: each leg keeps that as long as it is held."""
+        for name in structures:
+            for symbol in legs_of(name):
+                episode = self.known.get(symbol)
+                if episode and episode.whole != name:
+                    self.known[symbol] = replace(episode, whole=name)
 
     def resume(self, symbols: frozenset[str]) -> None:
         """Resume the suspended rules of these symbols, underlyings or structures, with new peaks."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.model.exit_record import CONTRACT, ExitsSince
@@ -112,6 +113,7 @@ class ExitOutcome(Struct, frozen=True):
     filled: Decimal = ZERO
     price: Decimal | None = None  # the average price of the fills
     why: str = ""
+    net: Decimal | None = None  # that of the multi-leg orders that closed it with others, below zero a credit
 
     @property
     def is_done(self) -> bool:
@@ -125,6 +127,10 @@ def outcome_of(proposed: ProposedExit, recorded: Mapping[str, ExitsSince], after
     A recorded fill counts even while the broker still lists the position.
     """
     record = recorded.get(proposed.symbol, ExitsSince())
+    return replace(_outcome_of(proposed, record, afterwards), net=record.net)
+
+
+def _outcome_of(proposed: ProposedExit, record: ExitsSince, afterwards: AccountListing) -> ExitOutcome:
     filled, price = record.filled, record.price
     if filled >= proposed.qty:
         return ExitOutcome(proposed, Result.FILLED, filled, price)

@@ -98,7 +98,7 @@ def _on_the_whole(
     strategy: BaseStrategy | None,
     context: DecisionContext,
 ) -> PositionDecision:
-    first = min(legs, key=lambda leg: (_WORST_FIRST.index(leg.state), leg.holding.position.is_long))
+    first = min(legs, key=lambda leg: (_WORST_FIRST.index(leg.state), leg.submit is None, leg.holding.position.is_long))
     alert = any(leg.alert for leg in legs)
     if strategy is None:
         alone = f"its legs are judged alone (no match on {held.kind} takes it)"

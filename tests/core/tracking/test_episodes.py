@@ -266,3 +266,23 @@ def test_the_episode_of_a_pair_of_an_earlier_version_is_carried_over_to_its_stru
 def test_the_opening_order_is_looked_up_for_every_position_and_for_no_structure() -> None:
     kept = Kept({symbol: peaked(a_position(symbol), "1.50") for symbol in (CALL, "XYZ+", "=1+1", VERTICAL)})
     assert Episodes("main", kept).without_opening() == (CALL, "XYZ+", "=1+1")
+
+
+def test_a_leg_keeps_the_whole_structure_it_was_in_until_it_is_gone() -> None:
+    call, higher = a_position(CALL), a_position(CALL.replace("200000", "210000"), short=True)
+    kept = Kept()
+    episodes = seen([call, higher], kept=kept)
+    episodes.held_whole([VERTICAL])
+    asyncio.run(episodes.save())
+    later = seen([call], [call], kept=kept)
+    later.set_aside([higher.symbol], LATER)
+    assert later.whole == {VERTICAL}
+    later.set_aside([call.symbol], LATER)
+    assert later.whole == frozenset()
+
+
+def test_a_leg_that_changed_sides_was_in_no_whole_structure() -> None:
+    episodes = seen([a_position(CALL)])
+    episodes.held_whole([VERTICAL])
+    episodes.seen([a_position(CALL, short=True)], LATER)
+    assert episodes.whole == frozenset()
