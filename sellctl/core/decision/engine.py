@@ -199,9 +199,10 @@ def _evaluate(holding: Holding, wholes: Wholes, context: DecisionContext) -> Pos
         return PositionDecision(holding, DecisionState.WATCHING)
     result = strategy_result(holding, wholes, context)
     problem = result.failure or _unreadable_cover(holding, context)
-    signal = merged((*_engine_signals(holding, result, context), *_with_what_follows(holding, result, context)))
+    of_engine = tuple(_engine_signals(holding, result, context))
+    signal = merged((*of_engine, *_with_what_follows(holding, result, context)))
     if signal:
-        return PendingExit(signal, result, problem)
+        return PendingExit(signal, merged(of_engine), result, problem)
     ours = context.ours_on(symbol)
     if result.unconfirmed and not ours:
         decision = wait_for_confirmation(result.unconfirmed, result.waits_for)

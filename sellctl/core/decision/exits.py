@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from sellctl.core.config.schema import WalkConfig
 from sellctl.core.decision.confirmation import SECOND_QUOTE
 from sellctl.core.decision.context import DecisionContext
+from sellctl.core.decision.multi_leg.recognised import recognised
 from sellctl.core.decision.pricing import (
     MIN_SESSION_LEFT_FOR_WIDE_WALK,
     REPRICE_AFTER,
@@ -21,6 +22,7 @@ from sellctl.core.decision.pricing import (
 )
 from sellctl.core.decision.risk_checks import RiskContext, rate_violation, violations
 from sellctl.core.decision.sizing import Size, free, size_of
+from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.order import Order, OrderState, OrderType
 from sellctl.core.model.plan import (
     CancelOrder,
@@ -306,8 +308,10 @@ def _why_end(holding: Holding, ours: tuple[Order, ...], context: DecisionContext
 
 def _closed_by(order: Order, context: DecisionContext) -> Holding | None:
     """The structure that a multi-leg order closes, as one position; None when no structure has exactly its legs."""
-    structure = context.structures.get(order.symbols[0])
-    return structure.whole if structure and frozenset(structure.holdings) == frozenset(order.symbols) else None
+    judged = context.structures.get(order.symbols[0])
+    found = (judged,) if judged else recognised(context, {underlying_of(order.symbols[0])})
+    symbols = frozenset(order.symbols)
+    return next((each.whole for each in found if frozenset(each.holdings) == symbols), None)
 
 
 def _target_is_missed(holding: Holding) -> bool:

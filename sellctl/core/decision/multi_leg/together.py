@@ -1,29 +1,46 @@
-"""Which exits leave together: the structures that leave as one order, and what leaves for itself. Pure."""
+"""Which exits leave together: the structures that leave as one order, and what leaves for itself. Pure.
 
-from collections.abc import Iterable, Mapping, Sequence
+A structure that a strategy judges leaves together by its rules or for any reason of the engine. Of those that no match
+names, one with a short option does for the reasons of WHOLE, and otherwise each of its legs for itself.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from sellctl.core.decision.context import DecisionContext
+from sellctl.core.decision.multi_leg.recognised import recognised
 from sellctl.core.decision.multi_leg.ways import StructureExit, exit_of, why_by_legs
 from sellctl.core.decision.strategy_results import StrategyResult, Wholes
 from sellctl.core.model.instrument import underlying_of
-from sellctl.core.model.plan import ExitSignal, PositionDecision
+from sellctl.core.model.order import ZERO
+from sellctl.core.model.plan import ExitSignal, PositionDecision, Reason
+from sellctl.core.model.position import Holding
 from sellctl.core.sell_strategies.base_strategy import merged
 from sellctl.core.structures.held import HeldStructure
+
+# The reasons for which all legs of a structure leave, whatever judges them.
+WHOLE = frozenset({Reason.PANIC, Reason.ACCOUNT_GUARD, Reason.ZERO_DAY})
 
 
 class PendingExit(Struct, frozen=True):
     """An exit that is due: its next step depends on how many others are due with it.
 
-    `problem` says what else about the position could not be evaluated; "" when there is nothing.
+    `of_engine` is the exit by the engine's reasons alone; None when there are none. `problem` says what else about the
+    position could not be evaluated; "" when there is nothing.
     """
 
     signal: ExitSignal
+    of_engine: ExitSignal | None
     result: StrategyResult
     problem: str
+
+    @property
+    def holding(self) -> Holding:
+        """The position."""
+        return self.signal.holding
 
 
 class PendingStructure(Struct, frozen=True):
@@ -40,11 +57,11 @@ def apart(
 
     A leg of a structure that leaves for itself although it might not says why.
     """
-    pending = {each.signal.holding.symbol: each for each in evaluated if isinstance(each, PendingExit)}
-    structures = {held.name: held for symbol in pending if (held := context.structures.get(symbol))}
+    pending = {each.holding.symbol: each for each in evaluated if isinstance(each, PendingExit)}
+    judged = {held.name: held for symbol in pending if (held := context.structures.get(symbol))}
     as_one: list[PendingStructure] = []
     beside = _closed_by_orders(context)
-    for structure in structures.values():
+    for structure in (*judged.values(), *_to_leave_whole(pending, context)):
         if not structure.holdings.keys() <= pending.keys():
             continue
         legs = tuple(pending[symbol] for symbol in structure.holdings)
@@ -57,10 +74,25 @@ def apart(
             taken |= each.closes
             continue
         for leg in legs:
-            pending[leg.signal.holding.symbol] = replace(leg, signal=_by_legs(leg.signal, structure.name, why))
+            pending[leg.holding.symbol] = replace(leg, signal=_by_legs(leg.signal, structure.name, why))
     together = {symbol for each in as_one for symbol in each.exit.legs}
     rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
     return list(rest), as_one, {symbol: qty for taken in beside.values() for symbol, qty in taken.items()}
+
+
+def _to_leave_whole(pending: Mapping[str, PendingExit], context: DecisionContext) -> Iterator[HeldStructure]:
+    """The structures that no match names, with a short option, whose options are all to leave for reasons of WHOLE."""
+    due = {
+        symbol: each.holding
+        for symbol, each in pending.items()
+        if each.of_engine and each.of_engine.reason in WHOLE and symbol not in context.structures
+    }
+    options = {symbol: holding for symbol, holding in due.items() if holding.position.instrument.is_option}
+    underlyings = {each.position.instrument.underlying for each in options.values() if not each.position.is_long}
+    if underlyings:
+        for structure in recognised(context, underlyings):
+            if structure.shorts and structure.holdings.keys() <= options.keys():
+                yield structure
 
 
 def _closed_by_orders(context: DecisionContext) -> dict[str, dict[str, Decimal]]:
@@ -79,7 +111,7 @@ def _by_legs(signal: ExitSignal, structure: str, why: str) -> ExitSignal:
 
 
 def _symbol_of(each: PositionDecision | PendingExit) -> str:
-    return each.signal.holding.symbol if isinstance(each, PendingExit) else each.holding.symbol
+    return each.holding.symbol
 
 
 def _exit_and_way(
@@ -94,12 +126,25 @@ def _exit_and_way(
     So they do when that can't be told. `taken` is what other multi-leg orders on the underlying close.
     """
     try:
-        signals = {each.signal.holding.symbol: each.signal for each in legs}
+        signals = {leg.holding.symbol: _signal_of(leg, context) for leg in legs}
         each = exit_of(structure, signals, merged(_own_signals(structure, wholes, context)))
         each = replace(each, beside=dict(taken)) if each else None
         return each, why_by_legs(each, context) if each else ""
     except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
         return None, ""
+
+
+def _signal_of(leg: PendingExit, context: DecisionContext) -> ExitSignal:
+    """The signal of a leg as a part of its structure.
+
+    That of a long leg that is judged alone may be more urgent, and yet it can't leave before the shorts that it covers.
+    """
+    holding, of_engine = leg.holding, leg.of_engine
+    if of_engine is None or leg.signal.urgency >= of_engine.urgency or holding.symbol in context.structures:
+        return leg.signal
+    is_bound = holding.position.is_long and not context.policy.allow_legging_out
+    is_bound = is_bound and context.cover.reserved.get(holding.symbol, ZERO) >= holding.position.qty
+    return of_engine if is_bound else leg.signal
 
 
 def _own_signals(structure: HeldStructure, wholes: Wholes, context: DecisionContext) -> tuple[ExitSignal, ...]:
