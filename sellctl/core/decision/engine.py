@@ -148,7 +148,8 @@ def _steps_or_faults(each: PendingStructure, context: DecisionContext) -> tuple[
     try:
         decisions = tuple(next_step_as_one(each.exit, context))
     except Exception as error:  # noqa: BLE001  as above
-        return tuple(_fault(leg.signal.holding, error_text(error)) for leg in each.legs)
+        faults = (_fault(leg.holding, error_text(error)) for leg in each.legs)
+        return tuple(replace(fault, as_one=each.exit.structure.name) for fault in faults)
     return tuple(
         _with_result(_with_problem(decision, leg.problem), leg.result, context)
         for decision in decisions

@@ -19,7 +19,7 @@ from sellctl.core.config.schema import (
     StrategyOneConfig,
 )
 from sellctl.core.decision.policy import Policy
-from sellctl.core.model.plan import PositionDecision, Reason, Urgency
+from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, Urgency
 from sellctl.core.model.position import ExitProgress, Holding
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 
@@ -91,6 +91,16 @@ def test_on_its_last_day_with_the_default_configuration(clock: str, urgency: Urg
     assert (exit_.signal.reason, exit_.signal.urgency) == (Reason.ZERO_DAY, urgency)
     assert exit_.submit is not None
     assert exit_.submit.symbol == (CONDOR_TODAY if build is condor else VERTICAL_TODAY)
+
+
+def test_every_leg_names_the_structure_that_leaves_as_one_order_and_no_other_position_does() -> None:
+    other = option(call(300), 1, "1.00")
+    snapshot = under_panic((*condor("261218"), other))
+    names = {symbol: each.as_one for symbol, each in decided(snapshot, DEFAULT).items()}
+    assert names.pop(call(300)) == ""
+    assert set(names.values()) == {"AAPL-iron_condor-261218-170-180-210-220"}
+    denied = decided(last_day(EAGER, condor(clock=EAGER), halted="a halt"), DEFAULT).values()
+    assert {(each.state, each.as_one) for each in denied} == {(DecisionState.DENIED, CONDOR_TODAY)}
 
 
 def test_a_walk_starts_at_the_net_mid_and_its_later_steps_are_nearer_to_the_natural_price() -> None:
