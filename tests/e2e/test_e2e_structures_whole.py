@@ -82,8 +82,12 @@ def test_without_the_level_its_legs_leave_in_the_safe_order_and_the_history_says
     rows = stage.run("history", today(CALL), "--format", "json").document
     assert any("by legs: the account's options level is 2" in str(row["body"].get("why")) for row in rows)
     assert reasons(stage, today(CALL)) == {"zero_day"}
-    ways = {exit_["way"] for exit_ in stage.run("report", "--format", "json").document["exits"]}
-    assert ways == {"by legs"}
+    (exit_,) = stage.run("report", "--format", "json").document["exits"]
+    assert (exit_["symbol"], exit_["way"], exit_["filled"]) == (
+        "AAPL-iron_condor-261124-170-180-200-210",
+        "by legs",
+        "2",
+    )
 
 
 def test_what_was_refused_is_not_tried_again_on_the_same_day_by_any_process(play: Play) -> None:
