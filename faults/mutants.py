@@ -33,7 +33,7 @@ from sellctl.alpaca.errors import EXTERNAL_ERRORS, Operation, map_error
 from sellctl.alpaca.quotes import AlpacaQuotes
 from sellctl.core import position_manager
 from sellctl.core.config.schema import CancelScope
-from sellctl.core.decision import engine, exits, pricing, quote_checks, risk_checks, sizing
+from sellctl.core.decision import engine, exits, pricing, quote_checks, risk_checks, sizing, strategy_results
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.multi_leg import sizing as multi_leg_sizing
 from sellctl.core.decision.multi_leg import steps as multi_leg_steps
@@ -281,7 +281,7 @@ async def _cancel_everything(self: alpaca_broker.AlpacaBroker, _order_id: str) -
     await self._client.request(request, alpaca_broker._ignore)
 
 
-_IS_PAUSED = engine._is_paused
+_IS_PAUSED = strategy_results._is_paused
 
 
 def _stops_paused(signal: Any, context: DecisionContext) -> bool:
@@ -397,9 +397,9 @@ MUTANTS: tuple[Mutant, ...] = (
         ((sizing, "_reserves", _nothing), (risk_checks, "RISK_CHECKS", _without(risk_checks._covering_legs))), by_day),
     Mutant("shorts forgotten", "uncovered shorts are not bought back", ((engine, "_uncovered", _zero),), by_day),
     Mutant("zero day forgotten", "options that expire today are not closed", ((ZeroDay, "evaluate", _none),), by_day),
-    Mutant("stops never fire", "a stop is always paused", ((engine, "_is_paused", _stops_paused),), by_day),
+    Mutant("stops never fire", "a stop is always paused", ((strategy_results, "_is_paused", _stops_paused),), by_day),
     Mutant("addition disarms", "an addition to a position disarms its trailing stop", ((PeakRule, "_armed_before", _nothing),), by_draw("O16")),
-    Mutant("targets never fire", "a target is always paused", ((engine, "_is_paused", _targets_paused),), by_day),
+    Mutant("targets never fire", "a target is always paused", ((strategy_results, "_is_paused", _targets_paused),), by_day),
     Mutant("buys cancelled", "stale orders include the user's buys", ((engine, "stale_orders", _all_stale),), by_day),
     Mutant("intents forgotten", "a restart ignores the intents in the journal", ((SqliteJournal, "open_intents", _nothing),), by_crash),
     Mutant("never adopted", "a restart does not adopt its own orders",

@@ -10,7 +10,7 @@ from typing import Any
 
 from faults.mutant_searches import Mutant, by_day, by_draw, by_exit
 from faults.structure_draws import BUTTERFLY
-from sellctl.core.decision import engine, risk_checks, sizing
+from sellctl.core.decision import engine, risk_checks, sizing, strategy_results
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.position import Holding
@@ -80,7 +80,8 @@ def _judges_no_structure(_self: Declared) -> bool:
 STRUCTURE_MUTANTS: tuple[Mutant, ...] = (
     Mutant("long leg first", "a long leg of a structure doesn't wait for the short one",
         (
-            (engine, "_closing_first", _nothing), (sizing, "_reserves", _reserves_of_others),
+            (engine, "closing_first", _nothing), (strategy_results, "closing_first", _nothing),
+            (sizing, "_reserves", _reserves_of_others),
             (risk_checks, "RISK_CHECKS", _checks_of_others()),
         ), by_exit("A13")),
     Mutant("rest recognised anew", "after a partial fill what is left of a structure is recognised anew, and not closed with it",

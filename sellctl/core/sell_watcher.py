@@ -227,8 +227,13 @@ class SellWatcher:
             structures=self.positions.structures,
             named=named.names,
             unbooked_splits=self.positions.splits.underlyings,
-            no_multi_leg=self.orders.no_multi_leg(market.today) if self.positions.have_structures else frozenset(),
+            no_multi_leg=self.orders.no_multi_leg(market.today) if self._may_leave_as_one(rows) else frozenset(),
         )
+
+    def _may_leave_as_one(self, rows: Iterable[Position]) -> bool:
+        """Whether a structure could leave as one order: one that is judged as one or leaves, or has a short option."""
+        shorts = (not row.is_long and row.instrument.is_option for row in rows)
+        return self.positions.have_structures or (self.policy.recognises_structures and any(shorts))
 
     def _holdings(
         self, rows: Sequence[Position], market: Market, named: HeldNames, *, again: bool

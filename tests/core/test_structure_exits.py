@@ -65,8 +65,8 @@ class Account:
             PriceTracker(NoQuotes(), clock), clock, Episodes("main", FakeEpisodeStore()), OrderBook(), kinds=kinds
         )
 
-    def poll(self, level: int, asked: str = "") -> Snapshot:
-        """The account as it is now; `asked` is a structure that is asked to close."""
+    def poll(self, level: int, asked: str = "", *, panic: bool = False) -> Snapshot:
+        """The account as it is now; `asked` is a structure that is asked to close, and a `panic` closes everything."""
         self.clock.seconds += 1
         rows = [a_position(symbol, str(abs(qty)), short=qty < 0) for symbol, qty in self.held.items() if qty]
         holdings = self.positions.holdings(rows, a_market(), first=[asked] if asked else [])
@@ -74,7 +74,8 @@ class Account:
         quoted = (replace(each, quote=a_quote(each.symbol, "1.00", "1.02")) for each in holdings)
         facts = AccountFacts("main", "PA1", options_level=level)
         snapshot = replace(a_snapshot(*quoted, account=facts), structures=self.positions.structures)
-        return replace(snapshot, manual_closes=frozenset({asked} - {""}))
+        everything = frozenset(row.symbol for row in rows) if panic else frozenset[str]()
+        return replace(snapshot, manual_closes=frozenset({asked} - {""}), panic=everything)
 
     def fill(self, decision: PositionDecision, share: float) -> None:
         assert decision.signal
@@ -107,6 +108,8 @@ def work(
     levels: Sequence[int] = BOTH_WAYS,
     policy: Policy = CLOSING,
     asked: str = "",
+    *,
+    panic: bool = False,
 ) -> None:
     """Poll until nothing is due; each order of a poll fills in part, in any order, and none uncovers a short.
 
@@ -116,7 +119,7 @@ def work(
     naked = account.naked
     for round_ in range(ROUNDS):
         is_asked = round_ == 0 or asked in account.positions.structures
-        snapshot = account.poll(chance.choice(levels), asked if is_asked else "")
+        snapshot = account.poll(chance.choice(levels), asked if is_asked else "", panic=panic)
         due = [decision for decision in decide(snapshot, policy).decisions if decision.submit]
         chance.shuffle(due)
         for decision in due:
@@ -163,6 +166,17 @@ def test_a_structure_that_is_asked_to_close_leaves_whole_and_uncovers_nothing_at
         rest = abs(qty) - structure.quantities.get(symbol, Decimal(0))
         reserved = last.cover.reserved.get(symbol, Decimal(0))
         assert rest <= abs(account.held[symbol]) <= max(rest, reserved), (structure.name, held, account.held)
+
+
+@pytest.mark.parametrize("levels", [BOTH_WAYS, AS_ONE, BY_LEGS], ids=["both ways", "as one order", "by legs"])
+@given(held=HELD, chance=st.randoms(use_true_random=False))
+@settings(max_examples=60, deadline=None)
+def test_in_a_panic_every_option_leaves_and_nothing_is_uncovered_at_any_fill_without_any_match(
+    held: dict[str, int], chance: random.Random, levels: Sequence[int]
+) -> None:
+    account = Account(dict(held), kinds=())
+    work(account, chance, levels, WITHOUT_RULES, panic=True)
+    assert {symbol for symbol, qty in account.held.items() if qty} <= {"AAPL"}
 
 
 @pytest.mark.parametrize(

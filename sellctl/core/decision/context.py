@@ -80,7 +80,9 @@ class DecisionContext(Struct, frozen=True):
             structures = {symbol: structure for structure in by_name.values() for symbol in structure.holdings}
             holdings = tuple(replace(h, structure=kind_of(h, cover, structures)) for h in holdings)
         parts = _parts(valid, by_name, leaving)
+        may_leave_as_one = policy.recognises_structures and bool(cover.uncovered)
         is_any_multi_leg = any(order.is_multi_leg for order in snapshot.orders)
+        needs_underlyings = bool(structures or parts) or is_any_multi_leg or may_leave_as_one
         unknown = (h.symbol for h in holdings if h.position.instrument.asset_class is AssetClass.OTHER)
         unknown_cover = (*invalid_reasons, *(row.symbol for row in snapshot.invalid), *unknown)
         return cls(
@@ -99,7 +101,7 @@ class DecisionContext(Struct, frozen=True):
             guard_problem=guard_problem,
             walks=policy.walks,
             _orders=_by_symbol(snapshot.orders),
-            _by_underlying=_by_underlying(holdings) if structures or parts or is_any_multi_leg else {},
+            _by_underlying=_by_underlying(holdings) if needs_underlyings else {},
             _underlyings_with_unknown_cover=frozenset(underlying_of(symbol) for symbol in unknown_cover),
             _exempt_legs=frozenset(leg for name in snapshot.exempt for leg in legs_of(name)),
         )

@@ -5,31 +5,34 @@ exits.py, the next step of the exit. A position without an exit gets no explanat
 open.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from sellctl.core.config.schema import GuardAction, ShortAction, Style
+from sellctl.core.config.schema import GuardAction, ShortAction
 from sellctl.core.decision import backstop
 from sellctl.core.decision.alerts import with_lost_quotes, with_overdue
-from sellctl.core.decision.confirmation import SECOND_QUOTE, Confirmation, confirmed
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation
-from sellctl.core.decision.multi_leg.part_exits import as_own_exit, closed_by_other_parts, for_part
 from sellctl.core.decision.multi_leg.steps import next_step as next_step_as_one
-from sellctl.core.decision.multi_leg.ways import StructureExit, exit_of, why_by_legs
+from sellctl.core.decision.multi_leg.together import PendingExit, PendingStructure, apart
 from sellctl.core.decision.policy import Policy
-from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.risk_checks import wrong_account
 from sellctl.core.decision.sizing import STEP
+from sellctl.core.decision.strategy_results import (
+    NOT_MANAGED,
+    StrategyResult,
+    Wholes,
+    closing_first,
+    error_text,
+    results_of_wholes,
+    strategy_result,
+)
 from sellctl.core.model.instrument import AssetClass, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import (
     ENGINE_REASONS,
-    PRICE_REASONS,
-    REASONS,
     STOPS,
     CancelOrder,
     DecisionState,
@@ -44,20 +47,18 @@ from sellctl.core.model.plan import (
 from sellctl.core.model.position import ExitAfter, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.stale_orders import stale_orders
-from sellctl.core.sell_strategies.base_strategy import BaseStrategy, StrategyDisabledError, StrategyError, merged
-from sellctl.core.structures.held import HeldStructure
+from sellctl.core.sell_strategies.base_strategy import merged
 
 MANAGED = frozenset(STEP)
-NOT_MANAGED = "NOT MANAGED"  # begins the sentence on a position that no strategy manages
 _STRATEGY_REASONS = frozenset(Reason) - ENGINE_REASONS
 
 
 def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     """The plan for one account: every position exactly once, most urgent first, and the stale orders to cancel."""
     context = DecisionContext.of(snapshot, policy)
-    wholes = _results_of_wholes(context)
+    wholes = results_of_wholes(context)
     evaluated = [_evaluate_or_fault(holding, wholes, context) for holding in context.holdings]
-    evaluated, as_one, closed_as_one = _apart(evaluated, wholes, context)
+    evaluated, as_one, closed_as_one = apart(evaluated, wholes, context)
     signals = (*(each.exit.signal for each in as_one), *(each.signal for each in evaluated if each.signal))
     context = replace(context.with_walks_for(signals), closed_as_one=closed_as_one)
     decisions = most_urgent_first(
@@ -126,23 +127,12 @@ def _handled(decision: PositionDecision, context: DecisionContext) -> tuple[Orde
 # --- one position -----------------------------------------------------------------------------------------------------
 
 
-class PendingExit(Struct, frozen=True):
-    """An exit that is due: its next step depends on how many others are due with it.
-
-    `problem` says what else about the position could not be evaluated; "" when there is nothing.
-    """
-
-    signal: ExitSignal
-    result: "StrategyResult"
-    problem: str
-
-
-def _evaluate_or_fault(holding: Holding, wholes: "Wholes", context: DecisionContext) -> PositionDecision | PendingExit:
+def _evaluate_or_fault(holding: Holding, wholes: Wholes, context: DecisionContext) -> PositionDecision | PendingExit:
     """One position evaluated; an error is a fault of this position only."""
     try:
         return _evaluate(holding, wholes, context)
     except Exception as error:  # noqa: BLE001  one invalid position must not prevent decisions on the others
-        return _fault(holding, _error_text(error))
+        return _fault(holding, error_text(error))
 
 
 def _step_or_fault(pending: PendingExit, context: DecisionContext) -> PositionDecision:
@@ -150,98 +140,7 @@ def _step_or_fault(pending: PendingExit, context: DecisionContext) -> PositionDe
         decision = _with_problem(_next_step(pending, context), pending.problem)
         return _with_result(decision, pending.result, context)
     except Exception as error:  # noqa: BLE001  as above
-        return _fault(pending.signal.holding, _error_text(error))
-
-
-# --- structures as one order ------------------------------------------------------------------------------------------
-
-
-class PendingStructure(Struct, frozen=True):
-    """The exit of a structure as one order, and the pending exits of its legs."""
-
-    exit: StructureExit
-    legs: tuple[PendingExit, ...]
-
-
-def _apart(
-    evaluated: Sequence[PositionDecision | PendingExit], wholes: "Wholes", context: DecisionContext
-) -> tuple[list[PositionDecision | PendingExit], list[PendingStructure], Mapping[str, Decimal]]:
-    """What leaves for itself, the structures that leave as one order, and what of each symbol such orders close.
-
-    A leg of a structure that leaves for itself although it might not says why.
-    """
-    pending = {each.signal.holding.symbol: each for each in evaluated if isinstance(each, PendingExit)}
-    structures = {held.name: held for symbol in pending if (held := context.leaves_as(symbol))}
-    as_one: list[PendingStructure] = []
-    beside = _closed_by_orders(context)
-    for structure in structures.values():
-        if not structure.holdings.keys() <= pending.keys():
-            continue
-        legs = tuple(pending[symbol] for symbol in structure.holdings)
-        taken = beside.setdefault(structure.structure.underlying, {})
-        each, why = _exit_and_way(structure, legs, wholes, taken, context)
-        if each is None:
-            continue
-        if why is None:
-            each = as_own_exit(each, pending.keys(), context) if structure.part_of else each
-            as_one.append(PendingStructure(each, legs))
-            taken |= each.closes
-            continue
-        for leg in legs:
-            signal = _by_legs(leg.signal, structure.part_of or structure.name, why)
-            pending[leg.signal.holding.symbol] = replace(leg, signal=signal)
-    together = {symbol for each in as_one for symbol in each.exit.legs}
-    rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
-    return list(rest), as_one, {symbol: qty for taken in beside.values() for symbol, qty in taken.items()}
-
-
-def _closed_by_orders(context: DecisionContext) -> dict[str, dict[str, Decimal]]:
-    """What our open multi-leg orders may still close, by underlying and symbol."""
-    found: dict[str, dict[str, Decimal]] = {}
-    for order in context.snapshot.orders:
-        for leg in order.legs if order.is_ours else ():
-            found.setdefault(underlying_of(leg.symbol), {})[leg.symbol] = leg.leaves_qty
-    return found
-
-
-def _by_legs(signal: ExitSignal, structure: str, why: str) -> ExitSignal:
-    """The signal of a leg whose structure might have left as one order, with why it doesn't."""
-    reasons = (*signal.other_reasons, f"by legs: {why}") if why else signal.other_reasons
-    return replace(signal, structure=structure, other_reasons=reasons)
-
-
-def _symbol_of(each: PositionDecision | PendingExit) -> str:
-    return each.signal.holding.symbol if isinstance(each, PendingExit) else each.holding.symbol
-
-
-def _exit_and_way(
-    structure: HeldStructure,
-    legs: Iterable[PendingExit],
-    wholes: "Wholes",
-    taken: Mapping[str, Decimal],
-    context: DecisionContext,
-) -> tuple[StructureExit | None, str | None]:
-    """The exit of all legs as one, and why it is by legs; without an exit where they leave each for itself.
-
-    So they do when that can't be told. `taken` is what other multi-leg orders on the underlying close.
-    """
-    try:
-        signals = {each.signal.holding.symbol: each.signal for each in legs}
-        own = merged(_own_signals(structure, wholes, context))
-        each = exit_of(structure, signals, for_part(own, structure, context) if own and structure.part_of else own)
-        if each:
-            each = replace(each, beside=dict(taken), other_parts=closed_by_other_parts(structure, context))
-        return each, why_by_legs(each, context) if each else ""
-    except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
-        return None, ""
-
-
-def _own_signals(structure: HeldStructure, wholes: "Wholes", context: DecisionContext) -> tuple[ExitSignal, ...]:
-    """The confirmed signals of the strategy that manages a structure, on all of it, also for a part of it."""
-    whole = context.structures_by_name.get(structure.part_of or structure.name)
-    managed = (context.strategy_and_subject(holding) for holding in structure.holdings.values())
-    is_one = whole is not None and all(subject is whole.whole for _, subject in managed)
-    return wholes[whole.name].signals if whole and is_one else ()
+        return _fault(pending.signal.holding, error_text(error))
 
 
 def _steps_or_faults(each: PendingStructure, context: DecisionContext) -> tuple[PositionDecision, ...]:
@@ -249,17 +148,13 @@ def _steps_or_faults(each: PendingStructure, context: DecisionContext) -> tuple[
     try:
         decisions = tuple(next_step_as_one(each.exit, context))
     except Exception as error:  # noqa: BLE001  as above
-        return tuple(_fault(leg.signal.holding, _error_text(error)) for leg in each.legs)
+        faults = (_fault(leg.holding, error_text(error)) for leg in each.legs)
+        return tuple(replace(fault, as_one=each.exit.structure.name) for fault in faults)
     return tuple(
         _with_result(_with_problem(decision, leg.problem), leg.result, context)
         for decision in decisions
         if (leg := legs[decision.holding.symbol])
     )
-
-
-def _error_text(error: Exception) -> str:
-    """An error's type and message; of a user-defined strategy's, the message has both."""
-    return str(error) if isinstance(error, StrategyError) else f"{type(error).__name__}: {error}"
 
 
 def _with_alerts(decision: PositionDecision, context: DecisionContext) -> PositionDecision:
@@ -297,17 +192,18 @@ def _fault(holding: Holding, why: str) -> PositionDecision:
     return PositionDecision(holding, DecisionState.FAULT, f"it could not be evaluated: {why}", alert=True)
 
 
-def _evaluate(holding: Holding, wholes: "Wholes", context: DecisionContext) -> PositionDecision | PendingExit:
+def _evaluate(holding: Holding, wholes: Wholes, context: DecisionContext) -> PositionDecision | PendingExit:
     symbol = holding.symbol
     if symbol in context.invalid_reasons:
         return _fault(holding, context.invalid_reasons[symbol])
     if why_not_managed(holding, context):
         return PositionDecision(holding, DecisionState.WATCHING)
-    result = _strategy_result(holding, wholes, context)
+    result = strategy_result(holding, wholes, context)
     problem = result.failure or _unreadable_cover(holding, context)
-    signal = merged((*_engine_signals(holding, result, context), *_with_what_follows(holding, result, context)))
+    of_engine = tuple(_engine_signals(holding, result, context))
+    signal = merged((*of_engine, *_with_what_follows(holding, result, context)))
     if signal:
-        return PendingExit(signal, result, problem)
+        return PendingExit(signal, merged(of_engine), result, problem)
     ours = context.ours_on(symbol)
     if result.unconfirmed and not ours:
         decision = wait_for_confirmation(result.unconfirmed, result.waits_for)
@@ -328,16 +224,16 @@ def _evaluate(holding: Holding, wholes: "Wholes", context: DecisionContext) -> P
     return _with_result(decision, result, context)
 
 
-def _with_what_follows(holding: Holding, result: "StrategyResult", context: DecisionContext) -> tuple[ExitSignal, ...]:
+def _with_what_follows(holding: Holding, result: StrategyResult, context: DecisionContext) -> tuple[ExitSignal, ...]:
     """The signals of a result; of a structure that is closed in part, with what of this leg is to follow besides."""
     follows = context.left_to_follow(holding)
     is_in_part = holding.symbol in context.parts
-    if follows <= 0 or (_closing_first(holding, context) and not is_in_part):
+    if follows <= 0 or (closing_first(holding, context) and not is_in_part):
         return result.signals
     return tuple(replace(signal, qty=signal.qty + follows) for signal in result.signals)
 
 
-def _with_result(decision: PositionDecision, result: "StrategyResult", context: DecisionContext) -> PositionDecision:
+def _with_result(decision: PositionDecision, result: StrategyResult, context: DecisionContext) -> PositionDecision:
     """The decision with its triggers, and whether another poll has to follow."""
     triggers = () if result.failure else triggers_of(decision.holding, context)
     unconfirmed = decision.unconfirmed or result.needs_another_poll
@@ -347,7 +243,7 @@ def _with_result(decision: PositionDecision, result: "StrategyResult", context: 
 def _next_step(pending: PendingExit, context: DecisionContext) -> PositionDecision:
     """The next step of an exit; a long leg of a structure waits until the short ones are closed."""
     signal = pending.signal
-    shorts = _closing_first(signal.holding, context)
+    shorts = closing_first(signal.holding, context)
     by_rule = signal.reason in _STRATEGY_REASONS
     is_asked = context.asked_to_close(signal.holding)[1] is not None
     waits = (by_rule and not pending.result.is_alone) or (
@@ -359,12 +255,6 @@ def _next_step(pending: PendingExit, context: DecisionContext) -> PositionDecisi
         sentence = f"{signal.sentence}; {', '.join(shorts)} {closes} first"
         return PositionDecision(signal.holding, DecisionState.CLOSING, sentence, signal=signal)
     return next_step(signal, context)
-
-
-def _closing_first(holding: Holding, context: DecisionContext) -> tuple[str, ...]:
-    """The short legs of its structure, for a long leg."""
-    structure = context.structures.get(holding.symbol) or context.parts.get(holding.symbol)
-    return structure.shorts if structure and holding.position.is_long else ()
 
 
 def _with_problem(decision: PositionDecision, problem: str) -> PositionDecision:
@@ -435,194 +325,6 @@ def _net_warning(holding: Holding, context: DecisionContext) -> str:
     return f"{structure.name}: {rules_warning(subject)}" if subject is structure.whole else ""
 
 
-# --- which rules are true ---------------------------------------------------------------------------------------------
-
-
-class StrategyResult(Struct, frozen=True):
-    """The result of the strategy that manages a position; `taken` says whether one does.
-
-    `signals` are confirmed. `unconfirmed` is a signal that isn't confirmed yet, and `waits_for` says what is missing.
-    `peak_unconfirmed` means that a rule follows the best price, and a second quote is needed to establish it. `failure`
-    is the error that the strategy raised; "" when it raised none. `not_managed` says why the strategy is stopped for
-    the day; "" when it isn't. `is_alone` means that the signals are not those of a structure, so that no leg waits.
-    """
-
-    signals: tuple[ExitSignal, ...] = ()
-    taken: bool = False
-    unconfirmed: ExitSignal | None = None
-    waits_for: str = ""
-    peak_unconfirmed: bool = False
-    failure: str = ""
-    not_managed: str = ""
-    is_alone: bool = False
-
-    @property
-    def needs_another_poll(self) -> bool:
-        """Whether a second quote decides: on a signal, or on a peak."""
-        return self.peak_unconfirmed or self.waits_for == SECOND_QUOTE
-
-
-# The results of the structures as one position, by name.
-Wholes = Mapping[str, StrategyResult]
-
-
-def _results_of_wholes(context: DecisionContext) -> Wholes:
-    """The result of each structure: its rules are evaluated once for all of its legs."""
-    return {name: _result_of_whole(structure, context) for name, structure in context.structures_by_name.items()}
-
-
-def _result_of_whole(structure: HeldStructure, context: DecisionContext) -> StrategyResult:
-    try:
-        strategy = context.strategy_of(structure)
-    except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
-        return StrategyResult(failure=_error_text(error))
-    return _result_of(strategy, structure.whole, structure.holdings.values(), context)
-
-
-def _strategy_result(holding: Holding, wholes: Wholes, context: DecisionContext) -> StrategyResult:
-    """The result of a position: of its structure, or of itself; with what exceeds its structure, of both."""
-    try:
-        strategy, subject = context.strategy_and_subject(holding)
-        rest = context.rest_of(holding) if subject is not holding else None
-    except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
-        return StrategyResult(failure=_error_text(error))
-    if subject is holding:
-        return replace(_result_of(strategy, holding, (holding,), context), is_alone=True)
-    result = _for_this_leg(wholes[subject.symbol], holding, context)
-    if rest is None:
-        return result
-    of_rest = _for_this_leg(_result_of(*rest, (holding,), context), holding, context)
-    return _with_rest(result, of_rest, waits=bool(_closing_first(holding, context)))
-
-
-def _for_this_leg(result: StrategyResult, holding: Holding, context: DecisionContext) -> StrategyResult:
-    """What the result of a structure, or of what exceeds it, means for the position."""
-    if holding.state.suspended:
-        return StrategyResult(taken=True)
-    return replace(
-        result,
-        signals=tuple(_for_leg(signal, holding, context) for signal in result.signals),
-        unconfirmed=_for_leg(result.unconfirmed, holding, context) if result.unconfirmed else None,
-        peak_unconfirmed=result.peak_unconfirmed and _has_one_quote(holding),
-    )
-
-
-def _with_rest(result: StrategyResult, rest: StrategyResult, *, waits: bool) -> StrategyResult:
-    """Both results in one: the quantities add up, and while the structure's part `waits`, only the rest is closed."""
-    of_structure, of_rest = merged(result.signals), merged(rest.signals)
-    signals = tuple(signal for signal in (of_structure, of_rest) if signal)
-    if of_structure and of_rest:
-        total = of_structure.qty + of_rest.qty
-        signals = (of_rest,) if waits else tuple(replace(signal, qty=total) for signal in signals)
-    waiting = result if result.unconfirmed else rest
-    return StrategyResult(
-        signals,
-        taken=result.taken or rest.taken,
-        unconfirmed=waiting.unconfirmed,
-        waits_for=waiting.waits_for,
-        peak_unconfirmed=result.peak_unconfirmed or rest.peak_unconfirmed,
-        failure="; ".join(dict.fromkeys(each for each in (result.failure, rest.failure) if each)),
-        not_managed=result.not_managed or rest.not_managed,
-        is_alone=of_rest is not None and (waits or not of_structure),
-    )
-
-
-def _result_of(
-    strategy: BaseStrategy | None, subject: Holding, quoted: Iterable[Holding], context: DecisionContext
-) -> StrategyResult:
-    """The result of a position or a structure. `quoted` are the holdings whose quotes its price is made of."""
-    try:
-        return _evaluate_strategy(strategy, subject, quoted, context)
-    except StrategyDisabledError as error:
-        return StrategyResult(taken=True, not_managed=f"{NOT_MANAGED}: {error}")
-    except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
-        return StrategyResult(failure=_error_text(error))
-
-
-def _evaluate_strategy(
-    strategy: BaseStrategy | None, subject: Holding, quoted: Iterable[Holding], context: DecisionContext
-) -> StrategyResult:
-    if strategy is None:
-        return StrategyResult()
-    market = context.snapshot.market
-    if subject.state.suspended or not market.is_open:
-        return StrategyResult(taken=True)
-    found = [
-        _confirm(_checked(signal, subject), strategy, context)
-        for signal in strategy.signals(subject, market)
-        if not _is_paused(signal, context)
-    ]
-    signals = tuple(replace(each.signal, strategy=strategy.name) for each in found if each.signal)
-    for each in found:
-        if each.unconfirmed:
-            return StrategyResult(signals, taken=True, unconfirmed=each.unconfirmed, waits_for=each.waits_for)
-    peak_unconfirmed = strategy.needs_peak and any(map(_has_one_quote, quoted))
-    return StrategyResult(signals, taken=True, peak_unconfirmed=peak_unconfirmed)
-
-
-def _has_one_quote(holding: Holding) -> bool:
-    """Whether there is a quote, and none before it: no peak can be established."""
-    return holding.state.window is None and holding.quote is not None
-
-
-class SignalError(ValueError):
-    """A strategy's signal has a reason, urgency, quantity or price that isn't allowed."""
-
-
-def _checked(signal: ExitSignal, subject: Holding) -> ExitSignal:
-    """A strategy's signal, with `subject` as its holding.
-
-    Raises SignalError when its reason, urgency, quantity or price isn't allowed.
-    """
-    reason, qty, worst_price = signal.reason, signal.qty, signal.worst_price
-    if reason in ENGINE_REASONS or signal.urgency not in REASONS[reason].classes:
-        raise SignalError(f"a strategy can't close for {reason} with urgency {signal.urgency}")
-    if not (qty.is_finite() and qty > 0):
-        raise SignalError(f"a strategy can't close a quantity of {qty}")
-    if worst_price is not None and not worst_price.is_finite():
-        raise SignalError(f"a strategy can't close at a price of {worst_price} or better")
-    return replace(signal, holding=subject)
-
-
-def _confirm(signal: ExitSignal, strategy: BaseStrategy, context: DecisionContext) -> Confirmation:
-    """Whether a signal is confirmed: a stop needs a second quote, and so does a target without a limit price."""
-    market = context.snapshot.market
-
-    def same_rule(at_another_price: Holding) -> ExitSignal | None:
-        others = strategy.signals(at_another_price, market)
-        return next((other for other in others if other.reason is signal.reason), None)
-
-    unprotected = context.policy.style is Style.MARKET
-    return confirmed(signal, same_rule, context.at_the_best, context.at_the_worst if unprotected else None)
-
-
-def _for_leg(signal: ExitSignal, holding: Holding, context: DecisionContext) -> ExitSignal:
-    """The signal applied to this position. Of a structure, the short legs are closed first and the long ones follow."""
-    if signal.holding is holding:
-        return signal
-    structure = context.structures.get(holding.symbol)
-    if structure is None or signal.holding is not structure.whole:
-        return replace(signal, holding=holding, qty=min(signal.qty, signal.holding.position.qty))
-    waits = bool(_closing_first(holding, context))
-    return replace(
-        signal,
-        holding=holding,
-        qty=structure.qty_of(holding.symbol, min(signal.qty, Decimal(structure.units))),
-        detail=f"{structure.kind}: {signal.detail}",
-        worst_price=None,
-        then_close=() if waits else structure.others(holding.symbol),
-        structure=structure.name,
-    )
-
-
-def _is_paused(signal: ExitSignal, context: DecisionContext) -> bool:
-    """Whether a signal is ignored at this time of the session."""
-    if signal.reason not in PRICE_REASONS:
-        return False
-    market = context.snapshot.market
-    return bool(price_exits_paused(market) or (signal.reason in STOPS and stops_paused(market)))
-
-
 def _engine_signals(holding: Holding, result: StrategyResult, context: DecisionContext) -> Iterator[ExitSignal]:
     """Every exit that is due for a reason of the engine rather than of a strategy."""
     snapshot, position, symbol = context.snapshot, holding.position, holding.symbol
@@ -644,7 +346,7 @@ def _engine_signals(holding: Holding, result: StrategyResult, context: DecisionC
         yield ExitSignal(holding, follows, Reason.STRUCTURE, detail, Urgency.PROTECTIVE, structure=mark.structure)
     asked, structure = context.asked_to_close(holding)
     if asked > 0:
-        waits = bool(_closing_first(holding, context))
+        waits = bool(closing_first(holding, context))
         others = structure.others(symbol) if structure and not waits else ()
         detail = "closed manually as a whole" if structure else "closed manually"
         yield ExitSignal(

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from sellctl.core.config.schema import WalkConfig
 from sellctl.core.decision.confirmation import SECOND_QUOTE
 from sellctl.core.decision.context import DecisionContext
+from sellctl.core.decision.multi_leg.recognised import recognised
 from sellctl.core.decision.pricing import (
     MIN_SESSION_LEFT_FOR_WIDE_WALK,
     REPRICE_AFTER,
@@ -21,6 +22,7 @@ from sellctl.core.decision.pricing import (
 )
 from sellctl.core.decision.risk_checks import RiskContext, rate_violation, violations
 from sellctl.core.decision.sizing import Size, free, size_of
+from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.order import Order, OrderState, OrderType
 from sellctl.core.model.plan import (
     CancelOrder,
@@ -309,13 +311,14 @@ def _closed_by(order: Order, context: DecisionContext) -> Holding | None:
 
     Of a structure that leaves in parts, it is all of it, with the exit of that part.
     """
-    left = context.leaves_as(order.symbols[0])
-    if left is None or frozenset(left.holdings) != frozenset(order.symbols):
+    symbols, first = frozenset(order.symbols), order.symbols[0]
+    judged = context.leaves_as(first)
+    found = (judged,) if judged else recognised(context, {underlying_of(first)})
+    left = next((each for each in found if frozenset(each.holdings) == symbols), None)
+    if left is None:
         return None
-    whole = context.structures.get(order.symbols[0]) if left.part_of else left
-    if whole is None or whole is left:
-        return left.whole
-    return replace(whole.whole, state=replace(whole.whole.state, exit=left.whole.state.exit))
+    whole = context.structures.get(first) if left.part_of else None
+    return replace(whole.whole, state=replace(whole.whole.state, exit=left.whole.state.exit)) if whole else left.whole
 
 
 def _target_is_missed(holding: Holding) -> bool:

@@ -8,10 +8,11 @@ from msgspec.structs import replace
 from sellctl.core.config.schema import ShortAction
 from sellctl.core.decision.backstop import resting_note
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.engine import NOT_MANAGED, decide, rules_warning, triggers_of, why_not_managed
+from sellctl.core.decision.engine import decide, rules_warning, triggers_of, why_not_managed
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.rule_states import StrategyState, strategy_state
+from sellctl.core.decision.strategy_results import NOT_MANAGED
 from sellctl.core.model.gain import Basis, price_on, side_name
 from sellctl.core.model.market import WIDE_SETTLES
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger

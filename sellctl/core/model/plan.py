@@ -356,7 +356,8 @@ class PositionDecision(Struct, frozen=True):
     depends on another poll: to confirm a signal or a peak, or to let a fill settle. `step` says which of how many
     orders of the exit this is about ("2 of 5"); "" when there is none. `pressing` means that a protective or forced
     exit is due, or was when its price became unknown, and `overdue` is the number of alerts on it that are due by now.
-    `unquoted` says what is wrong with the quotes that its rules need; "" when nothing is.
+    `unquoted` says what is wrong with the quotes that its rules need; "" when nothing is. `as_one` is the structure
+    whose legs all leave as one order, so that they have one decision; "" when the position leaves for itself.
     """
 
     holding: Holding
@@ -374,6 +375,7 @@ class PositionDecision(Struct, frozen=True):
     pressing: bool = False
     overdue: int = 0
     unquoted: str = ""
+    as_one: str = ""
 
     @property
     def symbols(self) -> frozenset[str]:

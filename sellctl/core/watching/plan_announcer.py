@@ -1,12 +1,18 @@
-"""Publishes the parts of a plan that the user should know, each once until it changes."""
+"""Publishes the parts of a plan that the user should know, each once until it changes.
+
+Of a structure that leaves as one order its name is the subject, and what is said of its legs is said once.
+"""
 
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Urgency
+from sellctl.core.structures.names import legs_of
 
 _ANNOUNCED = {
     DecisionState.BLOCKED: EventKind.BLOCKED,
@@ -22,10 +28,11 @@ class PlanAnnouncer:
     """Compares each plan of one account with what was published before."""
 
     publish: EventPublisher
-    _obstacles: dict[str, str] = field(default_factory=dict)  # by symbol: what last prevented its exit
-    _unblocked_at: dict[str, dt.datetime] = field(default_factory=dict)  # by symbol: when its block seemed to be over
-    _alerts: dict[str, str] = field(default_factory=dict)  # by symbol: the subject of the last alert
-    _overdue: dict[str, int] = field(default_factory=dict)  # by symbol: the last count published of an overdue exit
+    # By the symbol of a position, or the name of a structure that leaves as one order:
+    _obstacles: dict[str, str] = field(default_factory=dict)  # what last prevented its exit
+    _unblocked_at: dict[str, dt.datetime] = field(default_factory=dict)  # when its block seemed to be over
+    _alerts: dict[str, str] = field(default_factory=dict)  # what the last alert was about
+    _overdue: dict[str, int] = field(default_factory=dict)  # the last count published of an overdue exit
     _unquoted: set[str] = field(default_factory=set)  # the symbols whose lost quotes were published
     _faults: set[str] = field(default_factory=set)
     _named: frozenset[str] = frozenset()  # what is wrong with structures that the user names
@@ -35,7 +42,7 @@ class PlanAnnouncer:
         """Publish what is new in a plan."""
         notable = plan.notable
         self._forget_the_settled(plan, notable)
-        for decision in notable:
+        for decision in _once_per_structure(notable):
             self._announce_obstacle(decision)
             self._announce_alert(decision)
         self._announce_quotes(plan, notable)
@@ -71,47 +78,50 @@ class PlanAnnouncer:
 
     def _forget_the_settled(self, plan: Plan, notable: Sequence[PositionDecision]) -> None:
         """Forget holdings with nothing notable, so that their next obstacle or alert is published."""
-        settled = {decision.holding.symbol for decision in plan.decisions}
-        settled -= {decision.holding.symbol for decision in notable}
-        for symbol in settled & (self._obstacles.keys() | self._alerts.keys()):
-            self._alerts.pop(symbol, None)
-            if not self._may_be_blocked_again(symbol):
-                self._obstacles.pop(symbol, None)
+        unsettled = {decision.holding.symbol for decision in notable}
+        settled = {decision.holding.symbol for decision in plan.decisions} - unsettled
+        for subject in self._obstacles.keys() | self._alerts.keys():
+            symbols = legs_of(subject) or (subject,)
+            if not unsettled.isdisjoint(symbols) or settled.isdisjoint(symbols):
+                continue
+            self._alerts.pop(subject, None)
+            if not self._may_be_blocked_again(subject):
+                self._obstacles.pop(subject, None)
 
-    def _may_be_blocked_again(self, symbol: str) -> bool:
-        """Whether the last obstacle of a position without one was a block that ended only a moment ago."""
-        if not self._obstacles.get(symbol, "").startswith(DecisionState.BLOCKED):
+    def _may_be_blocked_again(self, subject: str) -> bool:
+        """Whether the last obstacle of what has none now was a block that ended only a moment ago."""
+        if not self._obstacles.get(subject, "").startswith(DecisionState.BLOCKED):
             return False
         now = self.publish.now()
-        return now - self._unblocked_at.setdefault(symbol, now) < BLOCK_OVER
+        return now - self._unblocked_at.setdefault(subject, now) < BLOCK_OVER
 
     def _announce_obstacle(self, decision: PositionDecision) -> None:
         """Publish an exit that is blocked, denied or failed."""
         if decision.state in _ANNOUNCED and decision.unconfirmed:
             return  # it isn't refused yet, and if it is with the second quote, that is news
-        symbol, signal = decision.holding.symbol, decision.signal
+        subject, signal = _subject_of(decision), decision.signal
         obstacle = f"{decision.state}:{signal.reason}:{signal.urgency}" if signal else f"{decision.state}"
-        known, self._obstacles[symbol] = self._obstacles.get(symbol), obstacle
-        self._unblocked_at.pop(symbol, None)
+        known, self._obstacles[subject] = self._obstacles.get(subject), obstacle
+        self._unblocked_at.pop(subject, None)
         if decision.state not in _ANNOUNCED or known == obstacle:
             return
         urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE
         failed = urgent or decision.state is DecisionState.FAULT
         critical = urgent and decision.state is DecisionState.BLOCKED
-        self.publish(symbol, _ANNOUNCED[decision.state], decision.sentence, failed=failed, critical=critical)
+        self.publish(subject, _ANNOUNCED[decision.state], decision.sentence, failed=failed, critical=critical)
 
     def _announce_alert(self, decision: PositionDecision) -> None:
         """Publish an alert about a position whose exit, if any, isn't blocked, denied or failed."""
         if decision.state in _ANNOUNCED or decision.state is DecisionState.NO_QUOTE or decision.unconfirmed:
             return
-        symbol = decision.holding.symbol
+        subject = _subject_of(decision)
         if decision.alert:
             about = f"{decision.signal and decision.signal.reason}:{bool(decision.cancel_first)}"
-            if self._alerts.get(symbol) != about:
-                self.publish(symbol, EventKind.ALERT, decision.sentence, failed=True)
-            self._alerts[symbol] = about
+            if self._alerts.get(subject) != about:
+                self.publish(subject, EventKind.ALERT, decision.sentence, failed=True)
+            self._alerts[subject] = about
         elif decision.signal is None:
-            self._alerts.pop(symbol, None)
+            self._alerts.pop(subject, None)
 
     def _announce_quotes(self, plan: Plan, notable: Sequence[PositionDecision]) -> None:
         """Publish one alert per symbol whose quotes are lost, and their return."""
@@ -131,10 +141,33 @@ class PlanAnnouncer:
     def announce_overdue(self, decisions: Iterable[PositionDecision]) -> None:
         """Publish a critical alert per overdue exit, again each time the count of its alerts grows."""
         announced, self._overdue = self._overdue, {}
-        for decision in decisions:
-            symbol = decision.holding.symbol
+        for decision in _once_per_structure(decisions):
+            subject = _subject_of(decision)
             if decision.overdue:
-                self._overdue[symbol] = decision.overdue
-                if announced.get(symbol) != decision.overdue:
+                self._overdue[subject] = decision.overdue
+                if announced.get(subject) != decision.overdue:
                     text = f"still not closed: {decision.sentence}"
-                    self.publish(symbol, EventKind.ALERT, text, failed=True, critical=True)
+                    self.publish(subject, EventKind.ALERT, text, failed=True, critical=True)
+
+
+def _subject_of(decision: PositionDecision) -> str:
+    """What is told of: the structure that leaves as one order, or the position."""
+    return decision.as_one or decision.holding.symbol
+
+
+def _once_per_structure(decisions: Iterable[PositionDecision]) -> tuple[PositionDecision, ...]:
+    """The decisions, with one for all legs of a structure that leaves as one order: of one with an alert, or the lead.
+
+    It is overdue as often as the leg that has been due for the longest time.
+    """
+    found: dict[str, list[PositionDecision]] = {}
+    for decision in decisions:
+        found.setdefault(_subject_of(decision), []).append(decision)
+    return tuple(
+        replace(min(each, key=_first_told), overdue=max(leg.overdue for leg in each)) if len(each) > 1 else each[0]
+        for each in found.values()
+    )
+
+
+def _first_told(leg: PositionDecision) -> tuple[bool, bool, str]:
+    return not leg.alert, leg.holding.position.is_long, leg.holding.symbol

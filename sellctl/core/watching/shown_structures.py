@@ -7,17 +7,17 @@ from msgspec.structs import replace
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.engine import why_not_managed
 from sellctl.core.decision.explain import leg_note, watched_note
+from sellctl.core.decision.multi_leg.recognised import recognised
 from sellctl.core.decision.policy import Policy
 from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
-from sellctl.core.model.position import ExitAfter, Holding
+from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.model.view import ShownStructure
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy, StrategyError
-from sellctl.core.structures.held import HeldStructure, held_structures
+from sellctl.core.structures.held import HeldStructure
 from sellctl.core.structures.kinds import Leg
 from sellctl.core.structures.payoff import Payoff, payoff
-from sellctl.core.structures.recognition import KINDS
 
 # Of a structure whose legs are in several states, the one that needs attention first.
 _WORST_FIRST = (
@@ -36,19 +36,9 @@ def shown_structures(plan: Plan, snapshot: Snapshot, policy: Policy) -> tuple[Sh
     First those that strategies judge, then what else can be recognised; a symbol is in one of them at most.
     """
     context = DecisionContext.of(snapshot, policy)
-    found = (*{each.name: each for each in context.structures.values()}.values(), *_others(context))
+    found = (*{each.name: each for each in context.structures.values()}.values(), *recognised(context))
     decisions = {decision.holding.symbol: decision for decision in plan.decisions}
     return tuple(_shown(each, decisions, context) for each in found if decisions.keys() >= each.holdings.keys())
-
-
-def _others(context: DecisionContext) -> tuple[HeldStructure, ...]:
-    """The structures among what no strategy judges as part of one."""
-    policy, taken = context.policy, context.structures.keys() | context.invalid_reasons.keys()
-    if not policy.recognises_structures:
-        return ()
-    free = [holding for holding in context.holdings if holding.symbol not in taken]
-    leaving = {each.symbol: ExitAfter.of(each.state.exit_after) for each in free if each.state.exit_after}
-    return held_structures(free, (), {}, KINDS, leaving, first=context.snapshot.named)
 
 
 def _shown(held: HeldStructure, decisions: Mapping[str, PositionDecision], context: DecisionContext) -> ShownStructure:
@@ -98,18 +88,24 @@ def _on_the_whole(
     strategy: BaseStrategy | None,
     context: DecisionContext,
 ) -> PositionDecision:
-    first = min(legs, key=lambda leg: (_WORST_FIRST.index(leg.state), leg.submit is None, leg.holding.position.is_long))
+    first = min(legs, key=_first_shown)
     alert = any(leg.alert for leg in legs)
     if strategy is None:
         alone = f"its legs are judged alone (no match on {held.kind} takes it)"
-        sentence = _why_not_managed(held, context) or alone
-        return PositionDecision(held.whole, first.state, sentence, signal=first.signal, alert=alert)
+        as_one = first.sentence if first.as_one == held.name else ""
+        sentence = as_one or _why_not_managed(held, context) or alone
+        return PositionDecision(held.whole, first.state, sentence, signal=first.signal, alert=alert, step=first.step)
     triggers = _triggers(strategy, held.whole, context)
     whole = PositionDecision(
         held.whole, first.state, first.sentence, signal=first.signal, triggers=triggers, alert=alert, step=first.step
     )
     is_watched = first.state is DecisionState.WATCHING and context.snapshot.market.is_open
     return replace(whole, sentence=watched_note(whole, context)) if is_watched else whole
+
+
+def _first_shown(leg: PositionDecision) -> tuple[int, bool, bool, str]:
+    """In this order the sentence on the whole is chosen; of legs that leave as one order, that which sends it."""
+    return _WORST_FIRST.index(leg.state), leg.submit is None, leg.holding.position.is_long, leg.holding.symbol
 
 
 def _triggers(strategy: BaseStrategy, subject: Holding, context: DecisionContext) -> tuple[Trigger, ...]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from builders import CALL, a_holding, at, replace
 from shell_fakes import FakeJournal
+from structure_builders import CONDOR, call
 
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import Event, EventKind, Severity
@@ -14,6 +15,7 @@ from sellctl.core.model.position import Prices
 from sellctl.core.watching.plan_announcer import BLOCK_OVER, PlanAnnouncer
 
 HOLDING = a_holding()
+Decisions = tuple[PositionDecision, ...]
 
 
 class Hearing:
@@ -114,6 +116,61 @@ def test_an_exit_that_is_overdue_is_critical_and_again_with_each_count() -> None
     assert heard == [1, 0, 1]
     assert hearing.events[0].severity is Severity.CRITICAL
     assert hearing.events[0].text == "still not closed: why"
+
+
+NAME = "AAPL-iron_condor-261218-170-180-210-220"
+
+
+def a_condor(state: DecisionState, *, as_one: str = NAME, overdue: tuple[int, ...] = (0,), **more: object) -> Decisions:
+    """The decisions on the legs of a condor; the first short one sends its order."""
+    legs = [a_holding(symbol, short=qty < 0) for symbol, qty in CONDOR.items()]
+    lead = call(210)
+    return tuple(
+        replace(
+            a_decision(state, "why" if leg.symbol == lead else f"why (with {lead})", **more),  # type: ignore[arg-type]
+            holding=leg,
+            as_one=as_one,
+            overdue=overdue[index % len(overdue)],
+        )
+        for index, leg in enumerate(legs)
+    )
+
+
+@pytest.mark.parametrize("state", [DecisionState.BLOCKED, DecisionState.DENIED, DecisionState.FAULT])
+def test_an_obstacle_of_a_structure_that_leaves_as_one_order_is_published_once_under_its_name(
+    state: DecisionState,
+) -> None:
+    hearing = Hearing()
+    (told,) = hearing.announce(*a_condor(state))
+    assert told.startswith(NAME)
+    assert told.endswith(": why")
+    assert not hearing.announce(*a_condor(state))
+    assert not hearing.announce()  # a plan of another underlying
+    assert not hearing.announce(*a_condor(state))
+
+
+def test_an_obstacle_of_a_structure_that_comes_back_is_published_again() -> None:
+    hearing = Hearing()
+    hearing.announce(*a_condor(DecisionState.DENIED))
+    assert not hearing.announce(*a_condor(DecisionState.WATCHING, as_one="", reason=None))
+    assert len(hearing.announce(*a_condor(DecisionState.DENIED))) == 1
+
+
+def test_an_overdue_exit_of_a_structure_is_one_alert_with_its_name_again_with_each_count() -> None:
+    hearing = Hearing()
+    counts: tuple[tuple[int, ...], ...] = ((0, 1), (1,), (1, 1, 2))
+    heard = [hearing.announce(*a_condor(DecisionState.CLOSING, overdue=each)) for each in counts]
+    assert heard == [[f"{NAME} alert: still not closed: why"], [], [f"{NAME} alert: still not closed: why"]]
+
+
+def test_an_alert_on_a_structure_that_leaves_as_one_order_is_one() -> None:
+    hearing = Hearing()
+    assert hearing.announce(*a_condor(DecisionState.CLOSING, alert=True)) == [f"{NAME} alert: why"]
+    assert not hearing.announce(*a_condor(DecisionState.CLOSING, alert=True))
+
+
+def test_by_legs_each_has_its_own() -> None:
+    assert len(Hearing().announce(*a_condor(DecisionState.BLOCKED, as_one=""))) == 4
 
 
 def test_a_fault_of_a_strategy_is_published_once() -> None:

@@ -85,6 +85,14 @@ def test_one_whose_kind_no_match_names_is_shown_and_its_legs_are_judged_alone() 
     assert any(each.triggers for each in condor.legs)
 
 
+def test_one_that_leaves_as_one_order_shows_that_although_its_legs_are_judged_alone() -> None:
+    (condor,) = shown(replace(a_condor(), panic=frozenset(CONDOR)), judging())
+    assert not condor.is_one
+    assert condor.decision.state is DecisionState.CLOSING
+    assert condor.decision.sentence.startswith("panic: closing everything; buy 2 net limit")
+    assert condor.decision.sentence.endswith("as one order for 4 legs")
+
+
 def test_kinds_that_a_match_names_come_first() -> None:
     found = shown(a_condor(), judging(StructureKind.VERTICAL))
     assert [each.kind for each in found] == [StructureKind.VERTICAL] * 2

@@ -42,7 +42,7 @@ def next_step(each: StructureExit, context: DecisionContext) -> Iterator[Positio
     decision = _next_step(each, context)
     for symbol, holding in each.structure.holdings.items():
         if symbol == each.lead:
-            yield replace(decision, holding=holding)
+            yield replace(decision, holding=holding, as_one=each.structure.name)
         else:
             yield PositionDecision(
                 holding,
@@ -52,6 +52,7 @@ def next_step(each: StructureExit, context: DecisionContext) -> Iterator[Positio
                 violations=decision.violations,
                 unconfirmed=decision.unconfirmed,
                 step=decision.step,
+                as_one=each.structure.name,
             )
 
 

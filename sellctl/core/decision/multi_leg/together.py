@@ -1,0 +1,160 @@
+"""Which exits leave together: the structures that leave as one order, and what leaves for itself. Pure.
+
+A structure that a strategy judges leaves together by its rules or for any reason of the engine. Of those that no match
+names, one with a short option does for the reasons of WHOLE, and otherwise each of its legs for itself.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from sellctl.core.decision.context import DecisionContext
+from sellctl.core.decision.multi_leg.part_exits import as_own_exit, closed_by_other_parts, for_part
+from sellctl.core.decision.multi_leg.recognised import recognised
+from sellctl.core.decision.multi_leg.ways import StructureExit, exit_of, why_by_legs
+from sellctl.core.decision.strategy_results import StrategyResult, Wholes
+from sellctl.core.model.instrument import underlying_of
+from sellctl.core.model.order import ZERO
+from sellctl.core.model.plan import ExitSignal, PositionDecision, Reason
+from sellctl.core.model.position import Holding
+from sellctl.core.sell_strategies.base_strategy import merged
+from sellctl.core.structures.held import HeldStructure
+
+# The reasons for which all legs of a structure leave, whatever judges them.
+WHOLE = frozenset({Reason.PANIC, Reason.ACCOUNT_GUARD, Reason.ZERO_DAY})
+
+
+class PendingExit(Struct, frozen=True):
+    """An exit that is due: its next step depends on how many others are due with it.
+
+    `of_engine` is the exit by the engine's reasons alone; None when there are none. `problem` says what else about the
+    position could not be evaluated; "" when there is nothing.
+    """
+
+    signal: ExitSignal
+    of_engine: ExitSignal | None
+    result: StrategyResult
+    problem: str
+
+    @property
+    def holding(self) -> Holding:
+        """The position."""
+        return self.signal.holding
+
+
+class PendingStructure(Struct, frozen=True):
+    """The exit of a structure as one order, and the pending exits of its legs."""
+
+    exit: StructureExit
+    legs: tuple[PendingExit, ...]
+
+
+def apart(
+    evaluated: Sequence[PositionDecision | PendingExit], wholes: Wholes, context: DecisionContext
+) -> tuple[list[PositionDecision | PendingExit], list[PendingStructure], Mapping[str, Decimal]]:
+    """What leaves for itself, the structures that leave as one order, and what of each symbol such orders close.
+
+    A leg of a structure that leaves for itself although it might not says why.
+    """
+    pending = {each.holding.symbol: each for each in evaluated if isinstance(each, PendingExit)}
+    judged = {held.name: held for symbol in pending if (held := context.leaves_as(symbol))}
+    as_one: list[PendingStructure] = []
+    beside = _closed_by_orders(context)
+    for structure in (*judged.values(), *_to_leave_whole(pending, context)):
+        if not structure.holdings.keys() <= pending.keys():
+            continue
+        legs = tuple(pending[symbol] for symbol in structure.holdings)
+        taken = beside.setdefault(structure.structure.underlying, {})
+        each, why = _exit_and_way(structure, legs, wholes, taken, context)
+        if each is None:
+            continue
+        if why is None:
+            each = as_own_exit(each, pending.keys(), context) if structure.part_of else each
+            as_one.append(PendingStructure(each, legs))
+            taken |= each.closes
+            continue
+        for leg in legs:
+            signal = _by_legs(leg.signal, structure.part_of or structure.name, why)
+            pending[leg.holding.symbol] = replace(leg, signal=signal)
+    together = {symbol for each in as_one for symbol in each.exit.legs}
+    rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
+    return list(rest), as_one, {symbol: qty for taken in beside.values() for symbol, qty in taken.items()}
+
+
+def _to_leave_whole(pending: Mapping[str, PendingExit], context: DecisionContext) -> Iterator[HeldStructure]:
+    """The structures that no match names, with a short option, whose options are all to leave for reasons of WHOLE."""
+    due = {
+        symbol: each.holding
+        for symbol, each in pending.items()
+        if each.of_engine and each.of_engine.reason in WHOLE and context.leaves_as(symbol) is None
+    }
+    options = {symbol: holding for symbol, holding in due.items() if holding.position.instrument.is_option}
+    underlyings = {each.position.instrument.underlying for each in options.values() if not each.position.is_long}
+    if underlyings:
+        for structure in recognised(context, underlyings):
+            if structure.shorts and structure.holdings.keys() <= options.keys():
+                yield structure
+
+
+def _closed_by_orders(context: DecisionContext) -> dict[str, dict[str, Decimal]]:
+    """What our open multi-leg orders may still close, by underlying and symbol."""
+    found: dict[str, dict[str, Decimal]] = {}
+    for order in context.snapshot.orders:
+        for leg in order.legs if order.is_ours else ():
+            found.setdefault(underlying_of(leg.symbol), {})[leg.symbol] = leg.leaves_qty
+    return found
+
+
+def _by_legs(signal: ExitSignal, structure: str, why: str) -> ExitSignal:
+    """The signal of a leg whose structure might have left as one order, with why it doesn't."""
+    reasons = (*signal.other_reasons, f"by legs: {why}") if why else signal.other_reasons
+    return replace(signal, structure=structure, other_reasons=reasons)
+
+
+def _symbol_of(each: PositionDecision | PendingExit) -> str:
+    return each.holding.symbol
+
+
+def _exit_and_way(
+    structure: HeldStructure,
+    legs: Iterable[PendingExit],
+    wholes: Wholes,
+    taken: Mapping[str, Decimal],
+    context: DecisionContext,
+) -> tuple[StructureExit | None, str | None]:
+    """The exit of all legs as one, and why it is by legs; without an exit where they leave each for itself.
+
+    So they do when that can't be told. `taken` is what other multi-leg orders on the underlying close.
+    """
+    try:
+        signals = {leg.holding.symbol: _signal_of(leg, context) for leg in legs}
+        own = merged(_own_signals(structure, wholes, context))
+        each = exit_of(structure, signals, for_part(own, structure, context) if own and structure.part_of else own)
+        if each:
+            each = replace(each, beside=dict(taken), other_parts=closed_by_other_parts(structure, context))
+        return each, why_by_legs(each, context) if each else ""
+    except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
+        return None, ""
+
+
+def _signal_of(leg: PendingExit, context: DecisionContext) -> ExitSignal:
+    """The signal of a leg as a part of its structure.
+
+    That of a long leg that is judged alone may be more urgent, and yet it can't leave before the shorts that it covers.
+    """
+    holding, of_engine = leg.holding, leg.of_engine
+    if of_engine is None or leg.signal.urgency >= of_engine.urgency or context.leaves_as(holding.symbol):
+        return leg.signal
+    is_bound = holding.position.is_long and not context.policy.allow_legging_out
+    is_bound = is_bound and context.cover.reserved.get(holding.symbol, ZERO) >= holding.position.qty
+    return of_engine if is_bound else leg.signal
+
+
+def _own_signals(structure: HeldStructure, wholes: Wholes, context: DecisionContext) -> tuple[ExitSignal, ...]:
+    """The confirmed signals of the strategy that manages a structure, on all of it, also for a part of it."""
+    whole = context.structures_by_name.get(structure.part_of or structure.name)
+    managed = (context.strategy_and_subject(holding) for holding in structure.holdings.values())
+    is_one = whole is not None and all(subject is whole.whole for _, subject in managed)
+    return wholes[whole.name].signals if whole and is_one else ()
