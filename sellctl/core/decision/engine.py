@@ -241,7 +241,10 @@ def _with_result(decision: PositionDecision, result: StrategyResult, context: De
 
 
 def _next_step(pending: PendingExit, context: DecisionContext) -> PositionDecision:
-    """The next step of an exit; a long leg of a structure waits until the short ones are closed."""
+    """The next step of an exit; a long leg of a structure waits until the short ones are closed.
+
+    An order of ours that works on it is followed all the same: it may be of a part that is no longer held in full.
+    """
     signal = pending.signal
     shorts = closing_first(signal.holding, context)
     by_rule = signal.reason in _STRATEGY_REASONS
@@ -250,7 +253,7 @@ def _next_step(pending: PendingExit, context: DecisionContext) -> PositionDecisi
         is_asked and (by_rule or signal.reason is Reason.CLOSED_MANUALLY)
     )
     waits = waits or (signal.reason is Reason.STRUCTURE and signal.holding.symbol in context.parts)
-    if shorts and waits:
+    if shorts and waits and not context.ours_on(signal.holding.symbol):
         closes = "closes" if len(shorts) == 1 else "close"
         sentence = f"{signal.sentence}; {', '.join(shorts)} {closes} first"
         return PositionDecision(signal.holding, DecisionState.CLOSING, sentence, signal=signal)

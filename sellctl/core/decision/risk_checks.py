@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.pricing import CENT, NICKEL, reference_price
+from sellctl.core.model.instrument import Right
 from sellctl.core.model.order import ZERO, Order, OrderType
 from sellctl.core.model.plan import ExitSignal, Reason, SubmitOrder, Urgency, halt_violation
 from sellctl.core.model.position import Holding
@@ -157,12 +158,23 @@ def newly_naked(closed: Mapping[str, Decimal], related: Iterable[Holding]) -> De
     """How many more short contracts are naked once so much of each leg of a structure is closed.
 
     `related` is all that is held on its underlying. No part of the order leaves more of them naked than the greater of
-    now and then: each unit takes the same from every leg.
+    now and then: each unit takes the same from every leg. Fewer naked calls make up for no naked put, nor the reverse.
     """
     now = [_with_qty(each, remaining_qty(each)) for each in related if _is_some(each)]
     then = [_with_qty(each, each.position.qty - closed.get(each.symbol, ZERO)) for each in now]
-    before, after = (sum(cover_of(filter(_is_some, each)).uncovered.values(), ZERO) for each in (now, then))
-    return after - before
+    before, after = _naked_by_right(now), _naked_by_right(then)
+    return sum((max(qty - before[right], ZERO) for right, qty in after.items()), ZERO)
+
+
+def _naked_by_right(held: Iterable[Holding]) -> dict[Right | None, Decimal]:
+    """The naked short contracts among calls and among puts."""
+    some = [each for each in held if _is_some(each)]
+    rights = {each.symbol: each.position.instrument.option for each in some}
+    found: dict[Right | None, Decimal] = {None: ZERO, Right.CALL: ZERO, Right.PUT: ZERO}
+    for symbol, qty in cover_of(some).uncovered.items():
+        option = rights[symbol]
+        found[option.right if option else None] += qty
+    return found
 
 
 def without(taken: Mapping[str, Decimal], held: Iterable[Holding]) -> tuple[Holding, ...]:

@@ -13,14 +13,15 @@ from msgspec.structs import replace
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.multi_leg.part_exits import as_own_exit, closed_by_other_parts, for_part
 from sellctl.core.decision.multi_leg.recognised import recognised
-from sellctl.core.decision.multi_leg.ways import StructureExit, exit_of, why_by_legs
+from sellctl.core.decision.multi_leg.ways import StructureExit, exit_of, in_all, why_by_legs
+from sellctl.core.decision.multi_leg.wholes import with_state_of_legs
 from sellctl.core.decision.strategy_results import StrategyResult, Wholes
 from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.order import ZERO
 from sellctl.core.model.plan import ExitSignal, PositionDecision, Reason
 from sellctl.core.model.position import Holding
 from sellctl.core.sell_strategies.base_strategy import merged
-from sellctl.core.structures.held import HeldStructure
+from sellctl.core.structures.held import HeldStructure, held_parts
 
 # The reasons for which all legs of a structure leave, whatever judges them.
 WHOLE = frozenset({Reason.PANIC, Reason.ACCOUNT_GUARD, Reason.ZERO_DAY})
@@ -66,25 +67,28 @@ def apart(
         if not structure.holdings.keys() <= pending.keys():
             continue
         legs = tuple(pending[symbol] for symbol in structure.holdings)
-        taken = beside.setdefault(structure.structure.underlying, {})
+        taken = beside.setdefault(structure.structure.underlying, [])
         each, why = _exit_and_way(structure, legs, wholes, taken, context)
         if each is None:
             continue
         if why is None:
             each = as_own_exit(each, pending.keys(), context) if structure.part_of else each
             as_one.append(PendingStructure(each, legs))
-            taken |= each.closes
+            taken.append(each.closes)
             continue
         for leg in legs:
             signal = _by_legs(leg.signal, structure.part_of or structure.name, why)
             pending[leg.holding.symbol] = replace(leg, signal=signal)
     together = {symbol for each in as_one for symbol in each.exit.legs}
     rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
-    return list(rest), as_one, {symbol: qty for taken in beside.values() for symbol, qty in taken.items()}
+    return list(rest), as_one, in_all(closes for taken in beside.values() for closes in taken)
 
 
 def _to_leave_whole(pending: Mapping[str, PendingExit], context: DecisionContext) -> Iterator[HeldStructure]:
-    """The structures that no match names, with a short option, whose options are all to leave for reasons of WHOLE."""
+    """The structures that no match names, with a short option, whose options are all to leave for reasons of WHOLE.
+
+    One with more legs than an order may have leaves as its parts.
+    """
     due = {
         symbol: each.holding
         for symbol, each in pending.items()
@@ -95,15 +99,17 @@ def _to_leave_whole(pending: Mapping[str, PendingExit], context: DecisionContext
     if underlyings:
         for structure in recognised(context, underlyings):
             if structure.shorts and structure.holdings.keys() <= options.keys():
-                yield structure
+                parts = held_parts(structure.name, structure.holdings, structure)
+                yield from map(with_state_of_legs, parts) if parts else (structure,)
 
 
-def _closed_by_orders(context: DecisionContext) -> dict[str, dict[str, Decimal]]:
-    """What our open multi-leg orders may still close, by underlying and symbol."""
-    found: dict[str, dict[str, Decimal]] = {}
+def _closed_by_orders(context: DecisionContext) -> dict[str, list[Mapping[str, Decimal]]]:
+    """What each of our open multi-leg orders may still close, by underlying."""
+    found: dict[str, list[Mapping[str, Decimal]]] = {}
     for order in context.snapshot.orders:
-        for leg in order.legs if order.is_ours else ():
-            found.setdefault(underlying_of(leg.symbol), {})[leg.symbol] = leg.leaves_qty
+        if order.is_ours and order.legs:
+            closes = {leg.symbol: leg.leaves_qty for leg in order.legs}
+            found.setdefault(underlying_of(order.legs[0].symbol), []).append(closes)
     return found
 
 
@@ -121,19 +127,19 @@ def _exit_and_way(
     structure: HeldStructure,
     legs: Iterable[PendingExit],
     wholes: Wholes,
-    taken: Mapping[str, Decimal],
+    taken: Iterable[Mapping[str, Decimal]],
     context: DecisionContext,
 ) -> tuple[StructureExit | None, str | None]:
     """The exit of all legs as one, and why it is by legs; without an exit where they leave each for itself.
 
-    So they do when that can't be told. `taken` is what other multi-leg orders on the underlying close.
+    So they do when that can't be told. `taken` is what each other multi-leg order on the underlying closes.
     """
     try:
         signals = {leg.holding.symbol: _signal_of(leg, context) for leg in legs}
         own = merged(_own_signals(structure, wholes, context))
         each = exit_of(structure, signals, for_part(own, structure, context) if own and structure.part_of else own)
         if each:
-            each = replace(each, beside=dict(taken), other_parts=closed_by_other_parts(structure, context))
+            each = replace(each, beside=tuple(taken), other_parts=closed_by_other_parts(structure, context))
         return each, why_by_legs(each, context) if each else ""
     except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
         return None, ""
@@ -143,8 +149,12 @@ def _signal_of(leg: PendingExit, context: DecisionContext) -> ExitSignal:
     """The signal of a leg as a part of its structure.
 
     That of a long leg that is judged alone may be more urgent, and yet it can't leave before the shorts that it covers.
+    What is closed by its structure's name leaves with it, also where a rule on the leg alone would close it now.
     """
     holding, of_engine = leg.holding, leg.of_engine
+    is_asked = context.asked_to_close(holding)[1] is not None
+    if of_engine is not None and is_asked and leg.signal.urgency is of_engine.urgency:
+        return of_engine
     if of_engine is None or leg.signal.urgency >= of_engine.urgency or context.leaves_as(holding.symbol):
         return leg.signal
     is_bound = holding.position.is_long and not context.policy.allow_legging_out

@@ -1,10 +1,8 @@
 """Whether a structure leaves as one order, and if not, why by legs. Pure."""
 
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from itertools import combinations
-from types import MappingProxyType
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,27 +13,31 @@ from sellctl.core.decision.multi_leg.pricing import price_step, without_price
 from sellctl.core.decision.multi_leg.wholes import with_newest_quote
 from sellctl.core.decision.pricing import NoPriceError, PricedStep, has_no_bid
 from sellctl.core.decision.risk_checks import REJECTS_IN_A_ROW, newly_naked, without
+from sellctl.core.model.order import ZERO
 from sellctl.core.model.plan import ENGINE_REASONS, MOST_LEGS, ExitSignal, Reason, Urgency
-from sellctl.core.model.position import ExitAfter
+from sellctl.core.model.position import ExitAfter, Holding
 from sellctl.core.orders.claims import would_wash
+from sellctl.core.structures.coverage import cover_of
 from sellctl.core.structures.held import HeldStructure
 from sellctl.core.structures.names import kind_named, legs_of
 
 # The options level from which on Alpaca takes multi-leg orders.
 LEVEL = 3
+# How many other orders on its underlying are looked at in every combination.
+_MOST_BESIDE = 8
 
 
 class StructureExit(Struct, frozen=True):
     """The exit of all legs of a structure: its `signal` is for units of the whole, and `legs` has each leg's own.
 
-    `beside` is what other multi-leg orders on its underlying close in the same moment, by symbol. Of a part of a
+    `beside` is what each other multi-leg order on its underlying closes in the same moment, by symbol. Of a part of a
     structure, `other_parts` are what each other part closes.
     """
 
     structure: HeldStructure
     signal: ExitSignal
     legs: Mapping[str, ExitSignal]
-    beside: Mapping[str, Decimal] = MappingProxyType({})
+    beside: tuple[Mapping[str, Decimal], ...] = ()
     other_parts: tuple[Mapping[str, Decimal], ...] = ()
 
     @property
@@ -172,11 +174,44 @@ def _covers_another(each: StructureExit, context: DecisionContext) -> str | None
     """
     related = context.on_underlying(each.structure.structure.underlying)
     known = {*each.structure.holdings, *(symbol for part in each.other_parts for symbol in part)}
-    others = {symbol: qty for symbol, qty in each.beside.items() if symbol not in known}
-    choices = (*each.other_parts, others) if others else each.other_parts
-    befores = (chosen for count in range(len(choices) + 1) for chosen in combinations(choices, count))
-    naked = max(newly_naked(each.closes, without(dict(ChainMap(*map(dict, before))), related)) for before in befores)
+    others = ({symbol: qty for symbol, qty in closes.items() if symbol not in known} for closes in each.beside)
+    choices = (*each.other_parts, *filter(None, others))
+    befores = _befores(each, choices, related)
+    if befores is None:
+        return "a long leg of it may cover another short"
+    naked = max(newly_naked(each.closes, without(before, related)) for before in befores)
     return "a long leg of it covers another short" if naked > 0 else None
+
+
+def _befores(
+    each: StructureExit, choices: Sequence[Mapping[str, Decimal]], related: Sequence[Holding]
+) -> Iterable[dict[str, Decimal]] | None:
+    """What may have filled before an exit does; None when that is too much to look at.
+
+    Where each order covers its own shorts, what is left once all or none of the others have filled tells for the rest.
+    """
+    if all(_covers_itself(closes, related) for closes in (each.closes, *choices)):
+        return ({}, in_all(choices))
+    if len(choices) > _MOST_BESIDE:
+        return None
+    counts = range(len(choices) + 1)
+    return (in_all(chosen) for count in counts for chosen in combinations(choices, count))
+
+
+def in_all(orders: Iterable[Mapping[str, Decimal]]) -> dict[str, Decimal]:
+    """How much of each symbol several orders close."""
+    total: dict[str, Decimal] = {}
+    for closes in orders:
+        for symbol, qty in closes.items():
+            total[symbol] = total.get(symbol, ZERO) + qty
+    return total
+
+
+def _covers_itself(closes: Mapping[str, Decimal], related: Iterable[Holding]) -> bool:
+    """Whether no short of what an order closes needs another cover than its own long legs."""
+    held = (each for each in related if each.symbol in closes)
+    own = (replace(each, position=replace(each.position, qty=closes[each.symbol])) for each in held)
+    return not any(cover_of(own).uncovered.values())
 
 
 def _is_its_last_hour(each: StructureExit, context: DecisionContext) -> str | None:

@@ -1,12 +1,14 @@
 """A structure that no match names still leaves as one order when all of it is to leave for one reason of the engine."""
 
 import datetime as dt
+from collections.abc import Iterable
 from decimal import Decimal
+from itertools import combinations, permutations
 
 import pytest
 from builders import a_market, a_policy, at, our_order, replace
-from one_order_builders import a_leg, a_scene, decided, percent, sent
-from structure_builders import a_multi_leg_order, call, put
+from one_order_builders import a_leg, a_scene, decided, percent, ruled, sent
+from structure_builders import a_multi_leg_order, call, legs, put
 
 from sellctl.core.config.schema import (
     AccountGuardConfig,
@@ -19,9 +21,12 @@ from sellctl.core.config.schema import (
     StrategyOneConfig,
 )
 from sellctl.core.decision.policy import Policy
-from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, Urgency
+from sellctl.core.model.instrument import StructureKind
+from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, SubmitOrder, Urgency
 from sellctl.core.model.position import ExitProgress, Holding
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
+from sellctl.core.structures.coverage import cover_of
+from sellctl.core.structures.names import structure_name
 
 DEFAULT = a_policy(SellModuleConfig())
 WITHOUT_STRUCTURES = a_policy(SellModuleConfig(structures=None))
@@ -273,3 +278,52 @@ def test_an_order_for_one_of_its_legs_is_followed_to_its_end_first() -> None:
     legs = condor("261218")
     decisions = decided(under_panic(legs, orders=(our_order(put(180), "buy", "1"),)), DEFAULT)
     assert all(not each.submit or len(each.submit.symbols) == 1 for each in decisions.values())
+
+
+# --- several at once --------------------------------------------------------------------------------------------------
+
+NEAR, FAR = "261204", "261218"
+LOWER, UPPER = ({call(strike, NEAR): -1, call(strike, FAR): 1} for strike in (200, 220))
+REVERSED = {call(210, NEAR): 1, call(210, FAR): -1}  # a far long of one of the others covers its short
+THREE = {**LOWER, **REVERSED, **UPPER}
+
+
+@pytest.mark.parametrize("first", list(permutations([LOWER, REVERSED, UPPER])))
+@pytest.mark.parametrize("by_match", [True, False])
+def test_several_orders_on_one_underlying_uncover_no_short_whichever_of_them_fill_first(
+    first: tuple[dict[str, int], ...], *, by_match: bool
+) -> None:
+    held = [a_leg(symbol, qty, "1.00", "1.00", "1.02") for symbol, qty in THREE.items()]
+    policy = ruled(StructureKind.CALENDAR, exit_at=dt.time(11)) if by_match else DEFAULT
+    named = {structure_name(StructureKind.CALENDAR, legs(each)): "" for each in first}
+    found = sent(a_scene(*held, named=named, panic=frozenset() if by_match else frozenset(THREE)), policy)
+    assert found
+    for filled in (some for count in range(len(found) + 1) for some in combinations(found, count)):
+        assert naked_after(filled) == 0
+
+
+def naked_after(filled: Iterable[SubmitOrder]) -> Decimal:
+    """The naked contracts once these orders have filled."""
+    left = dict(THREE)
+    for order in filled:
+        for symbol in order.symbols:
+            qty = int(order.qty_of(symbol))
+            left[symbol] -= qty if left[symbol] > 0 else -qty
+    held = [a_leg(symbol, qty, "1.00", "1.00", "1.02") for symbol, qty in left.items() if qty]
+    return sum(cover_of(held).uncovered.values(), Decimal(0))
+
+
+SIX = {call(200, NEAR): -1, call(205, NEAR): 1, put(170): 1, put(180): -1, call(210): -1, call(220): 1}
+
+
+def test_a_named_structure_of_six_legs_that_no_match_names_leaves_in_parts() -> None:
+    held = [option(symbol, qty, "1.00" if qty < 0 else "0.50") for symbol, qty in SIX.items()]
+    named = {structure_name(StructureKind.CUSTOM, legs(SIX)): "my own"}
+    found = orders(a_scene(*held, named=named, panic=frozenset(SIX)))
+    assert sorted(map(len, found)) == [2, 4]
+
+
+def test_what_is_closed_by_its_name_leaves_whole_also_where_a_leg_is_at_its_own_stop() -> None:
+    worthless = option(call(220), 1, "0.30", entry="2.00")
+    asked = frozenset({"AAPL-iron_condor-261218-170-180-210-220"})
+    assert is_whole(a_scene(*condor("261218")[:3], worthless, manual_closes=asked))
