@@ -237,6 +237,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
         book,
         basis,
         kinds=policy.structure_kinds,
+        matched=policy.matched_kinds,
         splits=shared.splits,
         facts=shared.facts,
     )

@@ -451,7 +451,9 @@ class OrderManager:
         if isinstance(error, RateLimitedError) and error.is_ours:
             self._hold_back(request, detail, error.sentence)
             return False
-        if request.legs and error.refusal in _NOT_AS_ONE and not isinstance(error, RateLimitedError):
+        is_repeated = error.refusal is Refusal.INTENT_MISMATCH and self._was_refused_before(request)
+        as_legs = error.refusal in _NOT_AS_ONE or is_repeated
+        if request.legs and as_legs and not isinstance(error, RateLimitedError):
             self._write("refused", request.client_order_id, detail)
             self._leave_by_legs(request, answer.message, is_account=error.refusal is Refusal.OPTIONS_LEVEL)
             return True
@@ -463,6 +465,11 @@ class OrderManager:
             why, recovers = f"{answer.message}; the next order uses the coarser price increment", True
         self._mark_rejected(request, detail, kind, why, counted=_is_exit(request) or not recovers, recovers=recovers)
         return False
+
+    def _was_refused_before(self, request: SubmitOrder) -> bool:
+        """Whether the order before it was refused too, so that its legs were read again meanwhile."""
+        now = self.clock.monotonic()
+        return any(self.book.rejects(symbol, now).count for symbol in request.symbols)
 
     def _leave_by_legs(self, request: SubmitOrder, why: str, *, is_account: bool = False) -> None:
         """The broker took no multi-leg order: for the rest of the day the structure leaves by legs.

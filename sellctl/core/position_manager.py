@@ -31,8 +31,9 @@ from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.ports import Clock
 from sellctl.core.price_tracker import PriceTracker
 from sellctl.core.structures.held import HeldStructure, from_legs, held_structures
-from sellctl.core.structures.names import is_reserved, is_structure_name, legs_of
+from sellctl.core.structures.names import is_reserved, is_structure_name, kind_named, legs_of
 from sellctl.core.structures.opened import OpenedStructure
+from sellctl.core.structures.recognition import SPREADS
 from sellctl.core.tracking.episodes import MAY_BE_MISSING, Episodes, state_of_episode
 from sellctl.core.tracking.net_widths import NetWidths
 from sellctl.core.tracking.peaks import peak_of, peak_of_structure, peaks_move
@@ -80,10 +81,13 @@ class PositionManager:
         basis: Basis = Basis.MID,
         *,
         kinds: Collection[StructureKind] = (),
+        matched: Collection[StructureKind] | None = None,
         splits: SplitsOfDay | None = None,
         facts: RememberedFacts | None = None,
     ) -> None:
         """`basis` is the price on which peaks are measured; structures of these `kinds` have episodes too.
+
+        `matched` are those of them that a match names; None for all.
 
         `splits` are those of the day; without them no price is taken for that of a split. `facts` has the price
         increments that are known.
@@ -91,6 +95,7 @@ class PositionManager:
         self._prices = prices
         self._basis = basis
         self._kinds = kinds
+        self._matched = kinds if matched is None else matched
         self.episodes = episodes
         self.structures: dict[str, PositionState] = {}  # by name
         self._structure_of: dict[str, HeldStructure] = {}  # by the symbol of each leg
@@ -102,9 +107,9 @@ class PositionManager:
         self.splits = SplitGuard(splits, episodes, prices.history)
         self._filled_at: dict[str, dt.datetime] = {}  # by symbol: the last fill that a ledger may lack
 
-    def configure(self, basis: Basis, *, kinds: Collection[StructureKind]) -> None:
-        """Apply another configuration's `basis` and `kinds` of structures from the next poll on."""
-        self._basis, self._kinds = basis, kinds
+    def configure(self, basis: Basis, *, kinds: Collection[StructureKind], matched: Collection[StructureKind]) -> None:
+        """Apply another configuration's `basis` and kinds of structures from the next poll on."""
+        self._basis, self._kinds, self._matched = basis, kinds, matched
 
     @property
     def order_count(self) -> OrderCount:
@@ -240,7 +245,8 @@ class PositionManager:
         One that was put together from what an order had opened already gives way to it once the order is seen, unless
         it is being closed. `at` is the broker's clock.
         """
-        known, leaving = self.episodes.structures, self.episodes.leaving
+        leaving = self.episodes.leaving
+        known = tuple(name for name in self.episodes.structures if self._stays(name, at))
         new = [each for each in opened if leaving.keys().isdisjoint(legs_of(each.name))]
         opened_at: dict[str, dt.datetime] = {}  # by the symbol of each leg
         for each in new:
@@ -248,6 +254,15 @@ class PositionManager:
         later = {name for name in known if self._is_later(name, opened_at, at)} if new else set()
         earlier = (name for name in known if name not in later)
         return (*earlier, *(each.name for each in new), *(name for name in known if name in later))
+
+    def _stays(self, name: str, at: dt.datetime) -> bool:
+        """Whether a structure stays what it was: a match names its kind, or it is being closed.
+
+        Another spread gives way to a larger structure that a match names, such as a condor whose other spread was
+        opened later, or was left out of an answer.
+        """
+        is_kept = kind_named(name) not in SPREADS or kind_named(name) in self._matched
+        return is_kept or any(self._is_being_closed(symbol, at) for symbol in legs_of(name))
 
     def _is_later(self, name: str, opened_at: Mapping[str, dt.datetime], at: dt.datetime) -> bool:
         """Whether a structure was first seen after one with a common symbol was opened, or isn't shown any more."""

@@ -574,7 +574,7 @@ class SellWatcher:
     def take_policy(self, policy: Policy, basis: Basis) -> None:
         """Decide by another policy from the next poll on. `basis` is the side on which peaks are measured."""
         self.policy = policy
-        self.positions.configure(basis, kinds=policy.structure_kinds)
+        self.positions.configure(basis, kinds=policy.structure_kinds, matched=policy.matched_kinds)
 
     def take_request(self, request: CommandRequest) -> None:
         """Accept another command's request; the next poll executes it."""

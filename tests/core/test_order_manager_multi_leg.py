@@ -159,6 +159,16 @@ def test_a_refusal_with_another_recovery_is_tried_again_as_one(answer: Exception
     assert [desk.book.rejects(symbol, 1.0).count for symbol in (CALL, OTHER)] == [1, 1]
 
 
+def test_when_the_position_intents_are_refused_twice_in_a_row_it_leaves_by_legs() -> None:
+    desk = a_desk()
+    desk.broker.answers += [refusal(Refusal.INTENT_MISMATCH), refusal(Refusal.INTENT_MISMATCH)]
+    desk.carry_out(EXIT)
+    assert desk.manager.no_multi_leg(TODAY) == frozenset()
+    again = replace(request(), client_order_id="sellctl-second")
+    desk.carry_out(replace(EXIT, submit=again))
+    assert desk.manager.no_multi_leg(TODAY) == {NAME}
+
+
 def test_a_refusal_in_other_words_is_looked_up_and_then_remembered_too() -> None:
     desk = a_desk()
     desk.broker.answers.append(UnknownOutcomeError("The host answered with status 403.", is_refusal=True))

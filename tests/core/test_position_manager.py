@@ -10,7 +10,7 @@ import pytest
 from builders import CALL, PUT, TUESDAY, a_market, a_position, a_quote, an_order, at, replace
 from order_builders import AN_EXIT, a_backstop_order, a_request, a_signal, an_exit_order
 from order_fakes import FakeClock, FakeEpisodeStore, NoQuotes
-from structure_builders import a_multi_leg_order, call
+from structure_builders import a_multi_leg_order, call, put
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import StructureKind, an_option
@@ -39,6 +39,7 @@ class Desk:
     clock: FakeClock = field(default_factory=FakeClock)
     episode_store: FakeEpisodeStore = field(default_factory=FakeEpisodeStore)
     kinds: Collection[StructureKind] = frozenset()
+    matched: Collection[StructureKind] | None = None
 
     def __post_init__(self) -> None:
         self.book = OrderBook()
@@ -47,7 +48,7 @@ class Desk:
         self.splits = SplitsOfDay()
         self.splits.begin(TUESDAY)
         self.positions = PositionManager(
-            self.prices, self.clock, episodes, self.book, kinds=self.kinds, splits=self.splits
+            self.prices, self.clock, episodes, self.book, kinds=self.kinds, matched=self.matched, splits=self.splits
         )
 
     def poll(self, *positions: Position, seconds: float = 1.0, market: Market | None = None) -> tuple[Holding, ...]:
@@ -523,6 +524,45 @@ def test_a_structure_of_which_a_leg_was_left_out_of_one_list_is_the_same_again()
     assert {name: state.peak for name, state in desk.positions.structures.items()} == {
         "AAPL-vertical-261218-200-220C": Decimal("3.30")
     }
+
+
+CONDOR = (
+    a_position(put(170), "1", "1.00"),
+    a_position(put(180), "1", "2.00", short=True),
+    a_position(HIGHER, "1", "2.00", short=True),
+    a_position(call(220), "1", "1.00"),
+)
+NAME_OF_CONDOR = "AAPL-iron_condor-261218-170-180-210-220"
+
+
+def a_desk_for_condors() -> Desk:
+    """One whose rules are about condors only; verticals are looked for besides."""
+    return Desk(kinds=SPREADS | {StructureKind.IRON_CONDOR}, matched={StructureKind.IRON_CONDOR})
+
+
+def test_a_condor_whose_spreads_were_opened_one_after_the_other_is_a_condor() -> None:
+    desk = a_desk_for_condors()
+    desk.poll(*CONDOR[:2])
+    assert list(desk.positions.structures) == ["AAPL-vertical-261218-170-180P"]
+    desk.poll(*CONDOR, seconds=120)
+    assert list(desk.positions.structures) == [NAME_OF_CONDOR]
+
+
+@pytest.mark.parametrize("missing", range(4))
+@pytest.mark.parametrize("seconds", [1, 90])
+def test_a_condor_of_which_a_leg_was_left_out_of_one_list_is_a_condor_again(missing: int, seconds: float) -> None:
+    desk = a_desk_for_condors()
+    desk.poll(*CONDOR)
+    desk.poll(*(leg for index, leg in enumerate(CONDOR) if index != missing), seconds=seconds)
+    desk.poll(*CONDOR, seconds=seconds)
+    assert list(desk.positions.structures) == [NAME_OF_CONDOR]
+
+
+def test_a_spread_that_a_match_names_does_not_become_a_part_of_a_condor() -> None:
+    desk = Desk(kinds=SPREADS | {StructureKind.IRON_CONDOR})
+    desk.poll(*CONDOR[:2])
+    desk.poll(*CONDOR)
+    assert list(desk.positions.structures) == ["AAPL-vertical-261218-170-180P", "AAPL-vertical-261218-210-220C"]
 
 
 def closing(desk: Desk, held: tuple[Holding, ...], symbol: str) -> None:

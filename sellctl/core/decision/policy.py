@@ -63,6 +63,7 @@ class Policy(Struct, frozen=True):
     exclude: tuple[ExcludeConfig, ...]
     account_guard: AccountGuardConfig
     structure_kinds: frozenset[StructureKind]  # the kinds that are looked for; none when no match uses structures
+    matched_kinds: frozenset[StructureKind]  # those of them that a match names
     recognises_structures: bool  # whether those of other kinds are shown, and closed by hand, by their names
     named_structures: tuple[NamedStructure, ...]
     needs_underlyings: bool
@@ -106,6 +107,7 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) ->
         exclude=sell.manage.exclude,
         account_guard=sell.account_guard,
         structure_kinds=_structure_kinds(entries, recognised=sell.structures is not None),
+        matched_kinds=_matched_kinds(entries),
         recognises_structures=sell.structures is not None,
         named_structures=named_structures(sell),
         needs_underlyings=any(strategy.needs_underlying for strategy in strategies),
@@ -115,10 +117,14 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) ->
 
 def _structure_kinds(entries: Iterable[StrategyConfig], *, recognised: bool) -> frozenset[StructureKind]:
     """The kinds that a match names, and with any of them the spreads: what is in one is no single leg."""
-    named = frozenset(kind for entry in entries for kind in entry.match.structure)
+    named = _matched_kinds(entries)
     if not named:
         return named
     return named | SPREADS if recognised else frozenset({StructureKind.SINGLE})
+
+
+def _matched_kinds(entries: Iterable[StrategyConfig]) -> frozenset[StructureKind]:
+    return frozenset(kind for entry in entries for kind in entry.match.structure)
 
 
 def named_structures(sell: SellModuleConfig) -> tuple[NamedStructure, ...]:

@@ -227,12 +227,13 @@ def _lacks_a_price(each: StructureExit, _context: DecisionContext) -> str | None
 
 
 def _does_not_fill(each: StructureExit, context: DecisionContext) -> str | None:
-    """Whether all prices were tried in vain with a leg that nobody bids for: its part of the order may find no buyer.
+    """Whether all prices were tried in vain with a leg that nobody bids for, or that has no usable quote.
 
-    Then the others don't wait for it. What is bid for stays one order: by legs it would cost more.
+    Its part of the order may find no buyer, and the others don't wait for it. Of what is quoted, it stays one order: by
+    legs it would cost more.
     """
     state, signal = each.signal.holding.state.exit, each.signal
-    unwanted = next((symbol for symbol, leg in each.structure.holdings.items() if has_no_bid(leg)), "")
+    unwanted = next(filter(None, map(_why_unwanted, each.structure.holdings.values())), "")
     if not unwanted or state is None or state.urgency != signal.urgency:
         return None
     try:
@@ -240,7 +241,13 @@ def _does_not_fill(each: StructureExit, context: DecisionContext) -> str | None:
     except NoPriceError:
         return None
     is_over = state.step >= price.step_count and not price.repeats
-    return f"nobody bids for {unwanted}, and it did not fill as one order" if is_over else None
+    return f"{unwanted}, and it did not fill as one order" if is_over else None
+
+
+def _why_unwanted(leg: Holding) -> str:
+    if has_no_bid(leg):
+        return f"nobody bids for {leg.symbol}"
+    return f"{leg.symbol} has no usable quote" if leg.prices.bid is None and leg.prices.ask is None else ""
 
 
 _CHECKS: tuple[Callable[[StructureExit, DecisionContext], str | None], ...] = (

@@ -115,6 +115,16 @@ def test_a_leg_that_nobody_bids_for_once_the_whole_price_ladder_brought_no_fill(
     assert f"by legs: nobody bids for {LONG}, and it did not fill as one order" in why
 
 
+def test_a_leg_without_a_usable_quote_once_a_forced_exit_found_no_fill_at_the_market() -> None:
+    long, short = a_debit()
+    unquoted = replace(long, quote=None, position=replace(long.position, current_price=Decimal("6.00")))
+    legs = under_way(unquoted, short, step=9, urgency=Urgency.FORCED)
+    decisions = decided(a_scene(*legs, panic=frozenset({LONG, SHORT})), AT_NOON)
+    assert [each.submit.symbols for each in decisions.values() if each.submit] == [(SHORT,)]
+    why = f"by legs: {LONG} has no usable quote, and it did not fill as one order"
+    assert why in decisions[SHORT].sentence
+
+
 def test_what_is_bid_for_stays_one_order_however_long_it_does_not_fill() -> None:
     assert the_order(a_scene(*under_way(*a_debit(), step=20))).symbol == VERTICAL
 
