@@ -364,8 +364,10 @@ class FaultInjector:
         if refusing and sum(refusing.at < at < refusing.until for at in self.checker.arrivals) < SURE_OCCASION:
             no_occasion.add("H21")
         refused = self.day.planned("O18")
-        if refused and (self.fired["A13"] or not any(at > refused.at for at in self.checker.multi_leg_arrivals)):
-            no_occasion.add("O18")  # with A13 the account's level refuses them first
+        if refused and not any(at > refused.at for at in self.checker.multi_leg_arrivals):
+            no_occasion.add("O18")
+        if self.all_fired["A13"] or self.all_fired["H21"]:
+            no_occasion.add("O18")  # after another refusal none is sent any more
         no_occasion |= {"O19", "O20"}  # without an order that closes the structure, nothing happens to it
         held = self.account.positions.keys()
         no_occasion |= {p.fault.name for p in self.day.faults if p.options.get("symbol") not in {None, *held}}

@@ -397,7 +397,7 @@ class PositionManager:
             position = signal.holding.position
             self._memories[position.symbol].fills.sending(position.qty, at, self._clock.monotonic())
         structure = self._structure_of.get(order.symbols[0])
-        if signal.then_close and structure:
+        if structure and (signal.then_close or structure.holdings.keys() == set(order.symbols)):
             held = {symbol: leg.position.qty - structure.qty_of(symbol) for symbol, leg in structure.holdings.items()}
             self.episodes.mark_exit_after(structure.name, held, signal.detail)
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from builders import CALL, PUT, TUESDAY, a_market, a_position, a_quote, an_order, at, replace
-from order_builders import AN_EXIT, a_backstop_order, a_request, a_signal, an_exit_order
+from order_builders import AN_EXIT, a_backstop_order, a_request, a_signal, a_structure_exit, an_exit_order
 from order_fakes import FakeClock, FakeEpisodeStore, NoQuotes
 from structure_builders import a_multi_leg_order, call, put
 
@@ -584,6 +584,19 @@ def test_every_leg_of_a_structure_is_marked_when_one_is_closed_until_it_is_whole
         assert list(desk.positions.structures) == [name]
     whole = (a_position(LOWER, "1"), a_position(CALL, "2", short=True), a_position(HIGHER, "2"))
     assert [holding.state.exit_after for holding in desk.poll(*whole)] == ["", "", ""]
+
+
+def test_every_leg_is_marked_while_all_of_them_leave_in_one_order() -> None:
+    desk = Desk(kinds=SPREADS)
+    legs = (a_position(CALL, "2", "5.00"), a_position(HIGHER, "2", "3.00", short=True))
+    desk.poll(*legs)
+    exit_ = a_structure_exit({CALL: 1, HIGHER: -1})
+    assert exit_.submit
+    assert exit_.signal
+    desk.positions.sending(exit_.submit, exit_.signal, desk.clock.now())
+    assert {symbol: mark.structure for symbol, mark in desk.positions.episodes.leaving.items()} == dict.fromkeys(
+        (CALL, HIGHER), VERTICAL
+    )
 
 
 def test_what_is_left_of_a_structure_that_is_being_closed_forms_no_new_one() -> None:

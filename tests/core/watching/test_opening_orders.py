@@ -100,8 +100,10 @@ def test_a_list_of_orders_that_fails_costs_one_poll_only() -> None:
     assert problems == [False, True, False, False]
 
 
-def test_what_was_recognised_before_an_order_filled_keeps_its_legs() -> None:
+def test_what_a_match_names_and_was_recognised_before_an_order_filled_keeps_its_legs() -> None:
+    verticals = replace(CONDORS, match=MatchConfig(structure=(StructureKind.VERTICAL,)))
     desk = a_desk({call(210): -1, call(220): 1})
+    desk.start(SellModuleConfig(strategies=(verticals,)))
     assert desk.recognised() == {"AAPL-vertical-261218-210-220C"}
     later = an_opening_order({call(205): 1, call(210): -1}, filled_at=at("12:00:20"))
     desk.hold({call(205): 1, call(210): -2, call(220): 1}, later)

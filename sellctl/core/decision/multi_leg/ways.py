@@ -115,12 +115,15 @@ def _has_many_legs(each: StructureExit, _context: DecisionContext) -> str | None
 
 
 def _leaves_by_legs_already(each: StructureExit, context: DecisionContext) -> str | None:
-    """Not while an order for a part of it works, nor while the other legs are marked to follow one."""
+    """Whether an order for some of its legs works, or was the last one: the other legs are marked to follow it.
+
+    The legs are marked also while it leaves as one order; then all of them have that order's exit.
+    """
     legs = frozenset(each.structure.holdings)
     if any(frozenset(order.symbols) != legs for symbol in legs for order in context.ours_on(symbol)):
         return ""
     marks = (ExitAfter.of(holding.state.exit_after).structure for holding in each.structure.holdings.values())
-    return "" if each.structure.name in marks else None
+    return "" if each.structure.name in marks and each.signal.holding.state.exit is None else None
 
 
 def _is_partly_manual(each: StructureExit, context: DecisionContext) -> str | None:

@@ -95,6 +95,12 @@ def test_a_refusal_of_today(refused: str, why: str) -> None:
     assert the_order(a_scene(*a_debit(), no_multi_leg=frozenset({"another"}))).symbol == VERTICAL
 
 
+def test_legs_that_are_marked_while_they_leave_in_one_order_stay_one_order() -> None:
+    mark = ExitAfter(VERTICAL, "exit at 11:00").text
+    legs = under_way(*(busy(leg, exit_after=mark) for leg in a_debit()))
+    assert the_order(a_scene(*legs, structures={VERTICAL: PositionState()})).symbol == VERTICAL
+
+
 def test_a_quarantined_leg() -> None:
     long, short = a_debit()
     assert f"by legs: {LONG} is quarantined" in by_legs(a_scene(busy(long, quarantine="quarantined: 2 held"), short))
