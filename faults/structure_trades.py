@@ -18,6 +18,7 @@ from sellctl.sim.venue.exchange import Exchange
 from sellctl.sim.venue.orders import SimEvent
 
 ENTRY_TRIES = 60  # seconds; an order for an entry may fill in parts, or late
+POSITIONS_LAG = 10 * SECOND  # a list that lags behind fills (H18) may show a short leg without its cover until then
 CLOSE_TRIES = 30  # seconds; the leg may be reserved by an order of ours whose cancel takes a while
 MAX_ENTRY_ERROR = Decimal("0.2")  # of the planned price; of an absurd fill (O13) other rules would be true
 
@@ -95,9 +96,16 @@ class StructureTrades:
 
     def _check_entry(self, structure: PlannedStructure, tries: int) -> None:
         if self._has(structure, structure.legs):
-            self._is_held(structure)
+            self.exchange.at(self.exchange.now + POSITIONS_LAG, lambda _exchange: self._is_still_held(structure))
         elif tries < ENTRY_TRIES:
             self._look_in_a_second(structure, self.exchange.now, self._check_entry, tries + 1)
+        else:
+            self.changed |= structure.symbols
+
+    def _is_still_held(self, structure: PlannedStructure) -> None:
+        """It was entered; a short leg whose cover wasn't listed yet may have been bought back since."""
+        if self._has(structure, structure.legs):
+            self._is_held(structure)
         else:
             self.changed |= structure.symbols
 
