@@ -16,7 +16,7 @@ from sellctl.core.decision.alerts import with_lost_quotes, with_overdue
 from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation
 from sellctl.core.decision.multi_leg.steps import next_step as next_step_as_one
-from sellctl.core.decision.multi_leg.together import PendingExit, PendingStructure, apart
+from sellctl.core.decision.multi_leg.together import PendingExit, PendingStructure, sort_by_way
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.risk_checks import wrong_account
 from sellctl.core.decision.sizing import STEP
@@ -58,7 +58,7 @@ def decide(snapshot: Snapshot, policy: Policy) -> Plan:
     context = DecisionContext.of(snapshot, policy)
     wholes = results_of_wholes(context)
     evaluated = [_evaluate_or_fault(holding, wholes, context) for holding in context.holdings]
-    evaluated, as_one, closed_as_one = apart(evaluated, wholes, context)
+    evaluated, as_one, closed_as_one = sort_by_way(evaluated, wholes, context)
     signals = (*(each.exit.signal for each in as_one), *(each.signal for each in evaluated if each.signal))
     context = replace(context.with_walks_for(signals), closed_as_one=closed_as_one)
     decisions = most_urgent_first(

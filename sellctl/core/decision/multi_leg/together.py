@@ -1,7 +1,8 @@
 """Which exits leave together: the structures that leave as one order, and what leaves for itself. Pure.
 
 A structure that a strategy judges leaves together by its rules or for any reason of the engine. Of those that no match
-names, one with a short option does for the reasons of WHOLE, and otherwise each of its legs for itself.
+names, one with a short option does in a panic, by the account guard and on its last day; otherwise each of its legs
+leaves for itself.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from sellctl.core.sell_strategies.base_strategy import merged
 from sellctl.core.structures.held import HeldStructure, held_parts
 
 # The reasons for which all legs of a structure leave, whatever judges them.
-WHOLE = frozenset({Reason.PANIC, Reason.ACCOUNT_GUARD, Reason.ZERO_DAY})
+REASONS_TO_CLOSE_ALL = frozenset({Reason.PANIC, Reason.ACCOUNT_GUARD, Reason.ZERO_DAY})
 
 
 class PendingExit(Struct, frozen=True):
@@ -52,7 +53,7 @@ class PendingStructure(Struct, frozen=True):
     legs: tuple[PendingExit, ...]
 
 
-def apart(
+def sort_by_way(
     evaluated: Sequence[PositionDecision | PendingExit], wholes: Wholes, context: DecisionContext
 ) -> tuple[list[PositionDecision | PendingExit], list[PendingStructure], Mapping[str, Decimal]]:
     """What leaves for itself, the structures that leave as one order, and what of each symbol such orders close.
@@ -62,12 +63,12 @@ def apart(
     pending = {each.holding.symbol: each for each in evaluated if isinstance(each, PendingExit)}
     judged = {held.name: held for symbol in pending if (held := context.leaves_as(symbol))}
     as_one: list[PendingStructure] = []
-    beside = _closed_by_orders(context)
-    for structure in (*judged.values(), *_to_leave_whole(pending, context)):
+    by_underlying = _closed_by_orders(context)
+    for structure in (*judged.values(), *_unmatched_to_close(pending, context)):
         if not structure.holdings.keys() <= pending.keys():
             continue
         legs = tuple(pending[symbol] for symbol in structure.holdings)
-        taken = beside.setdefault(structure.structure.underlying, [])
+        taken = by_underlying.setdefault(structure.structure.underlying, [])
         each, why = _exit_and_way(structure, legs, wholes, taken, context)
         if each is None:
             continue
@@ -81,18 +82,18 @@ def apart(
             pending[leg.holding.symbol] = replace(leg, signal=signal)
     together = {symbol for each in as_one for symbol in each.exit.legs}
     rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
-    return list(rest), as_one, in_all(closes for taken in beside.values() for closes in taken)
+    return list(rest), as_one, in_all(closes for taken in by_underlying.values() for closes in taken)
 
 
-def _to_leave_whole(pending: Mapping[str, PendingExit], context: DecisionContext) -> Iterator[HeldStructure]:
-    """The structures that no match names, with a short option, whose options are all to leave for reasons of WHOLE.
+def _unmatched_to_close(pending: Mapping[str, PendingExit], context: DecisionContext) -> Iterator[HeldStructure]:
+    """The structures that no match names, with a short option, all of which is to leave for REASONS_TO_CLOSE_ALL.
 
     One with more legs than an order may have leaves as its parts.
     """
     due = {
         symbol: each.holding
         for symbol, each in pending.items()
-        if each.of_engine and each.of_engine.reason in WHOLE and context.leaves_as(symbol) is None
+        if each.of_engine and each.of_engine.reason in REASONS_TO_CLOSE_ALL and context.leaves_as(symbol) is None
     }
     options = {symbol: holding for symbol, holding in due.items() if holding.position.instrument.is_option}
     underlyings = {each.position.instrument.underlying for each in options.values() if not each.position.is_long}
@@ -139,7 +140,7 @@ def _exit_and_way(
         own = merged(_own_signals(structure, wholes, context))
         each = exit_of(structure, signals, for_part(own, structure, context) if own and structure.part_of else own)
         if each:
-            each = replace(each, beside=tuple(taken), other_parts=closed_by_other_parts(structure, context))
+            each = replace(each, other_orders=tuple(taken), other_parts=closed_by_other_parts(structure, context))
         return each, why_by_legs(each, context) if each else ""
     except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
         return None, ""

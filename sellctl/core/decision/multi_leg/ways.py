@@ -24,20 +24,20 @@ from sellctl.core.structures.names import kind_named, legs_of
 # The options level from which on Alpaca takes multi-leg orders.
 LEVEL = 3
 # How many other orders on its underlying are looked at in every combination.
-_MOST_BESIDE = 8
+_MOST_OTHER_ORDERS = 8
 
 
 class StructureExit(Struct, frozen=True):
     """The exit of all legs of a structure: its `signal` is for units of the whole, and `legs` has each leg's own.
 
-    `beside` is what each other multi-leg order on its underlying closes in the same moment, by symbol. Of a part of a
-    structure, `other_parts` are what each other part closes.
+    `other_orders` are what each other multi-leg order on its underlying closes in the same moment, by symbol. Of a part
+    of a structure, `other_parts` are what each other part closes.
     """
 
     structure: HeldStructure
     signal: ExitSignal
     legs: Mapping[str, ExitSignal]
-    beside: tuple[Mapping[str, Decimal], ...] = ()
+    other_orders: tuple[Mapping[str, Decimal], ...] = ()
     other_parts: tuple[Mapping[str, Decimal], ...] = ()
 
     @property
@@ -177,16 +177,16 @@ def _covers_another(each: StructureExit, context: DecisionContext) -> str | None
     """
     related = context.on_underlying(each.structure.structure.underlying)
     known = {*each.structure.holdings, *(symbol for part in each.other_parts for symbol in part)}
-    others = ({symbol: qty for symbol, qty in closes.items() if symbol not in known} for closes in each.beside)
+    others = ({symbol: qty for symbol, qty in closes.items() if symbol not in known} for closes in each.other_orders)
     choices = (*each.other_parts, *filter(None, others))
-    befores = _befores(each, choices, related)
-    if befores is None:
+    earlier_fills = _possible_earlier_fills(each, choices, related)
+    if earlier_fills is None:
         return "a long leg of it may cover another short"
-    naked = max(newly_naked(each.closes, without(before, related)) for before in befores)
+    naked = max(newly_naked(each.closes, without(before, related)) for before in earlier_fills)
     return "a long leg of it covers another short" if naked > 0 else None
 
 
-def _befores(
+def _possible_earlier_fills(
     each: StructureExit, choices: Sequence[Mapping[str, Decimal]], related: Sequence[Holding]
 ) -> Iterable[dict[str, Decimal]] | None:
     """What may have filled before an exit does; None when that is too much to look at.
@@ -195,7 +195,7 @@ def _befores(
     """
     if all(_covers_itself(closes, related) for closes in (each.closes, *choices)):
         return ({}, in_all(choices))
-    if len(choices) > _MOST_BESIDE:
+    if len(choices) > _MOST_OTHER_ORDERS:
         return None
     counts = range(len(choices) + 1)
     return (in_all(chosen) for count in counts for chosen in combinations(choices, count))
