@@ -41,6 +41,7 @@ from sellctl.core.tracking.reconciliation import Reconciliation
 from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.core.tracking.split_guard import SplitGuard
 from sellctl.core.tracking.splits import SplitsOfDay
+from sellctl.core.tracking.uncovered_shorts import UncoveredShorts
 
 # A position is forgotten after this many polls in a row without it: one empty answer doesn't prove it closed.
 ABSENCES = 3
@@ -100,6 +101,7 @@ class PositionManager:
         self.structures: dict[str, PositionState] = {}  # by name
         self._structure_of: dict[str, HeldStructure] = {}  # by the symbol of each leg
         self._net_widths = NetWidths()
+        self.uncovered_shorts = UncoveredShorts()
         self._facts = facts or RememberedFacts()
         self._clock = clock
         self._book = book
@@ -359,6 +361,7 @@ class PositionManager:
             filled_at=self._filled_at.get(symbol),
             due_for=_since(memory.due_since, now),
             unquoted_for=_since(memory.unquoted_since, now),
+            confirmed_uncovered=self.uncovered_shorts.confirmed(symbol),
         )
         return Holding(position, history.newest if history else None, state)
 

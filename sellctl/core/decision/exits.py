@@ -25,6 +25,7 @@ from sellctl.core.decision.sizing import Size, free, size_of
 from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.order import Order, OrderState, OrderType
 from sellctl.core.model.plan import (
+    SHORT_UNCONFIRMED,
     CancelOrder,
     DecisionState,
     ExitSignal,
@@ -87,6 +88,19 @@ def wait_for_confirmation(signal: ExitSignal, waits_for: str) -> PositionDecisio
         violations=(why,),
         alert=waits_for != SECOND_QUOTE,
         unconfirmed=waits_for == SECOND_QUOTE,
+    )
+
+
+def wait_for_second_read(signal: ExitSignal) -> PositionDecision:
+    """The exit of a short whose cover may only be missing in this read of the positions: nothing is sent."""
+    sentence = f"{signal.sentence}; {SHORT_UNCONFIRMED}"
+    return PositionDecision(
+        signal.holding,
+        DecisionState.DENIED,
+        sentence,
+        signal=signal,
+        violations=(SHORT_UNCONFIRMED,),
+        unconfirmed=True,
     )
 
 

@@ -1,15 +1,17 @@
+import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
 
 import pytest
-from builders import a_holding, a_policy, a_snapshot, replace, the_decision
+from builders import a_holding, a_market, a_policy, a_snapshot, replace, the_decision
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sellctl.core.config.schema import AssetKind, PutAction, SellModuleConfig, ShortAction, ShortPositionsConfig
+from sellctl.core.decision.engine import decide
 from sellctl.core.model.instrument import instrument_of
 from sellctl.core.model.plan import DecisionState, Reason, Urgency
-from sellctl.core.model.position import Holding
+from sellctl.core.model.position import ExitProgress, Holding, PositionState
 from sellctl.core.model.snapshot import InvalidRow, Snapshot
 from sellctl.core.structures.coverage import Cover, cover_of
 
@@ -144,6 +146,49 @@ def test_an_uncovered_short_is_bought_back_at_the_ask() -> None:
     assert (decision.submit.side, decision.submit.position_intent) == ("buy", "buy_to_close")
     assert decision.submit.limit_price == Decimal("1.02")
     assert decision.sentence.startswith("naked short contracts: 1; buy 1 limit $1.02")
+
+
+def seen_once(symbol: str, qty: str = "1", known: str = "0") -> Holding:
+    """A short that only the newest read of the positions shows as uncovered, but for what is known."""
+    return replace(short(symbol, qty), state=PositionState(confirmed_uncovered=Decimal(known)))
+
+
+def test_an_uncovered_short_is_bought_back_only_when_a_second_read_agrees() -> None:
+    decision = the_decision(a_snapshot(seen_once(DEC_CALL)))
+    assert (decision.state, decision.submit, decision.unconfirmed) == (DecisionState.DENIED, None, True)
+    waits = "confirming: short without cover, waiting for a second read"
+    assert decision.sentence == f"naked short contracts: 1; {waits}"
+    assert decision.violations == (waits,)
+    assert not decision.alert
+    assert decide(a_snapshot(seen_once(DEC_CALL)), a_policy()).is_confirming_a_short
+
+
+def test_what_was_known_to_be_uncovered_does_not_wait_for_the_rest() -> None:
+    decision = the_decision(a_snapshot(seen_once(DEC_CALL, "3", known="1")))
+    assert decision.submit is not None
+    assert decision.submit.qty == 1
+
+
+def test_nothing_waits_for_a_second_read_where_a_short_is_covered_or_leaves_anyway() -> None:
+    covered = the_decision(a_snapshot(seen_once(DEC_CALL), a_holding("AAPL", "100")), symbol=DEC_CALL)
+    assert covered.state is DecisionState.WATCHING
+    seen = a_snapshot(seen_once(DEC_CALL))
+    asked = the_decision(replace(seen, manual_closes=frozenset({DEC_CALL})))
+    panic = the_decision(replace(seen, panic=frozenset({DEC_CALL})))
+    every = the_decision(a_snapshot(seen_once(DEC_CALL)), a_policy(shorts_policy(ShortAction.CLOSE)))
+    last_day = the_decision(a_snapshot(seen_once("AAPL261124C00200000"), market=a_market("15:00")))
+    assert all(each.submit for each in (asked, panic, every, last_day))
+
+
+def test_an_exit_that_is_under_way_is_continued_without_another_confirmation() -> None:
+    under_way = ExitProgress("uncovered_short", Urgency.PROTECTIVE, 1, dt.timedelta(seconds=5), "sellctl-1")
+    holding = replace(short(DEC_CALL), state=PositionState(exit=under_way))
+    assert the_decision(a_snapshot(holding)).submit is not None
+
+
+def test_while_the_market_is_closed_no_short_waits_for_a_second_read() -> None:
+    decision = the_decision(a_snapshot(seen_once(DEC_CALL), market=a_market("17:00")))
+    assert (decision.state, decision.unconfirmed) == (DecisionState.WATCHING, False)
 
 
 def test_only_the_uncovered_part_is_bought_back() -> None:
