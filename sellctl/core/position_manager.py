@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sellctl.core.decision.pricing import needs_price_increment
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.gain import Basis
-from sellctl.core.model.instrument import StructureKind, underlying_of
+from sellctl.core.model.instrument import StructureKind, an_option, underlying_of
 from sellctl.core.model.market import NEW_YORK, Market, Quote
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder, Urgency
@@ -127,6 +127,21 @@ class PositionManager:
     def have_structures(self) -> bool:
         """Whether any are held, or what is left of one is being closed."""
         return bool(self.structures or self.episodes.leaving)
+
+    def missing_shorts(self, today: dt.date) -> tuple[Position, ...]:
+        """Short options that the last reads left out, fewer than ABSENCES, and that no fill of ours has closed.
+
+        One that has expired before `today`, the exchange's, isn't missing.
+        """
+        return tuple(filter(None, (self._missing_short(s, m, today) for s, m in self._memories.items() if m.absent)))
+
+    def _missing_short(self, symbol: str, memory: _Memory, today: dt.date) -> Position | None:
+        instrument, left = an_option(symbol), memory.fills.ledger.left(self._clock.monotonic())
+        qty = memory.qty if left is None else min(left, memory.qty)
+        if memory.direction is Direction.LONG or qty <= 0 or instrument is None or instrument.option is None:
+            return None
+        is_over = instrument.option.expires < today or symbol in self._filled_at
+        return None if is_over else Position(instrument, memory.direction, qty, None, None)
 
     def exits(self, symbols: Iterable[str]) -> tuple[ExitProgress, ...]:
         """The exits under way of these symbols."""
@@ -319,7 +334,7 @@ class PositionManager:
         for symbol in self.episodes.known.keys() - held - self._memories.keys():
             if not is_structure_name(symbol):  # stored by an earlier process
                 episode = self.episodes.known[symbol]
-                self._memories[symbol] = _Memory(episode.direction, episode.first_seen)
+                self._memories[symbol] = _Memory(episode.direction, episode.first_seen, qty=episode.qty)
         for symbol in self._memories.keys() - held:
             memory = self._memories[symbol]
             memory.absent += 1

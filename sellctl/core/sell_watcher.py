@@ -226,6 +226,7 @@ class SellWatcher:
             else "",
             underlyings=self.positions.underlyings(rows) if self.policy.needs_underlyings else {},
             structures=self.positions.structures,
+            missing=self.positions.missing_shorts(market.today),
             named=named.names,
             unbooked_splits=self.positions.splits.underlyings,
             no_multi_leg=self.orders.no_multi_leg(market.today) if self._may_leave_as_one(rows) else frozenset(),

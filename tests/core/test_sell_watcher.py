@@ -158,6 +158,17 @@ def test_a_short_whose_cover_one_list_has_left_out_is_not_bought_back() -> None:
     assert polled_with(World(), (A_SHORT,), (A_SHORT,), both, both, seconds=4.0).broker.sent == []
 
 
+@pytest.mark.parametrize(("lists_without_it", "sold"), [(1, []), (2, []), (3, [CALL])])
+def test_a_long_is_sold_once_three_lists_agree_that_the_short_it_covered_is_gone(
+    lists_without_it: int, sold: list[str]
+) -> None:
+    long, its_short = a_position(CALL), a_position("AAPL261127C00200000", "1", short=True)
+    world = polled_with(World(), (long, its_short))
+    world.watcher.take_request(a_request())
+    polled_with(world, *((long,),) * lists_without_it, seconds=1.5)
+    assert [order.symbol for order in world.broker.sent] == sold
+
+
 def test_newer_quotes_are_no_second_read() -> None:
     world = polled_with(World(), (A_SHORT,))
     asyncio.run(a_re_evaluation(world, "1.00", "1.02", seconds=10.0))

@@ -21,7 +21,7 @@ from sellctl.core.decision.pricing import (
     price_step,
 )
 from sellctl.core.decision.risk_checks import RiskContext, rate_violation, violations
-from sellctl.core.decision.sizing import Size, free, size_of
+from sellctl.core.decision.sizing import Size, free, size_of, why_cover_is_missing
 from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.order import Order, OrderState, OrderType
 from sellctl.core.model.plan import (
@@ -62,6 +62,8 @@ def next_step(signal: ExitSignal, context: DecisionContext) -> PositionDecision:
         return continue_due(signal, ours, _price_or_none(signal, context), context)
     if context.account_violations:
         return denied(signal, context.account_violations)
+    if why := why_cover_is_missing(signal, context):
+        return settling(signal, why)
     try:
         price = _price_next_step(signal, context)
     except NoPriceError as error:

@@ -257,6 +257,32 @@ def test_a_long_that_covers_a_short_never_leaves_alone() -> None:
     assert decision.violations == (f"1 of it cover {DEC_CALL}, which closes first",)
 
 
+MISSING = "of it cover {}, which the last read of the positions lacks: waiting for another read"
+
+
+@pytest.mark.parametrize(("long", "qty"), [(JAN_CALL, "1"), ("AAPL", "100")])
+def test_a_long_whose_short_is_missing_in_one_read_waits_for_another(long: str, qty: str) -> None:
+    asked = replace(a_snapshot(a_holding(long, qty)), manual_closes=frozenset({long}))
+    snapshot = replace(asked, missing=(short(DEC_CALL).position,))
+    decision = the_decision(snapshot)
+    assert (decision.state, decision.submit, decision.unconfirmed) == (DecisionState.CLOSING, None, True)
+    assert decision.sentence.endswith(f"{qty} {MISSING.format(DEC_CALL)}")
+    assert the_decision(asked).submit is not None
+
+
+def test_a_missing_short_that_a_long_does_not_cover_holds_it_up_in_nothing() -> None:
+    snapshot = a_snapshot(a_holding(JAN_CALL, "2", bid="1.20", ask="1.22"))
+    for symbol in (DEC_PUT, "MSFT261218C00400000"):
+        assert the_decision(replace(snapshot, missing=(short(symbol).position,))).submit is not None
+    allowed = a_policy(SellModuleConfig(allow_legging_out=True))
+    assert the_decision(replace(snapshot, missing=(short(DEC_CALL).position,)), allowed).submit is not None
+
+
+def test_a_missing_short_takes_no_cover_from_one_that_is_shown() -> None:
+    snapshot = replace(a_snapshot(a_holding(JAN_CALL), seen_once(DEC_CALL)), missing=(short(DEC_CALL_HIGHER).position,))
+    assert the_decision(snapshot, symbol=DEC_CALL).state is DecisionState.WATCHING
+
+
 def test_what_of_a_long_covers_nothing_may_leave() -> None:
     snapshot = a_snapshot(a_holding(JAN_CALL, "3", bid="1.20", ask="1.22"), short(DEC_CALL, "2"))
     decision = the_decision(snapshot, symbol=JAN_CALL)
