@@ -174,6 +174,7 @@ class SellWatcher:
 
     async def _act_on_poll(self, seen: AccountObservation, market: Market) -> bool:
         self._seen = seen  # re-evaluations use it from now on: an older view would undo what changes in the episodes
+        self.positions.uncovered_shorts.see(seen.positions, seen.at)
         await self._named_orders.load(self.policy.named_structures)
         snapshot = self._snapshot(seen, market)
         if self.policy.needs_openings and await self.observer.load_openings():
@@ -225,6 +226,7 @@ class SellWatcher:
             else "",
             underlyings=self.positions.underlyings(rows) if self.policy.needs_underlyings else {},
             structures=self.positions.structures,
+            missing=self.positions.missing_shorts(market.today),
             named=named.names,
             unbooked_splits=self.positions.splits.underlyings,
             no_multi_leg=self.orders.no_multi_leg(market.today) if self._may_leave_as_one(rows) else frozenset(),
