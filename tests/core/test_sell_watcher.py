@@ -146,16 +146,20 @@ A_SHORT, ITS_COVER = a_position(CALL, "1", short=True), a_position("AAPL261218C0
 
 
 def test_a_short_without_cover_is_bought_back_when_a_second_read_ten_seconds_later_agrees() -> None:
-    world = polled_with(World(), (A_SHORT,))
+    world = polled_with(World(), (), (A_SHORT,))
     assert (world.broker.sent, world.watcher.state.is_confirming_a_short) == ([], True)
     polled_with(world, (A_SHORT,))
     assert [order.symbol for order in world.broker.sent] == [CALL]
     assert not world.watcher.state.is_confirming_a_short
 
 
+def test_a_short_that_is_without_cover_when_the_process_starts_is_bought_back_at_once() -> None:
+    assert [order.symbol for order in polled_with(World(), (A_SHORT,)).broker.sent] == [CALL]
+
+
 def test_a_short_whose_cover_one_list_has_left_out_is_not_bought_back() -> None:
     both = (A_SHORT, ITS_COVER)
-    assert polled_with(World(), (A_SHORT,), (A_SHORT,), both, both, seconds=4.0).broker.sent == []
+    assert polled_with(World(), (), (A_SHORT,), (A_SHORT,), both, both, seconds=4.0).broker.sent == []
 
 
 @pytest.mark.parametrize(("lists_without_it", "sold"), [(1, []), (2, []), (3, [CALL])])
@@ -170,7 +174,7 @@ def test_a_long_is_sold_once_three_lists_agree_that_the_short_it_covered_is_gone
 
 
 def test_newer_quotes_are_no_second_read() -> None:
-    world = polled_with(World(), (A_SHORT,))
+    world = polled_with(World(), (), (A_SHORT,))
     asyncio.run(a_re_evaluation(world, "1.00", "1.02", seconds=10.0))
     assert (world.broker.sent, world.watcher.state.is_confirming_a_short) == ([], True)
 

@@ -33,6 +33,20 @@ def test_two_reads_that_are_far_enough_apart_confirm_it() -> None:
     assert confirmed((100.0, (a_short(),)), (100.0 + CONFIRMED_AFTER, (a_short(),))) == 2
 
 
+def test_a_first_read_confirms_what_it_shows_where_nothing_on_the_underlying_has_just_filled() -> None:
+    for filled_lately, expected in ((frozenset({"MSFT"}), 2), (frozenset({"AAPL"}), 0), (None, 0)):
+        shorts = UncoveredShorts()
+        shorts.see(Rows((a_short(),)), 100.0, filled_lately)
+        assert shorts.confirmed(SHORT) == expected
+
+
+def test_a_later_read_confirms_nothing_alone_even_where_nothing_has_just_filled() -> None:
+    shorts = UncoveredShorts()
+    shorts.see(Rows((a_short(), a_position(LONG, "2"))), 100.0, frozenset())
+    shorts.see(Rows((a_short(),)), 103.0, frozenset())
+    assert shorts.confirmed(SHORT) == 0
+
+
 def test_a_read_that_shows_the_cover_begins_anew() -> None:
     covered = (a_short(), a_position(LONG, "2"))
     assert confirmed((100.0, (a_short(),)), (105.0, covered), (111.0, (a_short(),)), (120.0, (a_short(),))) == 0
