@@ -178,7 +178,8 @@ class PositionManager:
         self._structure_of = {symbol: structure for structure in structures for symbol in structure.holdings}
         self._unmark_idle(seen, structures, market.now)
         wholes = {structure.name: structure.whole.position for structure in structures}
-        self.episodes.seen((*valid.values(), *wholes.values()), market.now)
+        filled = {s for s, m in self._memories.items() if m.absent and (m.fills.ledger.filled or s in self._filled_at)}
+        self.episodes.seen((*valid.values(), *wholes.values()), market.now, filled)
         gone = [s for s in self.episodes.known if is_structure_name(s) and s not in wholes]
         self.episodes.set_aside(gone, market.now)
         self.splits.check(seen, market)
