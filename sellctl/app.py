@@ -27,6 +27,7 @@ from sellctl.commands import (
     watch,
 )
 from sellctl.commands.config import config_app
+from sellctl.commands.session import AccountCommand
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
 from sellctl.service.options import Options, global_options_first
@@ -50,24 +51,24 @@ app = typer.Typer(
     "130 interrupted.",
 )
 
-app.command("watch", epilog="Try: sellctl watch --dry-run")(watch.watch)
-app.command("run-once", epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
-app.command("positions", epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)
-app.command("close", epilog="Preview: sellctl close AAPL261218C00230000 --dry-run")(close.close)
-app.command("cancel-stale", epilog="Preview: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
-app.command("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
-app.command("resume", epilog='Try: sellctl resume --reason "earnings are out"')(halt.resume)
-app.command("panic", epilog="Preview: sellctl panic --dry-run")(panic.panic)
-app.command("doctor", epilog="Before the first day: sellctl doctor")(doctor.doctor)
-app.command("exempt", epilog="Try: sellctl exempt TSLA")(exempt.exempt)
-app.command("manage", epilog="Try: sellctl manage TSLA")(exempt.manage)
+app.command("watch", cls=AccountCommand, epilog="Try: sellctl watch --dry-run")(watch.watch)
+app.command("run-once", cls=AccountCommand, epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
+app.command("positions", cls=AccountCommand, epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)
+app.command("close", cls=AccountCommand, epilog="Preview: sellctl close AAPL261218C00230000 --dry-run")(close.close)
+app.command("cancel-stale", cls=AccountCommand, epilog="Preview: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
+app.command("halt", cls=AccountCommand, epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
+app.command("resume", cls=AccountCommand, epilog='Try: sellctl resume --reason "earnings are out"')(halt.resume)
+app.command("panic", cls=AccountCommand, epilog="Preview: sellctl panic --dry-run")(panic.panic)
+app.command("doctor", cls=AccountCommand, epilog="Before the first day: sellctl doctor")(doctor.doctor)
+app.command("exempt", cls=AccountCommand, epilog="Try: sellctl exempt TSLA")(exempt.exempt)
+app.command("manage", cls=AccountCommand, epilog="Try: sellctl manage TSLA")(exempt.manage)
 app.command("strategies", epilog="Try: sellctl strategies --precedence")(strategies.strategies)
-app.command("history", epilog="Try: sellctl history --reason stop_loss --format csv")(history.history)
-app.command("report", epilog="With plots: sellctl report --html report.html")(report.report)
+app.command("history", cls=AccountCommand, epilog="Try: sellctl history --reason stop_loss --format csv")(history.history)
+app.command("report", cls=AccountCommand, epilog="With plots: sellctl report --html report.html")(report.report)
 app.add_typer(config_app, name="config")
 app.command("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)
 app.command("sim", epilog="Then, in another terminal: sellctl --config sellctl-sim.yml positions")(sim.sim)
-app.command("serve", epilog="First: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
+app.command("serve", cls=AccountCommand, epilog="First: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
 app.add_typer(token_app, name="token")
 
 
@@ -100,9 +101,6 @@ def main_options(
     ] = None,
 ) -> None:
     """sellctl, the exit manager for Alpaca accounts: you open positions, it closes them by your rules."""
-    source = context.get_parameter_source("state_dir")
-    if source is not None and source.name == "ENVIRONMENT":
-        state_dir = None  # `core.config_manager.state_dir` reads the variable, and adds a folder for simulated accounts
     context.obj = Options(config, state_dir, live=live, debug=debug, log_file=log_file)
 
 

@@ -187,10 +187,22 @@ class _Shared:
 def state_of(options: "Options", loaded: LoadedConfig | None = None) -> StateFolder:
     """The state folder that the options, the environment and the configuration name; simulated accounts have another.
 
-    Without a loaded configuration, its file is only looked at, and may be broken.
+    Without a loaded configuration, only `simulator` is looked for in its file. ConfigError when the file is named and
+    missing, or mentions `simulator` and can't be parsed: what is meant for simulated accounts never reaches real ones.
     """
     simulator = loaded.config.simulator if loaded else ConfigManager(options.config).is_simulated()
     return StateFolder(state_dir(options.state_dir, simulator=simulator))
+
+
+def state_to_halt(options: "Options") -> tuple[StateFolder, str]:
+    """The state folder for a halt, which needs no valid configuration; and what is wrong with it, or "".
+
+    With a configuration that can't be read, it is the folder of real accounts.
+    """
+    try:
+        return state_of(options), ""
+    except ConfigError as error:
+        return StateFolder(state_dir(options.state_dir)), str(error)
 
 
 def policies(options: "Options", accounts: Sequence[str]) -> list[Policy]:

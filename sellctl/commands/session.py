@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from sellctl.core.errors import (
     BusyError,
+    ConfigError,
     JournalError,
     RateLimitedError,
     SafetyRefusalError,
@@ -41,6 +43,29 @@ NO_OPTIONS = Options(None, None, live=False, debug=False, log_file=None)
 def options_of(context: typer.Context) -> Options:
     """The global options."""
     return context.find_object(Options) or NO_OPTIONS
+
+
+class AccountCommand(TyperCommand):
+    """A command on accounts or on what is kept of them. Its first line says when they are simulated ones."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Print where the state of simulated accounts is, then do what the command does."""
+        print_simulator(ctx.find_object(Options) or NO_OPTIONS)
+        return super().invoke(ctx)
+
+
+def print_simulator(options: Options) -> None:
+    """Print on stderr where the state of simulated accounts is; nothing for real ones.
+
+    What is wrong with the configuration is left to the command.
+    """
+    from sellctl.core.config_manager import ConfigManager, state_dir
+
+    try:
+        if ConfigManager(options.config).is_simulated():
+            typer.echo(f"Simulator: state in {state_dir(options.state_dir, simulator=True)}", err=True)
+    except ConfigError:
+        return
 
 
 def run(

@@ -80,16 +80,58 @@ def test_a_run_in_the_simulator_writes_no_real_journal_and_the_report_is_its_own
     assert [path.name for path in sorted(real.path.iterdir())] == ["halted", "simulator"]
 
 
-def test_a_state_folder_that_is_given_with_the_command_is_used_as_it_is(real: StateFolder, tmp_path: Path) -> None:
-    sellctl("--state-dir", str(tmp_path / "given"), "halt")
-    assert StateFolder(tmp_path / "given").halted()
+def test_in_a_state_folder_that_is_given_with_the_command_the_simulator_has_its_own_too(
+    real: StateFolder, tmp_path: Path
+) -> None:
+    given = StateFolder(tmp_path / "given")
+    given.make()
+    given.halt("earnings", by="me")
+    result = sellctl("--state-dir", str(given.path), "halt", "--reason", "practice")
+    assert result.err.splitlines()[0] == f"Simulator: state in {given.path}/simulator"
+    assert (given.halted(), StateFolder(given.path / "simulator").halted()) == ("earnings", "practice")
     assert not real.path.exists()
+
+
+def test_the_simulators_own_folder_can_be_given_and_is_refused_to_real_accounts(real: StateFolder) -> None:
+    folder = StateFolder(real.path / "simulator")
+    assert sellctl("--state-dir", str(folder.path), "halt", "--reason", "practice").status == 0
+    assert folder.halted() == "practice"
+    Path("sellctl-sim.yml").write_text("accounts: {main: {api_key: '${KEY}', secret_key: '${SECRET}'}}\n")
+    refused = sellctl("--state-dir", str(folder.path), "resume", "--reason", "over")
+    assert refused.status == 2
+    assert "holds the state of simulated accounts" in refused.err
+    assert folder.halted() == "practice"
+
+
+@pytest.mark.parametrize("command", ["positions", "doctor", "history", "report"])
+def test_the_first_line_of_a_command_says_where_the_state_of_simulated_accounts_is(
+    real: StateFolder, command: str
+) -> None:
+    result = sellctl(command)
+    assert result.err.splitlines()[0] == f"Simulator: state in {real.path}/simulator"
+    assert "Simulator" not in result.out
 
 
 def test_a_configuration_that_is_broken_still_halts_the_real_accounts(real: StateFolder) -> None:
     Path("sellctl-sim.yml").write_text("simulator: [true\n")
-    assert sellctl("halt", "--reason", "fed day").status == 0
+    result = sellctl("halt", "--reason", "fed day")
+    assert result.status == 0
+    assert "real accounts are halted" in result.err
     assert real.halted() == "fed day"
+
+
+@pytest.mark.parametrize("command", [["resume", "--reason", "over"], ["exempt", "--not-held", "TSLA"]])
+@pytest.mark.parametrize("text", ["simulator: [true\n", None])
+def test_a_configuration_that_is_broken_or_missing_lifts_no_real_halt_and_exempts_nothing_real(
+    real: StateFolder, command: list[str], text: str | None
+) -> None:
+    real.make()
+    real.halt("earnings", by="me")
+    Path("sellctl-sim.yml").unlink()
+    if text:
+        Path("sellctl-sim.yml").write_text(text)
+    assert sellctl(*command).status == 2
+    assert (real.halted(), real.exempt()) == ("earnings", frozenset())
 
 
 def test_real_accounts_cannot_be_declared_simulated(real: StateFolder) -> None:  # noqa: ARG001  a clean environment
