@@ -72,6 +72,12 @@ app.command("serve", cls=AccountCommand, epilog="First: export SELLCTL_API_SECRE
 app.add_typer(token_app, name="token")
 
 
+def _is_from_environment(context: typer.Context, option: str) -> bool:
+    """Whether an option's value is a variable's, which `core.config_manager` reads itself."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "ENVIRONMENT"
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"sellctl {__version__}")
@@ -101,6 +107,10 @@ def main_options(
     ] = None,
 ) -> None:
     """sellctl, the exit manager for Alpaca accounts: you open positions, it closes them by your rules."""
+    if _is_from_environment(context, "config"):
+        config = None
+    if _is_from_environment(context, "state_dir"):
+        state_dir = None
     context.obj = Options(config, state_dir, live=live, debug=debug, log_file=log_file)
 
 

@@ -255,13 +255,14 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
     )
     publish = EventPublisher(name, shared.now, shared.listener, journal)
     orders = OrderManager(name, broker, journal, book, positions, clock, publish, state.halted)
+    admit = _admission(policy, shared, publish, changes_number=config.simulator)
     return SellWatcher(
         name=name,
         policy=policy,
         journal=journal,
         positions=positions,
         orders=orders,
-        observer=AccountObserver(broker, positions, orders, clock, publish, _admission(policy, shared, publish)),
+        observer=AccountObserver(broker, positions, orders, clock, publish, admit),
         clock=clock,
         publish=publish,
         options=WatcherOptions(
@@ -281,11 +282,14 @@ def _start_check(loaded: LoadedConfig, watchers: Sequence[SellWatcher]) -> Start
     return start_check(named, loaded.error_about) if named and len(watchers) == len(loaded.config.accounts) else None
 
 
-def _admission(policy: Policy, shared: _Shared, publish: EventPublisher) -> "Callable[[AccountFacts], None]":
+def _admission(
+    policy: Policy, shared: _Shared, publish: EventPublisher, *, changes_number: bool
+) -> "Callable[[AccountFacts], None]":
     """A check of an account's facts before anything of the account is used.
 
     It refuses an account whose number isn't the configured one or has changed since the first check, or that another
-    process has locked. The first check says whether what was remembered is about this account.
+    process has locked. The first check says whether what was remembered is about this account, unless it is one that
+    changes its number at each start, as a simulated one does.
     """
     admitted = ""
 
@@ -305,7 +309,7 @@ def _admission(policy: Policy, shared: _Shared, publish: EventPublisher) -> "Cal
             shared.state.lock(facts.number, shared.run_options.what)
         if not admitted:
             before = shared.records.set_account_number(facts.name, facts.number)
-            if before:
+            if before and not changes_number:
                 publish("", EventKind.ALERT, _another_account(before, facts.number), failed=True, critical=True)
         admitted = facts.number
 

@@ -1,12 +1,11 @@
 """The simulator's journal, halt and exempt symbols are apart from the real ones, whatever names the state folder."""
 
-import json
-import subprocess
+import secrets
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
-from stage import MAIN, CommandResult, clean_environment, end_of
+from simulator_process import a_simulator
+from stage import CommandResult
 from typer.testing import CliRunner
 
 from sellctl.app import app
@@ -143,33 +142,22 @@ def test_real_accounts_cannot_be_declared_simulated(real: StateFolder) -> None: 
     assert "simulator is true, but account main has no endpoints.trading on this machine" in result.err
 
 
-def started(folder: Path) -> "tuple[str, str]":
-    """Start the simulator and end it: its first line, and the number of its account."""
-    process = subprocess.Popen(  # noqa: S603  our own interpreter
-        [*MAIN, "sim", "--port", "0"],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        env=clean_environment(folder),
-    )
-    assert process.stderr
-    line = process.stderr.readline()
-    url = line.split(": ")[0].rpartition(" ")[2]
-    keys = {"APCA-API-KEY-ID": "sim-main", "APCA-API-SECRET-KEY": "sim-secret"}
-    with urlopen(Request(f"{url}/v2/account", headers=keys)) as answer:  # noqa: S310  loopback
-        number = json.load(answer)["account_number"]
-    process.terminate()
-    end_of(process)
-    return line, number
-
-
-def test_the_first_line_of_the_simulator_names_its_state_folder(tmp_path: Path) -> None:
-    line, _ = started(tmp_path)
-    assert line.startswith("A simulated Alpaca listens on http://127.0.0.1:")
-    assert line.endswith(f": sellctl keeps journal and halt for it in {tmp_path}/xdg-state/sellctl/simulator\n")
-
-
 def test_each_start_has_account_numbers_of_its_own_so_that_no_order_id_repeats(tmp_path: Path) -> None:
-    (_, first), (_, second) = started(tmp_path), started(tmp_path)
-    assert first != second
+    assert number_of_a_start(tmp_path) != number_of_a_start(tmp_path)
+
+
+def number_of_a_start(folder: Path) -> str:
+    """The number of the account of a simulator that is started and ended."""
+    with a_simulator(folder) as simulator:
+        return str(simulator.get("/v2/account")["account_number"])
+
+
+def test_a_new_number_of_a_simulated_account_is_no_alert(real: StateFolder, tmp_path: Path) -> None:
+    for _ in range(2):
+        scenario = parse_scenario(DUE)
+        scenario.accounts[0].number = f"PASIM{secrets.token_hex(4)}"
+        with SimServer(scenario, speed=0) as server:
+            write_config(tmp_path / "sellctl-sim.yml", config_text(scenario.accounts, server.url, server.stream_url))
+            assert sellctl("run-once").status == 0
+    assert "belongs to" not in sellctl("history", "--format", "csv").out
+    assert not real.journal.exists()
