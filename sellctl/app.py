@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,24 +52,26 @@ app = typer.Typer(
     "130 interrupted.",
 )
 
-app.command("watch", cls=AccountCommand, epilog="Try: sellctl watch --dry-run")(watch.watch)
-app.command("run-once", cls=AccountCommand, epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
-app.command("positions", cls=AccountCommand, epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)
-app.command("close", cls=AccountCommand, epilog="Preview: sellctl close AAPL261218C00230000 --dry-run")(close.close)
-app.command("cancel-stale", cls=AccountCommand, epilog="Preview: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
-app.command("halt", cls=AccountCommand, epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
-app.command("resume", cls=AccountCommand, epilog='Try: sellctl resume --reason "earnings are out"')(halt.resume)
-app.command("panic", cls=AccountCommand, epilog="Preview: sellctl panic --dry-run")(panic.panic)
-app.command("doctor", cls=AccountCommand, epilog="Before the first day: sellctl doctor")(doctor.doctor)
-app.command("exempt", cls=AccountCommand, epilog="Try: sellctl exempt TSLA")(exempt.exempt)
-app.command("manage", cls=AccountCommand, epilog="Try: sellctl manage TSLA")(exempt.manage)
+on_accounts = partial(app.command, cls=AccountCommand)
+
+on_accounts("watch", epilog="Try: sellctl watch --dry-run")(watch.watch)
+on_accounts("run-once", epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
+on_accounts("positions", epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)
+on_accounts("close", epilog="Preview: sellctl close AAPL261218C00230000 --dry-run")(close.close)
+on_accounts("cancel-stale", epilog="Preview: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
+on_accounts("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
+on_accounts("resume", epilog='Try: sellctl resume --reason "earnings are out"')(halt.resume)
+on_accounts("panic", epilog="Preview: sellctl panic --dry-run")(panic.panic)
+on_accounts("doctor", epilog="Before the first day: sellctl doctor")(doctor.doctor)
+on_accounts("exempt", epilog="Try: sellctl exempt TSLA")(exempt.exempt)
+on_accounts("manage", epilog="Try: sellctl manage TSLA")(exempt.manage)
 app.command("strategies", epilog="Try: sellctl strategies --precedence")(strategies.strategies)
-app.command("history", cls=AccountCommand, epilog="Try: sellctl history --reason stop_loss --format csv")(history.history)
-app.command("report", cls=AccountCommand, epilog="With plots: sellctl report --html report.html")(report.report)
+on_accounts("history", epilog="Try: sellctl history --reason stop_loss --format csv")(history.history)
+on_accounts("report", epilog="With plots: sellctl report --html report.html")(report.report)
 app.add_typer(config_app, name="config")
 app.command("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)
 app.command("sim", epilog="Then, in another terminal: sellctl --config sellctl-sim.yml positions")(sim.sim)
-app.command("serve", cls=AccountCommand, epilog="First: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
+on_accounts("serve", epilog="First: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
 app.add_typer(token_app, name="token")
 
 

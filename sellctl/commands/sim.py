@@ -94,12 +94,12 @@ def _lines(server: "SimServer", options: Options) -> "Iterator[str]":
     from sellctl.sim.scenario.reader import summary
 
     yield f"Simulator: state in {state_dir(options.state_dir, simulator=True)}"
-    yield f"A simulated Alpaca listens on {server.url}: no keys, no real money. Press Ctrl-C to stop."
+    yield f"A simulated Alpaca listens on {server.url}: no keys, no real money."
     yield summary(server.scenario)
     if server.scenario.description:
         yield server.scenario.description
     yield f"Its configuration: {options.config}"
-    yield "In another terminal, try:"
+    yield "Press Ctrl-C to stop it. In another terminal, try:"
     yield from (f"  {options.command(*words)}" for words in (("watch",), ("positions",), ("run-once", "--dry-run")))
     move = example_of(server.exchange)
     if move:
