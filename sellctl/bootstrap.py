@@ -81,6 +81,7 @@ class Runtime:
     scheduler: AccountScheduler
     clock: "Clock"
     state: StateFolder
+    program: str  # how the user calls sellctl, with --config, for hints
     _closers: list[Callable[[], None]] = field(default_factory=list)
 
     def take_config(self, loaded: LoadedConfig) -> None:
@@ -132,7 +133,19 @@ def assemble(
     if shortage := ensure_descriptors(len(config.accounts)):
         listener(Event(clock.now(), shortage, severity=Severity.WARNING, kind=EventKind.ALERT))
     splits = SplitsOfDay()
-    shared = _Shared(records, prices, splits, facts, clock, now, listener, state, run_options, own_strategies(loaded))
+    shared = _Shared(
+        records,
+        prices,
+        splits,
+        facts,
+        clock,
+        now,
+        listener,
+        state,
+        run_options,
+        own_strategies(loaded),
+        options.command(),
+    )
     watchers = [_watcher(config, broker, shared) for broker in connected.brokers.values()]
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
@@ -152,7 +165,7 @@ def assemble(
         FactRefresher(facts, market_clock, connected.quotes, clock) if run_options.acts else None,
         _start_check(loaded, watchers) if run_options.checks_structures else None,
     )
-    return Runtime(loaded, scheduler, clock, state, closers)
+    return Runtime(loaded, scheduler, clock, state, options.command(), closers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +195,7 @@ class _Shared:
     state: StateFolder
     run_options: RunOptions
     own: OwnStrategies
+    program: str
 
 
 def state_of(options: "Options", loaded: LoadedConfig | None = None) -> StateFolder:
@@ -209,7 +223,8 @@ def policies(options: "Options", accounts: Sequence[str]) -> list[Policy]:
     """The policy of each account; no request is sent."""
     loaded = load(options)
     own = own_strategies(loaded)
-    return [compile_policy(loaded.config, name, own) for name in _chosen(loaded.config, accounts).accounts]
+    program = options.command()
+    return [compile_policy(loaded.config, name, own, program) for name in _chosen(loaded.config, accounts).accounts]
 
 
 def unconfirmed_live(loaded: LoadedConfig, options: "Options", run_options: RunOptions) -> dict[str, str]:
@@ -238,7 +253,7 @@ def note(state: StateFolder, kind: str, detail: Mapping[str, object]) -> None:
 def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher:
     name, clock, state, run_options = broker.name, shared.clock, shared.state, shared.run_options
     journal = shared.records.journal
-    policy = compile_policy(config, name, shared.own)
+    policy = compile_policy(config, name, shared.own, shared.program)
     basis = config.sell_module.price_basis.loss
     episodes = Episodes(name, shared.records.episode_store)
     book = OrderBook()

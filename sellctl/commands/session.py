@@ -186,16 +186,17 @@ def show_plans(runtime: "Runtime", run_options: "RunOptions", output: OutputForm
     from sellctl.ui.render import emit
     from sellctl.ui.rows import PLAN_COLUMNS, plan_rows
 
-    accounts, halted = first_listings(runtime), print_halt(runtime.state)
+    accounts, halted = first_listings(runtime), print_halt(runtime)
     document = plans_listing(accounts, run_options.mode.value, halted)
     emit(PLAN_COLUMNS, plan_rows(accounts), output, title=title, document=document)
 
 
-def print_halt(state: "StateFolder") -> str:
+def print_halt(runtime: "Runtime") -> str:
     """Print on stderr that new orders are halted, even if no order is due. Returns why; "" when they aren't."""
-    halted = state.halted()
+    halted = runtime.state.halted()
     if halted:
-        typer.echo(f"HALTED: no new orders are sent ({halted}). Lift the halt: sellctl resume --reason ...", err=True)
+        hint = f"Lift the halt: {runtime.program} resume --reason ..."
+        typer.echo(f"HALTED: no new orders are sent ({halted}). {hint}", err=True)
     return halted
 
 

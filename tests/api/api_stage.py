@@ -193,6 +193,7 @@ async def on_air(
     folder: Path,
     api: ApiConfig | None = None,
     sell: SellModuleConfig | None = None,
+    *,
     body_seconds: float = 10,
     notified: int | None = None,
 ) -> AsyncIterator[Api]:
