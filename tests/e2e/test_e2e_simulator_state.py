@@ -142,6 +142,14 @@ def test_real_accounts_cannot_be_declared_simulated(real: StateFolder) -> None: 
     assert "simulator is true, but account main has no endpoints.trading on this machine" in result.err
 
 
+def test_a_simulated_account_has_no_real_money(real: StateFolder) -> None:  # noqa: ARG001  a clean environment
+    path = Path("sellctl-sim.yml")
+    path.write_text(path.read_text().replace("paper: true", "paper: false"))
+    result = sellctl("config", "check")
+    assert result.status == 2
+    assert "simulator is true, but account main has paper: false" in result.err
+
+
 def test_each_start_has_account_numbers_of_its_own_so_that_no_order_id_repeats(tmp_path: Path) -> None:
     assert number_of_a_start(tmp_path) != number_of_a_start(tmp_path)
 
