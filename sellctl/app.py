@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,7 @@ from sellctl.commands import (
     watch,
 )
 from sellctl.commands.config import config_app
+from sellctl.commands.session import AccountCommand
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
 from sellctl.service.options import Options, global_options_first
@@ -50,25 +52,33 @@ app = typer.Typer(
     "130 interrupted.",
 )
 
-app.command("watch", epilog="Try: sellctl watch --dry-run")(watch.watch)
-app.command("run-once", epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
-app.command("positions", epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)
-app.command("close", epilog="Preview: sellctl close AAPL261218C00230000 --dry-run")(close.close)
-app.command("cancel-stale", epilog="Preview: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
-app.command("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
-app.command("resume", epilog='Try: sellctl resume --reason "earnings are out"')(halt.resume)
-app.command("panic", epilog="Preview: sellctl panic --dry-run")(panic.panic)
-app.command("doctor", epilog="Before the first day: sellctl doctor")(doctor.doctor)
-app.command("exempt", epilog="Try: sellctl exempt TSLA")(exempt.exempt)
-app.command("manage", epilog="Try: sellctl manage TSLA")(exempt.manage)
+on_accounts = partial(app.command, cls=AccountCommand)
+
+on_accounts("watch", epilog="Try: sellctl watch --dry-run")(watch.watch)
+on_accounts("run-once", epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
+on_accounts("positions", epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)
+on_accounts("close", epilog="Preview: sellctl close AAPL261218C00230000 --dry-run")(close.close)
+on_accounts("cancel-stale", epilog="Preview: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
+on_accounts("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
+on_accounts("resume", epilog='Try: sellctl resume --reason "earnings are out"')(halt.resume)
+on_accounts("panic", epilog="Preview: sellctl panic --dry-run")(panic.panic)
+on_accounts("doctor", epilog="Before the first day: sellctl doctor")(doctor.doctor)
+on_accounts("exempt", epilog="Try: sellctl exempt TSLA")(exempt.exempt)
+on_accounts("manage", epilog="Try: sellctl manage TSLA")(exempt.manage)
 app.command("strategies", epilog="Try: sellctl strategies --precedence")(strategies.strategies)
-app.command("history", epilog="Try: sellctl history --reason stop_loss --format csv")(history.history)
-app.command("report", epilog="With plots: sellctl report --html report.html")(report.report)
+on_accounts("history", epilog="Try: sellctl history --reason stop_loss --format csv")(history.history)
+on_accounts("report", epilog="With plots: sellctl report --html report.html")(report.report)
 app.add_typer(config_app, name="config")
 app.command("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)
 app.command("sim", epilog="Then, in another terminal: sellctl --config sellctl-sim.yml positions")(sim.sim)
-app.command("serve", epilog="First: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
+on_accounts("serve", epilog="First: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
 app.add_typer(token_app, name="token")
+
+
+def _is_from_environment(context: typer.Context, option: str) -> bool:
+    """Whether an option's value is a variable's, which `core.config_manager` reads itself."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "ENVIRONMENT"
 
 
 def _print_version(wanted: bool) -> None:
@@ -100,9 +110,10 @@ def main_options(
     ] = None,
 ) -> None:
     """sellctl, the exit manager for Alpaca accounts: you open positions, it closes them by your rules."""
-    source = context.get_parameter_source("state_dir")
-    if source is not None and source.name == "ENVIRONMENT":
-        state_dir = None  # `core.config_manager.state_dir` reads the variable, and adds a folder for simulated accounts
+    if _is_from_environment(context, "config"):
+        config = None
+    if _is_from_environment(context, "state_dir"):
+        state_dir = None
     context.obj = Options(config, state_dir, live=live, debug=debug, log_file=log_file)
 
 

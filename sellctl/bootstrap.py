@@ -81,6 +81,7 @@ class Runtime:
     scheduler: AccountScheduler
     clock: "Clock"
     state: StateFolder
+    program: str  # how the user calls sellctl, with --config, for hints
     _closers: list[Callable[[], None]] = field(default_factory=list)
 
     def take_config(self, loaded: LoadedConfig) -> None:
@@ -132,7 +133,19 @@ def assemble(
     if shortage := ensure_descriptors(len(config.accounts)):
         listener(Event(clock.now(), shortage, severity=Severity.WARNING, kind=EventKind.ALERT))
     splits = SplitsOfDay()
-    shared = _Shared(records, prices, splits, facts, clock, now, listener, state, run_options, own_strategies(loaded))
+    shared = _Shared(
+        records,
+        prices,
+        splits,
+        facts,
+        clock,
+        now,
+        listener,
+        state,
+        run_options,
+        own_strategies(loaded),
+        options.command(),
+    )
     watchers = [_watcher(config, broker, shared) for broker in connected.brokers.values()]
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
@@ -152,7 +165,7 @@ def assemble(
         FactRefresher(facts, market_clock, connected.quotes, clock) if run_options.acts else None,
         _start_check(loaded, watchers) if run_options.checks_structures else None,
     )
-    return Runtime(loaded, scheduler, clock, state, closers)
+    return Runtime(loaded, scheduler, clock, state, options.command(), closers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,22 +195,36 @@ class _Shared:
     state: StateFolder
     run_options: RunOptions
     own: OwnStrategies
+    program: str
 
 
 def state_of(options: "Options", loaded: LoadedConfig | None = None) -> StateFolder:
     """The state folder that the options, the environment and the configuration name; simulated accounts have another.
 
-    Without a loaded configuration, its file is only looked at, and may be broken.
+    Without a loaded configuration, only `simulator` is looked for in its file. ConfigError when the file is named and
+    missing, or mentions `simulator` and can't be parsed: what is meant for simulated accounts never reaches real ones.
     """
     simulator = loaded.config.simulator if loaded else ConfigManager(options.config).is_simulated()
     return StateFolder(state_dir(options.state_dir, simulator=simulator))
+
+
+def state_to_halt(options: "Options") -> tuple[StateFolder, str]:
+    """The state folder for a halt, which needs no valid configuration; and what is wrong with it, or "".
+
+    With a configuration that can't be read, it is the folder of real accounts.
+    """
+    try:
+        return state_of(options), ""
+    except ConfigError as error:
+        return StateFolder(state_dir(options.state_dir)), str(error)
 
 
 def policies(options: "Options", accounts: Sequence[str]) -> list[Policy]:
     """The policy of each account; no request is sent."""
     loaded = load(options)
     own = own_strategies(loaded)
-    return [compile_policy(loaded.config, name, own) for name in _chosen(loaded.config, accounts).accounts]
+    program = options.command()
+    return [compile_policy(loaded.config, name, own, program) for name in _chosen(loaded.config, accounts).accounts]
 
 
 def unconfirmed_live(loaded: LoadedConfig, options: "Options", run_options: RunOptions) -> dict[str, str]:
@@ -226,7 +253,7 @@ def note(state: StateFolder, kind: str, detail: Mapping[str, object]) -> None:
 def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher:
     name, clock, state, run_options = broker.name, shared.clock, shared.state, shared.run_options
     journal = shared.records.journal
-    policy = compile_policy(config, name, shared.own)
+    policy = compile_policy(config, name, shared.own, shared.program)
     basis = config.sell_module.price_basis.loss
     episodes = Episodes(name, shared.records.episode_store)
     book = OrderBook()
@@ -243,13 +270,14 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
     )
     publish = EventPublisher(name, shared.now, shared.listener, journal)
     orders = OrderManager(name, broker, journal, book, positions, clock, publish, state.halted)
+    admit = _admission(policy, shared, publish, changes_number=config.simulator)
     return SellWatcher(
         name=name,
         policy=policy,
         journal=journal,
         positions=positions,
         orders=orders,
-        observer=AccountObserver(broker, positions, orders, clock, publish, _admission(policy, shared, publish)),
+        observer=AccountObserver(broker, positions, orders, clock, publish, admit),
         clock=clock,
         publish=publish,
         options=WatcherOptions(
@@ -269,11 +297,14 @@ def _start_check(loaded: LoadedConfig, watchers: Sequence[SellWatcher]) -> Start
     return start_check(named, loaded.error_about) if named and len(watchers) == len(loaded.config.accounts) else None
 
 
-def _admission(policy: Policy, shared: _Shared, publish: EventPublisher) -> "Callable[[AccountFacts], None]":
+def _admission(
+    policy: Policy, shared: _Shared, publish: EventPublisher, *, changes_number: bool
+) -> "Callable[[AccountFacts], None]":
     """A check of an account's facts before anything of the account is used.
 
     It refuses an account whose number isn't the configured one or has changed since the first check, or that another
-    process has locked. The first check says whether what was remembered is about this account.
+    process has locked. The first check says whether what was remembered is about this account, unless it is one that
+    changes its number at each start, as a simulated one does.
     """
     admitted = ""
 
@@ -293,7 +324,7 @@ def _admission(policy: Policy, shared: _Shared, publish: EventPublisher) -> "Cal
             shared.state.lock(facts.number, shared.run_options.what)
         if not admitted:
             before = shared.records.set_account_number(facts.name, facts.number)
-            if before:
+            if before and not changes_number:
                 publish("", EventKind.ALERT, _another_account(before, facts.number), failed=True, critical=True)
         admitted = facts.number
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -70,6 +71,10 @@ class Program:
 
     def arguments(self, *arguments: str) -> list[str]:
         return ["--config", str(self.config), "--state-dir", str(self.state), *arguments]
+
+    def line(self, *arguments: str) -> str:
+        """The command line that a user types for a command with this configuration and state folder."""
+        return shlex.join(["sellctl", *self.arguments(*arguments)])
 
     def run(self, *arguments: str) -> CommandResult:
         """Run a command in process with this configuration and state folder."""

@@ -1,5 +1,8 @@
 """A quick start: help, completion and `config show` load no package that they don't need."""
 
+import subprocess
+import sys
+
 import pytest
 
 from benchmarks.start import HEAVY, QUICK, heavy_modules, loaded_by
@@ -20,3 +23,36 @@ def test_help_loads_neither_the_core_nor_the_face() -> None:
         *HEAVY,
     }
     assert late & loaded_by(*QUICK["help"]) == set()
+
+
+_MODULES_AT_THE_FIRST_LINE = """
+import os, sys
+
+class FirstLine:
+    def write(self, text):
+        if isinstance(text, bytes):
+            raise TypeError("this is a stream of text")
+        if not text:
+            return
+        print(text.strip(), *sorted(sys.modules), sep="\\n", file=sys.stdout, flush=True)
+        os._exit(0)
+
+    def flush(self):
+        pass
+
+sys.stderr = FirstLine()
+sys.argv[0] = "sellctl"
+from sellctl.app import main
+
+main()
+"""
+
+
+def test_the_demo_prints_its_first_line_before_it_loads_anything_heavy() -> None:
+    late = {"sellctl.sim.server", "sellctl.bootstrap", "uvicorn", "aiohttp", "rich", "yaml", "asyncio", *HEAVY}
+    ended = subprocess.run(  # noqa: S603  our own interpreter
+        [sys.executable, "-c", _MODULES_AT_THE_FIRST_LINE, "demo"], capture_output=True, text=True, check=True
+    )
+    line, *loaded = ended.stdout.splitlines()
+    assert line.startswith("sellctl demo: the real watcher against a simulated Alpaca.")
+    assert late & set(loaded) == set()

@@ -16,6 +16,7 @@ from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, Sell
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
 from sellctl.service.garbage_collection import exempt_what_is_loaded
+from sellctl.service.notifier import Notifier
 from sellctl.ui.displays import explained_plan, structures_of
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Control:
 
     runtime: "Runtime"
     hub: EventHub
+    notifier: Notifier
     fault: str = ""
     polls: int = 0
     failed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -228,6 +230,8 @@ class Control:
         for waiting in [each for each in self._waiting if self._has_polled_since(each[0])]:
             self._waiting.remove(waiting)
             waiting[1].set_result(None)
+        market = self.runtime.scheduler.market
+        self.notifier.after_poll(market.is_open if market else None)
         self.hub.announce("look", {"looks": self.polls, "next_look_in": round(wait, 3)})
 
     def _has_polled_since(self, since: float) -> bool:
@@ -250,7 +254,9 @@ class Control:
         market = self.runtime.scheduler.market
         at = market.now if market else self.runtime.clock.now()
         logger.log(severity.value.upper(), "{}", text)
-        self.hub.publish(Event(at, text, severity=severity, kind=kind))
+        event = Event(at, text, severity=severity, kind=kind)
+        self.hub.publish(event)
+        self.notifier.notify(event)
 
 
 async def _ours(watcher: "SellWatcher") -> "list[tuple[str, Order]]":

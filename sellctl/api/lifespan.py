@@ -18,6 +18,7 @@ from sellctl.bootstrap import RunOptions
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.model.account_state import RunMode
+from sellctl.service.notifier import Notifier
 from sellctl.service.options import Options
 from sellctl.service.reload import reload
 from sellctl.service.systemd import reloading, sd_notify
@@ -38,10 +39,12 @@ class ApiServices:
     control: Control
     gate: Gate
     reload: Callable[[], Coroutine[object, object, None]]  # reloads the configuration; called on SIGHUP
+    notifier: Notifier
 
     def close(self) -> None:
-        """Close files and connections, and release locks."""
+        """Close files and connections, release locks, and deliver the last notifications."""
         self.control.runtime.close()
+        self.notifier.close()
 
 
 def load(options: Options) -> LoadedConfig:
@@ -58,19 +61,21 @@ def load(options: Options) -> LoadedConfig:
 def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_OPTIONS) -> ApiServices:
     """Assemble the services. ConfigError or SafetyRefusalError before any request is sent to the broker."""
     from sellctl.bootstrap import assemble, unconfirmed_live  # noqa: PLC0415  adapters are heavy
-    from sellctl.service.logs import log_event  # noqa: PLC0415  loguru
+    from sellctl.service.logs import log_event, redactor  # noqa: PLC0415  loguru
 
     if unconfirmed_live(loaded, options, run_options):
         hint = "Confirm it once: sellctl --live watch, or sellctl --live serve."
         raise SafetyRefusalError("Trading with real money has not been confirmed yet.", hint=hint)
     hub = EventHub()
+    notifier = Notifier(loaded.config, redactor(loaded.secrets()))
 
     def listen(event: "Event") -> None:
         log_event(event)
         hub.publish(event)
+        notifier.notify(event)
 
     runtime = assemble(loaded, options, run_options, listen)
-    control = Control(runtime, hub)
+    control = Control(runtime, hub, notifier)
     api = loaded.config.api
     addresses, subjects = (Throttle(api.requests_a_second, runtime.clock.monotonic) for _ in range(2))
 
@@ -80,7 +85,7 @@ def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_
         sd_notify("READY=1")
 
     gate = Gate(Access.of(api), addresses, subjects, Audit(control.journal), api.secret)
-    return ApiServices(control, gate, reload_config)
+    return ApiServices(control, gate, reload_config, notifier)
 
 
 @asynccontextmanager

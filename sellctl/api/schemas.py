@@ -32,7 +32,7 @@ class AccountStatus(_Part):
 
     account: str
     number: str
-    mode: Literal["paper", "live"]
+    mode: Literal["paper", "simulated", "live"]
     holdings: int | None = Field(description="The number of positions; null before the first check.")
     leaving: int | None = Field(description="How many positions are being closed.")
     blocked: int | None = Field(description="Exits that an order of yours blocks, or that a risk check denies.")

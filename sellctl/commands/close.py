@@ -30,6 +30,7 @@ from sellctl.core.watching.manual_requests import Verb
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sellctl.bootstrap import Runtime
     from sellctl.core.model.view import AccountListing
     from sellctl.core.watching.manual_exits import ProposedExit
 
@@ -71,10 +72,10 @@ def close(
         show_proposed(runtime, found, wanted, output)
     if not possible:
         if not dry_run:
-            print_halt(runtime.state)
+            print_halt(runtime)
             outcomes = [ExitOutcome(each, Result.NOT_SENT, why=each.decision.sentence) for each in found]
             print_outcomes(runtime, outcomes, wanted, output)
-        _print_exemption([each.symbol for each in found], runtime.state.exempt())
+        _print_exemption([each.symbol for each in found], runtime)
         raise typer.Exit(ExitCode.REFUSED)
     if dry_run:
         raise typer.Exit(code or (ExitCode.OK if len(possible) == len(found) else ExitCode.PARTLY))
@@ -102,11 +103,12 @@ def _question(name: str, possible: "Sequence[ProposedExit]") -> str:
     return f"Close {quantities} {name} of {accounts_text(accounts)}?"
 
 
-def _print_exemption(symbols: "Sequence[str]", exempt: frozenset[str]) -> None:
+def _print_exemption(symbols: "Sequence[str]", runtime: "Runtime") -> None:
     """Print how to end the exemptions of symbols, their underlyings or their structures, if there are any."""
     from sellctl.core.model.instrument import underlying_of
     from sellctl.core.structures.names import legs_of
 
+    exempt = runtime.state.exempt()
     names = {each for symbol in symbols for each in (symbol, underlying_of(symbol))}
     for each in sorted(each for each in exempt if each in names or not set(symbols).isdisjoint(legs_of(each))):
-        typer.echo(f"To close it, end the exemption first: sellctl manage {each}", err=True)
+        typer.echo(f"To close it, end the exemption first: {runtime.program} manage {each}", err=True)

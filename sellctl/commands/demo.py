@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _MAX_POSITION_AGE = dt.timedelta(seconds=90)
 _MAX_ROWS = 1_000_000
 _HALF = Decimal("0.5")  # of the credit
+_FIRST_LINE = "sellctl demo: the real watcher against a simulated Alpaca. No keys, no real money, half a minute."
 _COLUMNS = ("account", "what", "expected", "ended", "met")
 
 
@@ -42,6 +43,7 @@ def demo(
 
     Runs the real watcher over HTTP against a simulated Alpaca, then compares each outcome with the expected one.
     """
+    typer.echo(_FIRST_LINE, err=True)  # before the imports, which take most of the time until the first screen
     import tempfile
 
     from sellctl.service.logs import configure
@@ -52,7 +54,7 @@ def demo(
     scenario = load_scenario("demo")
     pace = speed or float(scenario.speed)
     typer.echo(f"{scenario.name}: {scenario.description}", err=True)
-    with tempfile.TemporaryDirectory(prefix="sellctl-demo-") as folder, SimServer(scenario, speed=pace) as server:
+    with tempfile.TemporaryDirectory(prefix="sellctl-demo-") as folder, SimServer(scenario, speed=0) as server:
         on_screen = sys.stdout.isatty() and output in {None, OutputFormat.TABLE}
         play(server, Path(folder), pace, _screen if on_screen else None)
         outcomes = _outcomes(server, Path(folder))
@@ -84,7 +86,10 @@ def play(
     pace: float,
     show: "Callable[[Runtime, Sequence[Event]], Display] | None" = None,
 ) -> None:
-    """Run the real watcher until the scenario is over. `show` creates the display; without it events are logged."""
+    """Run the real watcher until the scenario is over. `show` creates the display; without it events are logged.
+
+    The simulated clock runs from when the watcher is ready.
+    """
     import asyncio
 
     from sellctl.bootstrap import RunOptions, assemble
@@ -104,6 +109,7 @@ def play(
     loaded = LoadedConfig(_config(server), None, {}, ())
     options = Options(None, folder, live=False, debug=False, log_file=None)
     runtime = assemble(loaded, options, RunOptions("demo", RunMode.ACT), listen, RealClock(pace))
+    server.host.time.set_speed(pace)
     try:
         asyncio.run(_until_over(runtime, server, show(runtime, events) if show else LogOnly()))
     finally:

@@ -62,7 +62,7 @@ def manage(context: typer.Context, name: NameArgument) -> None:
     exempted = state.exempt()
     name = _exempted_as(options, name, exempted) or name
     if name not in exempted:
-        _refuse_leg(name, exempted)
+        _refuse_leg(options, name, exempted)
         known = f"Exempt are: {', '.join(sorted(exempted))}." if exempted else "No symbol is exempt."
         name = held_name(options, name, known, exempted)
     was_exempt = state.set_exempt(name, wanted=False)
@@ -92,11 +92,11 @@ def _to_come(options: "Options", name: str) -> str:
     return structure_name(StructureKind.CUSTOM, [Leg(an_option(leg) or a_stock(leg), 1) for leg in legs])
 
 
-def _refuse_leg(name: str, exempted: "Iterable[str]") -> None:
+def _refuse_leg(options: "Options", name: str, exempted: "Iterable[str]") -> None:
     """ConfigError when a symbol is exempt because its structure is: managing the symbol would change nothing."""
     from sellctl.core.structures.names import legs_of
 
     structure = next((each for each in sorted(exempted) if name in legs_of(each)), None)
     if structure:
         sentence = f"{name} is exempt as a leg of {structure}."
-        raise ConfigError(sentence, hint=f"Run: sellctl manage {structure}")
+        raise ConfigError(sentence, hint=f"Run: {options.command('manage', structure)}")

@@ -17,9 +17,11 @@ def halt(
     Takes effect within a second in all processes on this state folder.
     Orders that are working at the broker stay there.
     """
-    from sellctl.bootstrap import state_of
+    from sellctl.bootstrap import state_to_halt
 
-    state = state_of(options_of(context))
+    state, unread = state_to_halt(options_of(context))
+    if unread:
+        typer.echo(f"sellctl: {unread}\nsellctl: real accounts are halted, whatever that file says.", err=True)
     problem = state.halt(reason, by="sellctl halt")
     if problem:
         typer.echo(f"sellctl: the reason is not stored: {problem}.", err=True)

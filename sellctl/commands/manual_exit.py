@@ -67,7 +67,7 @@ def show_proposed(
     from sellctl.ui.render import emit, emit_before_question
     from sellctl.ui.rows import PROPOSED_COLUMNS, proposed_rows
 
-    halted, rows, accounts = print_halt(runtime.state), proposed_rows(proposed), first_listings(runtime)
+    halted, rows, accounts = print_halt(runtime), proposed_rows(proposed), first_listings(runtime)
     if not rows and any(each.plan is None for each in accounts):
         return  # "none" would be a guess; the problem was logged
     if wanted.dry_run:

@@ -56,7 +56,7 @@ def positions(
                 todays_orders[watcher.name] = (*known, *await watcher.todays_orders(symbol))
 
     runtime = run(options_of(context), RunOptions("positions", RunMode.DRY_RUN, account or ()), read_orders)
-    accounts, halted = listings(runtime), print_halt(runtime.state)
+    accounts, halted = listings(runtime), print_halt(runtime)
     if wanted:
         _show_details(runtime.scheduler, wanted, todays_orders, accounts, output)
     else:

@@ -52,7 +52,7 @@ def run_once(
         return
     mode = RunMode.DRY_RUN if dry_run else RunMode.ACT
     run_options = RunOptions("run-once", mode, account or (), yes=yes, checks_structures=True)
-    runtime = run(options, run_options)
+    runtime = run(options, run_options, notifies=not dry_run)
     scheduler = runtime.scheduler
     show_plans(runtime, run_options, output, "What would be done" if dry_run else "What was done")
     if scheduler.market is not None and not scheduler.market.is_open:

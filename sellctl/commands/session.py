@@ -1,14 +1,17 @@
 """Shared by the commands that poll accounts: options, one run over all accounts, its output and its exit status."""
 
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from sellctl.core.errors import (
     BusyError,
+    ConfigError,
     JournalError,
     RateLimitedError,
     SafetyRefusalError,
@@ -22,10 +25,12 @@ from sellctl.ui.formats import OutputFormat
 if TYPE_CHECKING:
     from sellctl.bootstrap import RunOptions, Runtime
     from sellctl.core.config_manager import LoadedConfig
+    from sellctl.core.model.event import Event
     from sellctl.core.model.plan import Plan
     from sellctl.core.model.view import AccountListing
     from sellctl.core.scheduler import AccountScheduler
     from sellctl.core.sell_watcher import SellWatcher
+    from sellctl.service.notifier import Notifier
     from sellctl.service.state_folder import StateFolder
 
 FormatOption = Annotated[
@@ -35,6 +40,8 @@ AccountOption = Annotated[
     list[str] | None, typer.Option("--account", "-a", help="Only this account; may be given several times.")
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+RUN_SECONDS = 48.5  # run-once ends within 50 s, also when a recipient of notifications does not answer
+LEAST_SECONDS = 0.5  # to deliver the last notifications of a run that has used all of that
 NO_OPTIONS = Options(None, None, live=False, debug=False, log_file=None)
 
 
@@ -43,16 +50,47 @@ def options_of(context: typer.Context) -> Options:
     return context.find_object(Options) or NO_OPTIONS
 
 
+class AccountCommand(TyperCommand):
+    """A command on accounts or on what is kept of them. Its first line says when they are simulated ones."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Print where the state of simulated accounts is, then do what the command does."""
+        print_simulator(ctx.find_object(Options) or NO_OPTIONS)
+        return super().invoke(ctx)
+
+
+def print_simulator(options: Options) -> None:
+    """Print on stderr where the state of simulated accounts is; nothing for real ones.
+
+    What is wrong with the configuration is left to the command.
+    """
+    from sellctl.core.config_manager import ConfigManager, state_dir
+
+    try:
+        if ConfigManager(options.config).is_simulated():
+            typer.echo(f"Simulator: state in {state_dir(options.state_dir, simulator=True)}", err=True)
+    except ConfigError:
+        return
+
+
 def run(
-    options: Options, run_options: "RunOptions", then: "Callable[[Runtime], Awaitable[None]] | None" = None
+    options: Options,
+    run_options: "RunOptions",
+    then: "Callable[[Runtime], Awaitable[None]] | None" = None,
+    *,
+    notifies: bool = False,
 ) -> "Runtime":
-    """Do what `run-once` does with these options, then await `then`. Returns the runtime, closed; events are logged."""
+    """Do what `run-once` does with these options, then await `then`. Returns the runtime, closed; events are logged.
+
+    With `notifies` they are sent to the configured recipients too, and the heartbeat at the end.
+    """
     from sellctl.bootstrap import load
 
     loaded = load(options)
     confirm_first_live(loaded, options, run_options)
     try:
-        return _run_loaded(loaded, options, run_options, then)
+        with _notifying(loaded, options) if notifies else nullcontext() as notifier:
+            return _run_loaded(loaded, options, run_options, then, notifier)
     except KeyboardInterrupt:
         acts = " Orders already sent keep working; the next run takes them over." if run_options.acts else ""
         typer.echo(f"sellctl: interrupted.{acts}", err=True)
@@ -64,16 +102,25 @@ def _run_loaded(
     options: Options,
     run_options: "RunOptions",
     then: "Callable[[Runtime], Awaitable[None]] | None" = None,
+    notifier: "Notifier | None" = None,
 ) -> "Runtime":
     import asyncio
 
     from sellctl.bootstrap import assemble
     from sellctl.service.logs import log_event
 
-    runtime = assemble(loaded, options, run_options, log_event)
+    def listen(event: "Event") -> None:
+        log_event(event)
+        if notifier:
+            notifier.notify(event)
+
+    runtime = assemble(loaded, options, run_options, listen)
 
     async def work() -> None:
         await runtime.scheduler.run_once()
+        if notifier:
+            market = runtime.scheduler.market
+            notifier.after_poll(market.is_open if market else None)
         if then is not None:
             await then(runtime)
 
@@ -82,6 +129,27 @@ def _run_loaded(
     finally:
         runtime.close()
     return runtime
+
+
+@contextmanager
+def _notifying(loaded: "LoadedConfig", options: Options) -> "Iterator[Notifier]":
+    """A notifier for one run, which knows what earlier runs have sent. It ends within RUN_SECONDS of its start."""
+    import time
+
+    from sellctl.bootstrap import state_of
+    from sellctl.service.logs import redactor
+    from sellctl.service.notifier import CLOSE_SECONDS, Notifier
+    from sellctl.service.sent_notifications import SentNotifications
+
+    ends_at = time.monotonic() + RUN_SECONDS
+    sent = SentNotifications(state_of(options, loaded).notifications)
+    notifier = Notifier(loaded.config, redactor(loaded.secrets()), time.time, sent.load(time.time()))
+    try:
+        yield notifier
+    finally:
+        notifier.close(min(max(ends_at - time.monotonic(), LEAST_SECONDS), CLOSE_SECONDS))
+        if notifier.sent_at:
+            sent.save(notifier.sent_at)
 
 
 def confirm_first_live(loaded: "LoadedConfig", options: Options, run_options: "RunOptions") -> None:
@@ -118,16 +186,17 @@ def show_plans(runtime: "Runtime", run_options: "RunOptions", output: OutputForm
     from sellctl.ui.render import emit
     from sellctl.ui.rows import PLAN_COLUMNS, plan_rows
 
-    accounts, halted = first_listings(runtime), print_halt(runtime.state)
+    accounts, halted = first_listings(runtime), print_halt(runtime)
     document = plans_listing(accounts, run_options.mode.value, halted)
     emit(PLAN_COLUMNS, plan_rows(accounts), output, title=title, document=document)
 
 
-def print_halt(state: "StateFolder") -> str:
+def print_halt(runtime: "Runtime") -> str:
     """Print on stderr that new orders are halted, even if no order is due. Returns why; "" when they aren't."""
-    halted = state.halted()
+    halted = runtime.state.halted()
     if halted:
-        typer.echo(f"HALTED: no new orders are sent ({halted}). Lift the halt: sellctl resume --reason ...", err=True)
+        hint = f"Lift the halt: {runtime.program} resume --reason ..."
+        typer.echo(f"HALTED: no new orders are sent ({halted}). {hint}", err=True)
     return halted
 
 

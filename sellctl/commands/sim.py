@@ -1,13 +1,21 @@
 """`sellctl sim`: serve a simulated Alpaca on loopback and write a configuration that points at it."""
 
 import secrets
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sellctl.commands.session import options_of
+from sellctl.core.errors import ConfigError
+from sellctl.service.options import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sellctl.sim.server import SimServer
 
 _BUILT_IN = "PASIM"  # the account numbers of the scenarios that come with sellctl
 
@@ -15,8 +23,14 @@ _BUILT_IN = "PASIM"  # the account numbers of the scenarios that come with sellc
 def sim(
     context: typer.Context,
     scenario: Annotated[
-        str, typer.Option("--scenario", help="A scenario file, or the name of one that comes with sellctl.")
-    ] = "default",
+        str | None,
+        typer.Option(
+            "--scenario",
+            help="A scenario file, or the name of one that comes with sellctl. Default: a market that moves.",
+            show_default=False,
+        ),
+    ] = None,
+    still: Annotated[bool, typer.Option("--still", help="A quiet morning instead, in which nothing is due.")] = False,
     port: Annotated[
         int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")
     ] = 9001,
@@ -32,7 +46,7 @@ def sim(
     """Serve a simulated Alpaca, for any Alpaca client.
 
     Serves REST and streams on loopback, and writes a configuration that points there, so that every command can be
-    tried.
+    tried. By default its market moves: within a minute a target, a stop and a zero-day exit are due.
     """
     from sellctl.sim.config_file import config_text, write_config
     from sellctl.sim.scenario.reader import load_scenario, summary
@@ -44,13 +58,13 @@ def sim(
 
         typer.echo(json.dumps(scenario_schema(), indent=2))
         return
-    loaded = load_scenario(scenario)
+    name = _scenario_name(scenario, still=still)
+    loaded = load_scenario(name)
     if speed is not None:
         loaded.speed = Decimal(str(speed))
     if check:
-        typer.echo(f"{scenario}: ok. {summary(loaded)}")
+        typer.echo(f"{name}: ok. {summary(loaded)}")
         return
-    from sellctl.core.config_manager import state_dir
     from sellctl.service.descriptors import ensure_descriptors
     from sellctl.sim.server import SimServer, opened
 
@@ -58,19 +72,39 @@ def sim(
         typer.echo(f"sellctl: {shortage}", err=True)
     for account in loaded.accounts:
         account.number = _number_of_this_start(account.number)
-    folder = state_dir(options_of(context).state_dir, simulator=True)
+    options = options_of(context)
+    folder = options.state_dir and options.state_dir.absolute()
+    options = replace(options, config=config_out.absolute(), state_dir=folder)  # for a terminal in any folder
     with opened(lambda: SimServer(loaded, port=port), port) as server:
         write_config(config_out, config_text(loaded.accounts, server.url, server.stream_url))
-        message = "\n".join(
-            (
-                f"A simulated Alpaca listens on {server.url}: sellctl keeps journal and halt for it in {folder}",
-                summary(loaded),
-                f"Its configuration is {config_out}. Try: sellctl --config {config_out} positions",
-                f"Its market is at {server.url}/sim/state. Ctrl-C ends it.",
-            )
-        )
-        typer.echo(message, err=True)
+        typer.echo("\n".join(_lines(server, options)), err=True)
         server.serve_here()
+
+
+def _scenario_name(scenario: str | None, *, still: bool) -> str:
+    if still and scenario:
+        raise ConfigError("--still is a scenario too.", hint="Give either --still or --scenario.")
+    return scenario or ("still" if still else "default")
+
+
+def _lines(server: "SimServer", options: Options) -> "Iterator[str]":
+    """What is said at the start. `options` name the configuration that was written."""
+    from sellctl.core.config_manager import state_dir
+    from sellctl.sim.price_moves import example_of
+    from sellctl.sim.scenario.reader import summary
+
+    yield f"Simulator: state in {state_dir(options.state_dir, simulator=True)}"
+    yield f"A simulated Alpaca listens on {server.url}: no keys, no real money."
+    yield summary(server.scenario)
+    if server.scenario.description:
+        yield server.scenario.description
+    yield f"Its configuration: {options.config}"
+    yield "Press Ctrl-C to stop it. In another terminal, try:"
+    yield from (f"  {options.command(*words)}" for words in (("watch",), ("positions",), ("run-once", "--dry-run")))
+    move = example_of(server.exchange)
+    if move:
+        yield f"Move a price, here of {move.symbol} up by a fifth:"
+        yield f"  {move.command(server.url)}"
 
 
 def _number_of_this_start(number: str) -> str:

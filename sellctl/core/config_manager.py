@@ -138,18 +138,27 @@ def state_dir(
 ) -> Path:
     """The folder of journal, locks and halt flag: --state-dir, SELLCTL_STATE_DIR, or the user's; it may not exist.
 
-    Simulated accounts have a folder of their own inside, unless --state-dir names one for this command.
+    Simulated accounts have the folder `simulator` inside it, wherever it is. ConfigError when real accounts would use a
+    folder of that name, so that none is ever shared.
     """
-    named = (os.environ if environ is None else environ).get("SELLCTL_STATE_DIR")
-    if explicit:
-        return _expanded(explicit).absolute()
-    if named:
-        folder = _expanded(Path(named)).absolute()
-    else:
-        from platformdirs import user_state_path  # noqa: PLC0415  help and completion don't need it
+    folder = _state_folder(explicit or (os.environ if environ is None else environ).get("SELLCTL_STATE_DIR"))
+    is_simulators = folder.name == _SIMULATOR
+    if simulator:
+        return folder if is_simulators else folder / _SIMULATOR
+    if is_simulators:
+        raise ConfigError(
+            f"{folder} holds the state of simulated accounts, and the configuration doesn't say `simulator: true`.",
+            hint="Use another folder for real accounts: --state-dir or SELLCTL_STATE_DIR.",
+        )
+    return folder
 
-        folder = user_state_path("sellctl", appauthor=False)
-    return folder / _SIMULATOR if simulator else folder
+
+def _state_folder(named: Path | str | None) -> Path:
+    if named:
+        return _expanded(Path(named)).absolute()
+    from platformdirs import user_state_path  # noqa: PLC0415  help and completion don't need it
+
+    return user_state_path("sellctl", appauthor=False)
 
 
 class ConfigManager:
@@ -178,12 +187,14 @@ class ConfigManager:
         return next((path for path in candidates if _is_file(path)), None)
 
     def is_simulated(self) -> bool:
-        """Whether the file says `simulator: true`. False when it can't be read, so that a halt needs no valid file."""
-        try:
-            path = self.find()
-            node = parse(_text_of(path)[0])[0] if path and path.is_file() else None
-        except (ConfigError, OSError):
+        """Whether the file says `simulator: true`; False without a file. ConfigError when it can't be read."""
+        path = self.find()
+        text = "" if path is None else _text_of(path)[0]
+        if _SIMULATOR not in text:
             return False
+        node, problems = parse(text)
+        if node is None and problems:
+            raise _error_about(path, problems)
         entry = node.entries.get(_SIMULATOR) if isinstance(node, Table) else None
         return entry is not None and isinstance(entry.node, Scalar) and entry.node.text.lower() == "true"
 

@@ -208,7 +208,8 @@ class SellWatcher:
         self._announcer.announce_named((*self._named_orders.problems(structures), *named.problems))
         holdings = self._holdings(rows, market, named, again=again)
         suspended = self.positions.episodes.take_newly_suspended()
-        self._announcer.announce_suspended(suspended, is_recorded=self.options.mode is RunMode.ACT)
+        is_recorded = self.options.mode is RunMode.ACT
+        self._announcer.announce_suspended(suspended, self.policy.program, is_recorded=is_recorded)
         age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
         return Snapshot(
             account=self.observer.facts or AccountFacts(self.name, ""),

@@ -111,14 +111,14 @@ def _journal(runtime: "Runtime") -> Iterator[CheckResult]:
 
     verification = verify(runtime.state.journal)
     if verification.fault:
-        remedy = "keep the file and run sellctl history --verify; restore a backup or use a new state folder"
+        remedy = f"keep the file and run {runtime.program} history --verify; restore a backup or use a new state folder"
         yield CheckResult(CheckState.BAD, "journal", verification.sentence, remedy)
     else:
         entries = f"{verification.rows} {'entry' if verification.rows == 1 else 'entries'}"
         yield ok("journal", f"intact: {entries}" if verification.rows else "empty")
     halted = runtime.state.halted()
     if halted:
-        remedy = 'sellctl resume --reason "..." lifts the halt'
+        remedy = f'{runtime.program} resume --reason "..." lifts the halt'
         yield CheckResult(CheckState.WARN, "halt", f"halted ({halted})", remedy)
 
 

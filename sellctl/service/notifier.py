@@ -1,8 +1,8 @@
 """Notifications through Apprise, and the heartbeat. They are sent in a separate thread, which never blocks trading.
 
-Events whose sentences differ only in numbers are sent once per ten minutes, critical ones once per two minutes; every
-fill is sent. A message that can't be delivered is dropped (I9). No redirect is followed: it could point into the own
-network.
+Events whose sentences differ only in numbers are sent once per ten minutes, critical ones once per two minutes, also
+from run to run of `run-once`; every fill is sent. A message that can't be delivered is dropped (I9). No redirect is
+followed: it could point into the own network.
 """
 
 import http.client
@@ -26,9 +26,10 @@ from sellctl.core.model.event import Event, EventKind, Severity
 QUIET_SECONDS: Final = 600.0
 QUIET_SECONDS_CRITICAL: Final = 120.0
 HEARTBEAT_SECONDS: Final = 60.0
+Signature = tuple[str, str, str]  # account, symbol, and the sentence without its numbers
 _TIMEOUT: Final = 10.0  # seconds per heartbeat request
 _QUEUE_SIZE: Final = 200
-_CLOSE_SECONDS: Final = 3.0  # the longest that delivering the queued messages may take at the end
+CLOSE_SECONDS: Final = 3.0  # the longest that delivering the queued messages may take at the end
 _NUMBERS: Final = re.compile(r"\d[\d.,:]*")
 NOTIFICATION_KIND_OF: Final[Mapping[EventKind, NotificationKind]] = {
     EventKind.FILLED: NotificationKind.FILLED,
@@ -54,20 +55,24 @@ _HEARTBEAT: Final = _Message(NotificationKind.SUMMARY, "heartbeat")
 
 
 class Notifier:
-    """Sends the configured kinds of events. ConfigError when notify or watch.heartbeat can't be used."""
+    """Sends the configured kinds of events. ConfigError when notify or watch.heartbeat can't be used.
+
+    `sent_at` is when each notification was last sent, on the clock `monotonic`.
+    """
 
     def __init__(
         self,
         config: Config,
         redact: Callable[[str], str] = str,
         monotonic: Callable[[], float] = time.monotonic,
+        sent_at: Mapping[Signature, float] | None = None,
     ) -> None:
         self._heartbeat = _web_address(config.watch.heartbeat)
         self._apprise = _apprise(config)
         self._wanted = {kind for entry in config.notify for kind in entry.kinds}
         self._redact = redact
         self._monotonic = monotonic
-        self._sent_at: dict[tuple[str, str, str], float] = {}
+        self._sent_at = dict(sent_at or {})
         self._counts: Counter[NotificationKind] = Counter()
         self._was_open: bool | None = None
         self._heartbeat_at = float("-inf")
@@ -98,11 +103,16 @@ class Notifier:
             self._counts.clear()
         self._was_open = self._was_open if is_open is None else is_open
 
-    def close(self) -> None:
-        """Deliver the queued messages, for at most _CLOSE_SECONDS."""
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Deliver the queued messages, for at most as many seconds."""
         if self._thread.is_alive():
             self._put(_END)
-            self._thread.join(_CLOSE_SECONDS)
+            self._thread.join(seconds)
+
+    @property
+    def sent_at(self) -> Mapping[Signature, float]:
+        """When each notification was last sent that would not be sent again now."""
+        return self._sent_at
 
     # --- internals ----------------------------------------------------------------------------------------------------
 

@@ -10,13 +10,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The global options, as stored in `typer.Context.obj`. None means the environment's value or the default."""
+    """The global options, as stored in `typer.Context.obj`.
+
+    `config` and `state_dir` are those of the command line; None means the environment's value or the default.
+    """
 
     config: "Path | None"
     state_dir: "Path | None"
     live: bool
     debug: bool
     log_file: "Path | None"
+
+    def command(self, *words: str) -> str:
+        """A command line of sellctl with the configuration and the state folder that this one was given."""
+        import shlex  # noqa: PLC0415  only for messages
+
+        given = (("--config", self.config), ("--state-dir", self.state_dir))
+        return shlex.join(["sellctl", *(part for name, path in given if path for part in (name, str(path))), *words])
 
 
 FLAGS = frozenset({"--live", "--debug"})

@@ -55,8 +55,8 @@ async def reload(
 
 
 def _same_account(policy: Policy, before: Policy) -> Policy:
-    """The policy with the account number and mode as before, because these change at the next start only."""
-    return replace(policy, paper=before.paper, account_number=before.account_number)
+    """The policy with what doesn't change before the next start: account number, mode, and how sellctl was called."""
+    return replace(policy, paper=before.paper, account_number=before.account_number, program=before.program)
 
 
 def _changes(before: LoadedConfig, after: LoadedConfig) -> Iterator[str]:

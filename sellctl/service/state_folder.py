@@ -64,6 +64,11 @@ class StateFolder:
         """The path of the file with what rarely changes."""
         return self.path / "remembered.json"
 
+    @property
+    def notifications(self) -> Path:
+        """The path of the file with what was last notified."""
+        return self.path / "notified.json"
+
     # --- one writer per account ---------------------------------------------------------------------------------------
 
     def lock(self, account_number: str, what: str) -> None:

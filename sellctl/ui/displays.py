@@ -249,4 +249,7 @@ def _source(state: "AccountState", runtime: "Runtime") -> str:
 def _mode(state: "AccountState", runtime: "Runtime") -> Mode:
     if state.mode is RunMode.DRY_RUN:
         return Mode.DRY_RUN
-    return Mode.PAPER if runtime.loaded.config.accounts[state.name].paper else Mode.LIVE
+    config = runtime.loaded.config
+    if config.simulator:
+        return Mode.SIMULATED
+    return Mode.PAPER if config.accounts[state.name].paper else Mode.LIVE

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 EVENTS = 8
 OLD_UPDATE = dt.timedelta(seconds=30)
 FARTHEST = Decimal("Infinity")
-MODES = {Mode.PAPER: "bold cyan", Mode.LIVE: "bold white on red", Mode.DRY_RUN: "bold yellow"}
+MODES = {
+    Mode.PAPER: "bold cyan",
+    Mode.SIMULATED: "bold magenta",
+    Mode.LIVE: "bold white on red",
+    Mode.DRY_RUN: "bold yellow",
+}
 WEIGHTS = {
     Severity.INFO: ("", ""),
     Severity.WARNING: ("warning: ", "yellow"),

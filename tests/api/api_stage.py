@@ -16,7 +16,16 @@ from sellctl.api.application import application
 from sellctl.api.control import Control
 from sellctl.api.lifespan import RUN_OPTIONS, ApiServices, build
 from sellctl.api.tokens import Role, make_token
-from sellctl.core.config.schema import AccountConfig, ApiConfig, Config, EndpointsConfig, SellModuleConfig
+from sellctl.core.config.schema import (
+    AccountConfig,
+    ApiConfig,
+    Config,
+    EndpointsConfig,
+    NotificationKind,
+    NotifyConfig,
+    SellModuleConfig,
+    WatchConfig,
+)
 from sellctl.core.config_manager import LoadedConfig
 from sellctl.journal.queries import AuditRow, Filters, history
 from sellctl.service.options import Options
@@ -168,6 +177,12 @@ def a_config(server: SimServer, api: ApiConfig, sell: SellModuleConfig | None = 
     return LoadedConfig(Config(accounts=accounts, sell_module=sell, api=replace(api, secret=SECRET)), None, {}, ())
 
 
+def notifying(config: Config, port: int) -> Config:
+    """The configuration with a recipient of all notifications and of the heartbeat on this port."""
+    entry = NotifyConfig(f"json://127.0.0.1:{port}/", tuple(NotificationKind))
+    return replace(config, notify=(entry,), watch=WatchConfig(heartbeat=f"http://127.0.0.1:{port}/beat"))
+
+
 def options_for(state: Path) -> Options:
     return Options(None, state, live=False, debug=False, log_file=None)
 
@@ -178,11 +193,18 @@ async def on_air(
     folder: Path,
     api: ApiConfig | None = None,
     sell: SellModuleConfig | None = None,
+    *,
     body_seconds: float = 10,
+    notified: int | None = None,
 ) -> AsyncIterator[Api]:
-    """The application with a running lifespan. It watches only if the configuration says so."""
+    """The application with a running lifespan. It watches only if the configuration says so.
+
+    `notified` is the port of a recipient of all notifications and of the heartbeat.
+    """
     state = folder / "state"
     loaded = a_config(server, api or ApiConfig(autostart=False, requests_a_second=10_000), sell)
+    if notified is not None:
+        loaded = replace(loaded, config=notifying(loaded.config, notified))
     services = build(loaded, options_for(state), replace(RUN_OPTIONS, streams=False))
     services.gate = replace(services.gate, body_seconds=body_seconds)
     app = application(services)

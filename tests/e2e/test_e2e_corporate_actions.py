@@ -77,7 +77,7 @@ def test_the_rules_of_the_affected_underlying_are_suspended_until_manage_and_oth
     rise(stage, suspended, OTHER)
     result = stage.run("run-once")
     assert why in result.err + result.out
-    assert f"sellctl manage {suspended}" in result.err + result.out
+    assert stage.line("manage", suspended) in result.err + result.out
     assert (stage.held(suspended), stage.held(OTHER)) == (after, 0)
     assert why in stage.run("positions", suspended, "--format", "plain").out
     assert "frozen" in {row["kind"] for row in stage.run("history", "--format", "json").document}
@@ -135,7 +135,7 @@ def test_a_split_that_is_not_booked_yet_is_neither_a_stop_nor_a_target(play: Pla
         stage.server.advance(30)
     assert stage.orders() == []
     assert "split of AAPL may not be reflected in the position yet" in result.err + result.out
-    assert f"sellctl manage {symbol}" in result.err + result.out
+    assert stage.line("manage", symbol) in result.err + result.out
 
 
 @pytest.mark.parametrize("symbol", [SHARES, HIGHER])

@@ -135,7 +135,7 @@ def test_close_of_an_exempt_position_says_so_and_ends_with_5(play: Play) -> None
     result = stage.run("close", CALL, "--yes")
     assert (result.status, stage.sent()) == (5, [])
     assert "exempt (by you)" in result.out
-    assert "sellctl manage AAPL\n" in result.err
+    assert f"{stage.line('manage', 'AAPL')}\n" in result.err
 
 
 def test_close_under_a_halt_says_so_and_ends_with_5(play: Play) -> None:

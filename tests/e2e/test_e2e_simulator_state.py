@@ -1,12 +1,11 @@
 """The simulator's journal, halt and exempt symbols are apart from the real ones, whatever names the state folder."""
 
-import json
-import subprocess
+import secrets
 from pathlib import Path
-from urllib.request import Request, urlopen
 
 import pytest
-from stage import MAIN, CommandResult, clean_environment, end_of
+from simulator_process import a_simulator
+from stage import CommandResult
 from typer.testing import CliRunner
 
 from sellctl.app import app
@@ -80,16 +79,58 @@ def test_a_run_in_the_simulator_writes_no_real_journal_and_the_report_is_its_own
     assert [path.name for path in sorted(real.path.iterdir())] == ["halted", "simulator"]
 
 
-def test_a_state_folder_that_is_given_with_the_command_is_used_as_it_is(real: StateFolder, tmp_path: Path) -> None:
-    sellctl("--state-dir", str(tmp_path / "given"), "halt")
-    assert StateFolder(tmp_path / "given").halted()
+def test_in_a_state_folder_that_is_given_with_the_command_the_simulator_has_its_own_too(
+    real: StateFolder, tmp_path: Path
+) -> None:
+    given = StateFolder(tmp_path / "given")
+    given.make()
+    given.halt("earnings", by="me")
+    result = sellctl("--state-dir", str(given.path), "halt", "--reason", "practice")
+    assert result.err.splitlines()[0] == f"Simulator: state in {given.path}/simulator"
+    assert (given.halted(), StateFolder(given.path / "simulator").halted()) == ("earnings", "practice")
     assert not real.path.exists()
+
+
+def test_the_simulators_own_folder_can_be_given_and_is_refused_to_real_accounts(real: StateFolder) -> None:
+    folder = StateFolder(real.path / "simulator")
+    assert sellctl("--state-dir", str(folder.path), "halt", "--reason", "practice").status == 0
+    assert folder.halted() == "practice"
+    Path("sellctl-sim.yml").write_text("accounts: {main: {api_key: '${KEY}', secret_key: '${SECRET}'}}\n")
+    refused = sellctl("--state-dir", str(folder.path), "resume", "--reason", "over")
+    assert refused.status == 2
+    assert "holds the state of simulated accounts" in refused.err
+    assert folder.halted() == "practice"
+
+
+@pytest.mark.parametrize("command", ["positions", "doctor", "history", "report"])
+def test_the_first_line_of_a_command_says_where_the_state_of_simulated_accounts_is(
+    real: StateFolder, command: str
+) -> None:
+    result = sellctl(command)
+    assert result.err.splitlines()[0] == f"Simulator: state in {real.path}/simulator"
+    assert "Simulator" not in result.out
 
 
 def test_a_configuration_that_is_broken_still_halts_the_real_accounts(real: StateFolder) -> None:
     Path("sellctl-sim.yml").write_text("simulator: [true\n")
-    assert sellctl("halt", "--reason", "fed day").status == 0
+    result = sellctl("halt", "--reason", "fed day")
+    assert result.status == 0
+    assert "real accounts are halted" in result.err
     assert real.halted() == "fed day"
+
+
+@pytest.mark.parametrize("command", [["resume", "--reason", "over"], ["exempt", "--not-held", "TSLA"]])
+@pytest.mark.parametrize("text", ["simulator: [true\n", None])
+def test_a_configuration_that_is_broken_or_missing_lifts_no_real_halt_and_exempts_nothing_real(
+    real: StateFolder, command: list[str], text: str | None
+) -> None:
+    real.make()
+    real.halt("earnings", by="me")
+    Path("sellctl-sim.yml").unlink()
+    if text:
+        Path("sellctl-sim.yml").write_text(text)
+    assert sellctl(*command).status == 2
+    assert (real.halted(), real.exempt()) == ("earnings", frozenset())
 
 
 def test_real_accounts_cannot_be_declared_simulated(real: StateFolder) -> None:  # noqa: ARG001  a clean environment
@@ -101,33 +142,30 @@ def test_real_accounts_cannot_be_declared_simulated(real: StateFolder) -> None: 
     assert "simulator is true, but account main has no endpoints.trading on this machine" in result.err
 
 
-def started(folder: Path) -> "tuple[str, str]":
-    """Start the simulator and end it: its first line, and the number of its account."""
-    process = subprocess.Popen(  # noqa: S603  our own interpreter
-        [*MAIN, "sim", "--port", "0"],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        env=clean_environment(folder),
-    )
-    assert process.stderr
-    line = process.stderr.readline()
-    url = line.split(": ")[0].rpartition(" ")[2]
-    keys = {"APCA-API-KEY-ID": "sim-main", "APCA-API-SECRET-KEY": "sim-secret"}
-    with urlopen(Request(f"{url}/v2/account", headers=keys)) as answer:  # noqa: S310  loopback
-        number = json.load(answer)["account_number"]
-    process.terminate()
-    end_of(process)
-    return line, number
-
-
-def test_the_first_line_of_the_simulator_names_its_state_folder(tmp_path: Path) -> None:
-    line, _ = started(tmp_path)
-    assert line.startswith("A simulated Alpaca listens on http://127.0.0.1:")
-    assert line.endswith(f": sellctl keeps journal and halt for it in {tmp_path}/xdg-state/sellctl/simulator\n")
+def test_a_simulated_account_has_no_real_money(real: StateFolder) -> None:  # noqa: ARG001  a clean environment
+    path = Path("sellctl-sim.yml")
+    path.write_text(path.read_text().replace("paper: true", "paper: false"))
+    result = sellctl("config", "check")
+    assert result.status == 2
+    assert "simulator is true, but account main has paper: false" in result.err
 
 
 def test_each_start_has_account_numbers_of_its_own_so_that_no_order_id_repeats(tmp_path: Path) -> None:
-    (_, first), (_, second) = started(tmp_path), started(tmp_path)
-    assert first != second
+    assert number_of_a_start(tmp_path) != number_of_a_start(tmp_path)
+
+
+def number_of_a_start(folder: Path) -> str:
+    """The number of the account of a simulator that is started and ended."""
+    with a_simulator(folder) as simulator:
+        return str(simulator.get("/v2/account")["account_number"])
+
+
+def test_a_new_number_of_a_simulated_account_is_no_alert(real: StateFolder, tmp_path: Path) -> None:
+    for _ in range(2):
+        scenario = parse_scenario(DUE)
+        scenario.accounts[0].number = f"PASIM{secrets.token_hex(4)}"
+        with SimServer(scenario, speed=0) as server:
+            write_config(tmp_path / "sellctl-sim.yml", config_text(scenario.accounts, server.url, server.stream_url))
+            assert sellctl("run-once").status == 0
+    assert "belongs to" not in sellctl("history", "--format", "csv").out
+    assert not real.journal.exists()

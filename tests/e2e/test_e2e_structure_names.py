@@ -100,10 +100,10 @@ def test_exempt_leaves_every_leg_alone_until_manage(play: Play) -> None:
     assert "exempt (by you)" in stage.run("positions", NAME, "--format", "plain").out
     refused = stage.run("close", NAME, "--yes")
     assert refused.status == 5
-    assert f"sellctl manage {NAME}" in refused.err
+    assert stage.line("manage", NAME) in refused.err
     leg = stage.run("manage", CALL)
     assert leg.status == 2
-    assert f"{CALL} is exempt as a leg of {NAME}. Run: sellctl manage {NAME}" in leg.err
+    assert f"{CALL} is exempt as a leg of {NAME}. Run: {stage.line('manage', NAME)}" in leg.err
     assert stage.run("manage", NAME).status == 0
     assert StateFolder(stage.state).exempt() == frozenset()
 

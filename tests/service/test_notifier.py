@@ -1,66 +1,25 @@
 """Notifications, received by an HTTP server on loopback."""
 
 import datetime as dt
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from builders import a_config, replace
+from inbox import Inbox, an_inbox
 
 from sellctl.core.config.schema import Config, NotificationKind, NotifyConfig, WatchConfig
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.event import Event, EventKind, Severity
-from sellctl.service.notifier import Notifier
+from sellctl.service.notifier import Notifier, Signature
 
 pytest.importorskip("apprise")
 
 
-class Inbox:
-    """The received messages, and a semaphore to wait for more."""
-
-    def __init__(self) -> None:
-        self.arrived: list[str] = []
-        self.came = threading.Semaphore(0)
-        self.status = 200
-        self.location = ""  # where a redirect points
-
-    def wait_for(self, count: int) -> list[str]:
-        for _ in range(count):
-            assert self.came.acquire(timeout=5), self.arrived
-        return self.arrived
-
-
 @pytest.fixture
 def inbox() -> Iterator[tuple[Inbox, int]]:
-    box = Inbox()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.answer(f"{body['title']} | {body['message']}")
-
-        def do_GET(self) -> None:
-            self.answer("heartbeat")
-
-        def answer(self, what: str) -> None:
-            self.send_response(box.status)
-            self.send_header("Content-Length", "0")
-            if box.location:
-                self.send_header("Location", box.location)
-            self.end_headers()
-            box.arrived.append(what)
-            box.came.release()
-
-        def log_message(self, *_args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield box, server.server_address[1]
-        server.shutdown()
+    with an_inbox() as box:
+        yield box
 
 
 def a_notifier(
@@ -110,6 +69,29 @@ def test_a_critical_event_is_sent_again_after_two_minutes(inbox: tuple[Inbox, in
     assert len(box.wait_for(2)) == 2
     notifier.close()
     assert len(box.arrived) == 2
+
+
+def test_what_an_earlier_process_has_sent_is_not_sent_again(inbox: tuple[Inbox, int]) -> None:
+    box, port = inbox
+    entry = NotifyConfig(f"json://127.0.0.1:{port}/", tuple(NotificationKind))
+    config = Config(accounts=a_config().accounts, notify=(entry,))
+    sent: Mapping[Signature, float] = {}
+    for now in (1000.0, 1060.0, 1600.0):
+        notifier = Notifier(config, monotonic=lambda now=now: now, sent_at=sent)
+        notifier.notify(an_event(EventKind.BLOCKED, "by your order"))
+        notifier.close()
+        sent = notifier.sent_at
+    assert len(box.wait_for(2)) == 2
+
+
+def test_a_recipient_that_does_not_answer_is_not_waited_for_at_the_end(inbox: tuple[Inbox, int]) -> None:
+    box, port = inbox
+    box.answers.clear()
+    notifier = a_notifier(port)
+    notifier.notify(an_event(EventKind.FILLED, "3 of 3 at $1.20"))
+    start = time.monotonic()
+    notifier.close(0.2)
+    assert time.monotonic() - start < 2  # the recipient has 4 s to answer
 
 
 def test_secrets_are_redacted(inbox: tuple[Inbox, int]) -> None:

@@ -197,7 +197,7 @@
     reconcile($("accounts"), accounts, (it) => it.account, make, (li, it) => {
       const [title, mode, facts, problem] = li.children;
       setText(title, it.account);
-      setText(mode, it.mode === "live" ? "real money" : "paper");
+      setText(mode, it.mode === "live" ? "real money" : it.mode);
       mode.className = `pill ${it.mode}`;
       const counts = it.holdings === null ? "not updated yet" : `${counted(it.holdings, "position")}, ${it.leaving} closing, ${it.blocked} blocked`;
       const age = it.age_seconds === null ? "" : `, updated ${seconds(it.age_seconds)} ago`;
@@ -214,7 +214,8 @@
     setText($("foot"), `sellctl ${status.program}, ${counted(status.looks, "check")}.${next}`);
     const live = status.accounts.some((it) => it.mode === "live");
     $("mode").hidden = false;
-    setText($("mode"), live ? "real money" : "paper");
+    const simulated = status.accounts.some((it) => it.mode === "simulated");
+    setText($("mode"), live ? "real money" : simulated ? "simulated" : "paper");
     $("mode").className = `pill ${live ? "live" : ""}`;
     const closing = status.accounts.reduce((sum, it) => sum + (it.leaving || 0), 0);
     document.title = `${status.halted ? "HALTED " : closing ? `${closing} closing ` : ""}sellctl`;

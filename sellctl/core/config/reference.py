@@ -44,8 +44,8 @@ account called `main`.
 and `sellctl config schema` a JSON schema for your editor. An unknown key is an error.
 
 The journal, locks and the halt flag are in your state folder, or in the one that `--state-dir` or `SELLCTL_STATE_DIR`
-names. Those of simulated accounts (`simulator: true`) are in the folder `simulator` inside it, unless `--state-dir` is
-given.
+names. Those of simulated accounts (`simulator: true`) are in the folder `simulator` inside it, as the first line of
+each command says. Real accounts are refused a folder of that name.
 
 How values are written:
 

@@ -609,7 +609,8 @@ class WatchConfig:
     """How a running watcher reports that it works."""
 
     heartbeat: Annotated[
-        SecretText | None, Doc("URL requested once per minute, for a dead man's switch; treated as a secret.")
+        SecretText | None,
+        Doc("URL requested once per minute and per run-once, for a dead man's switch; treated as a secret."),
     ] = field(default=None, repr=False)
 
 

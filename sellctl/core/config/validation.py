@@ -223,8 +223,11 @@ def is_network(text: str) -> bool:
 
 def _simulator(config: Config) -> Findings:
     """A real account must not lose its journal and its halt to the simulator's folder."""
-    for name, account in config.accounts.items():
-        if config.simulator and not is_loopback(urlsplit(account.endpoints.trading or "").hostname or ""):
+    for name, account in config.accounts.items() if config.simulator else ():
+        if not account.paper:
+            sentence = f"simulator is true, but account {name} has paper: false."
+            yield Finding(f"accounts.{name}.paper", sentence, "A simulated account has no real money: leave paper out.")
+        if not is_loopback(urlsplit(account.endpoints.trading or "").hostname or ""):
             sentence = f"simulator is true, but account {name} has no endpoints.trading on this machine."
             yield Finding("simulator", sentence, "Leave simulator out for an account at Alpaca.")
 

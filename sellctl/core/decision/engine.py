@@ -215,7 +215,8 @@ def _evaluate(holding: Holding, wholes: Wholes, context: DecisionContext) -> Pos
         decision = continue_exit(holding, ours, context)
     else:
         is_judged = holding.state.suspended or result.taken
-        warning = result.not_managed or rules_warning(holding) or _net_warning(holding, context) if is_judged else ""
+        own_warning = rules_warning(holding, context) or _net_warning(holding, context)
+        warning = result.not_managed or own_warning if is_judged else ""
         return PositionDecision(
             holding,
             DecisionState.WATCHING,
@@ -310,10 +311,10 @@ def why_not_managed(holding: Holding, context: DecisionContext) -> str:
     return ""
 
 
-def rules_warning(holding: Holding) -> str:
+def rules_warning(holding: Holding, context: DecisionContext) -> str:
     """Why a strategy's rules can't protect a position, so that the user is alerted; "" when they can."""
     if holding.state.suspended:
-        resume = f"`sellctl manage {holding.symbol}` resumes them"
+        resume = f"`{context.policy.program} manage {holding.symbol}` resumes them"
         return f"its strategy's rules are suspended: {holding.state.suspended}; {resume}"
     if holding.position.entry_price is not None:
         return ""
@@ -327,7 +328,7 @@ def _net_warning(holding: Holding, context: DecisionContext) -> str:
     if structure is None or holding.symbol != min(structure.holdings) or not structure.whole.position.contradiction:
         return ""
     _, subject = context.strategy_and_subject(holding)
-    return f"{structure.name}: {rules_warning(subject)}" if subject is structure.whole else ""
+    return f"{structure.name}: {rules_warning(subject, context)}" if subject is structure.whole else ""
 
 
 def _engine_signals(holding: Holding, result: StrategyResult, context: DecisionContext) -> Iterator[ExitSignal]:

@@ -97,7 +97,7 @@ def _sentence(decision: PositionDecision, context: DecisionContext) -> str:
         return "; ".join(note for note in (decision.sentence, resting_note(decision, context)) if note)
     if _is_without_strategy(decision):
         return decision.sentence
-    warning = rules_warning(decision.holding)
+    warning = rules_warning(decision.holding, context)
     done = "" if decision.sentence == warning else decision.sentence.removeprefix(f"{warning}; ")
     notes = (_why_it_stays(decision, context), done, resting_note(decision, context))
     return "; ".join(note for note in notes if note)
@@ -144,7 +144,7 @@ def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
 def _price_note(decision: PositionDecision, context: DecisionContext) -> str:
     holding = decision.holding
     if holding.state.suspended:
-        return rules_warning(holding)
+        return rules_warning(holding, context)
     try:
         strategy, subject = context.strategy_and_subject(holding)
     except StrategyError as error:
@@ -158,14 +158,14 @@ def leg_note(holding: Holding, structure: Holding, context: DecisionContext) -> 
     """That a position is judged as a part of a structure, how much of it is not, and what prevents rules on it."""
     rest = context.rest_of(holding)
     beyond = f"{rest[1].position.qty:f} beyond it" if rest else ""
-    return "; ".join(filter(None, (f"judged as a leg of {structure.symbol}", beyond, rules_warning(holding))))
+    return "; ".join(filter(None, (f"judged as a leg of {structure.symbol}", beyond, rules_warning(holding, context))))
 
 
 def watched_note(decision: PositionDecision, context: DecisionContext) -> str:
     """Why the rules of its strategy don't close a position, or a structure."""
     holding, market = decision.holding, context.snapshot.market
-    if rules_warning(holding):
-        return rules_warning(holding)
+    if rules_warning(holding, context):
+        return rules_warning(holding, context)
     paused = price_exits_paused(market) or stops_paused(market)
     if paused:
         return paused

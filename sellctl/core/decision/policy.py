@@ -68,6 +68,7 @@ class Policy(Struct, frozen=True):
     named_structures: tuple[NamedStructure, ...]
     needs_underlyings: bool
     needs_openings: bool  # whether a rule or a match uses the opening orders
+    program: str = "sellctl"  # how the user calls it, with --config, for sentences that name a command
 
     @property
     def guards_the_account(self) -> bool:
@@ -79,7 +80,7 @@ class Policy(Struct, frozen=True):
         return bool(self.exclude) and any(_fits(entry, self.account, symbol, underlying) for entry in self.exclude)
 
 
-def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) -> Policy:
+def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN, program: str = "sellctl") -> Policy:
     """The policy of one account of the configuration. `own` are user-defined strategies by their index."""
     sell = config.sell_module
     strategies = _strategies(config, account, own)
@@ -112,6 +113,7 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN) ->
         named_structures=named_structures(sell),
         needs_underlyings=any(strategy.needs_underlying for strategy in strategies),
         needs_openings=any(_needs_openings(entry) for entry in entries),
+        program=program,
     )
 
 

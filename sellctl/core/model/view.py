@@ -18,6 +18,7 @@ class Mode(StrEnum):
     """Whether an account's orders are sent, and with real money or not."""
 
     PAPER = "paper"
+    SIMULATED = "simulated"  # simulated accounts, as of `sellctl sim`
     LIVE = "live"  # real money
     DRY_RUN = "dry run"  # decides, sends nothing
 

@@ -69,10 +69,10 @@ class PlanAnnouncer:
             if not plan.tripped_limit:
                 self.publish("", EventKind.RECOVERED, "the account guard can be evaluated again")
 
-    def announce_suspended(self, suspended: Iterable[tuple[str, str]], *, is_recorded: bool) -> None:
-        """Publish which symbols' rules were suspended, and why."""
+    def announce_suspended(self, suspended: Iterable[tuple[str, str]], program: str, *, is_recorded: bool) -> None:
+        """Publish which symbols' rules were suspended, why, and how the user's call of `program` resumes them."""
         for symbol, why in suspended:
-            text = f"its rules are suspended: {why}; `sellctl manage {symbol}` resumes them"
+            text = f"its rules are suspended: {why}; `{program} manage {symbol}` resumes them"
             detail = {"symbol": symbol, "why": why}
             self.publish(symbol, EventKind.ALERT, text, journal_kind="frozen" if is_recorded else "", detail=detail)
 

@@ -377,8 +377,9 @@ def _read_expectation(item: Item, scenario: Scenario) -> Expectation:
 def summary(scenario: Scenario) -> str:
     """One sentence that describes a scenario."""
     local = scenario.start.astimezone(NEW_YORK)
-    pace = "clock stopped" if scenario.speed == 0 else f"at {scenario.speed} x"
-    return (
-        f"{scenario.name}; {local:%a %Y-%m-%d %H:%M} in New York {pace}; "
-        f"{len(scenario.accounts)} account(s), {len(scenario.prices)} price(s), {len(scenario.events)} event(s)."
+    pace = {Decimal(0): "clock stopped", Decimal(1): "in real time"}.get(
+        scenario.speed, f"at {scenario.speed:f} x real time"
     )
+    counts = ((scenario.accounts, "account"), (scenario.prices, "price"), (scenario.events, "event"))
+    content = ", ".join(f"{len(each)} {what}" + "s" * (len(each) != 1) for each, what in counts if each)
+    return f"{scenario.name}: {local:%Y-%m-%d %H:%M} ET, {pace}; {content or 'empty'}."

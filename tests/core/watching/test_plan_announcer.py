@@ -191,10 +191,10 @@ def test_an_account_guard_that_cannot_fire_is_an_alert_once_until_it_can_again()
 @pytest.mark.parametrize("is_recorded", [True, False])
 def test_suspended_rules_are_published_and_are_evidence_where_something_may_be_sent(*, is_recorded: bool) -> None:
     hearing = Hearing()
-    hearing.announcer.announce_suspended([(CALL, "a split of AAPL")], is_recorded=is_recorded)
+    hearing.announcer.announce_suspended([(CALL, "a split of AAPL")], "sellctl -c a.yml", is_recorded=is_recorded)
     (event,) = hearing.events
     assert event.sentence == (
-        f"{CALL} alert: its rules are suspended: a split of AAPL; `sellctl manage {CALL}` resumes them"
+        f"{CALL} alert: its rules are suspended: a split of AAPL; `sellctl -c a.yml manage {CALL}` resumes them"
     )
     assert bool(hearing.journal.notes) is is_recorded
 

@@ -150,6 +150,7 @@ def test_the_served_command_answers_and_ends_well_on_sigterm(tmp_path: Path) -> 
     with subprocess.Popen([*command, "--config-out", str(config)], stderr=subprocess.PIPE, text=True) as process:  # noqa: S603  ourselves
         try:
             assert process.stderr is not None
+            assert process.stderr.readline().startswith("Simulator: state in ")
             url = process.stderr.readline().split()[5].rstrip(":")
             client = Rest(url)
             assert client.get("/v2/account")["account_number"].startswith("PASIM0001")

@@ -1,0 +1,52 @@
+"""Notifications of `run-once`: what happened in its run, once from run to run, and the heartbeat at its end."""
+
+from collections.abc import Iterator
+
+import pytest
+from inbox import Inbox, an_inbox
+from stage import CALL, Play, three_calls
+
+pytest.importorskip("apprise")
+
+TARGET = three_calls("1.20", "1.22")
+BLOCKED = TARGET.replace(
+    "prices:",
+    f"    orders: [{{symbol: {CALL}, side: sell, qty: 3, limit_price: 4, position_intent: sell_to_close}}]\nprices:",
+)
+
+
+@pytest.fixture
+def inbox() -> Iterator[tuple[Inbox, int]]:
+    with an_inbox() as box:
+        yield box
+
+
+def recipients(port: int) -> str:
+    return f"""
+        notify: [{{url: "json://127.0.0.1:{port}/", kinds: [filled, blocked]}}]
+        watch: {{heartbeat: "http://127.0.0.1:{port}/beat"}}
+    """
+
+
+def test_a_run_sends_its_fills_and_the_heartbeat(play: Play, inbox: tuple[Inbox, int]) -> None:
+    box, port = inbox
+    assert play(TARGET, recipients(port)).run("run-once").status == 0
+    assert sorted(box.wait_for(2)) == ["heartbeat", f"sellctl: filled | main: {CALL} filled: 3 of 3 at $1.20"]
+
+
+def test_a_dry_run_sends_nothing(play: Play, inbox: tuple[Inbox, int]) -> None:
+    box, port = inbox
+    assert play(BLOCKED, recipients(port)).run("run-once", "--dry-run").status == 5
+    assert box.arrived == []
+
+
+def test_what_stays_blocked_is_sent_by_the_first_run_only_and_the_heartbeat_by_each(
+    play: Play, inbox: tuple[Inbox, int]
+) -> None:
+    box, port = inbox
+    stage = play(BLOCKED, recipients(port))
+    for _ in range(2):
+        assert stage.run("run-once").status == 5
+    arrived = box.wait_for(3)
+    assert arrived.count("heartbeat") == 2
+    assert [line.startswith(f"sellctl: blocked | main: {CALL}") for line in arrived if line != "heartbeat"] == [True]
