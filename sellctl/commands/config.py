@@ -1,15 +1,20 @@
 """`sellctl config`: show, write and check the configuration, and print its JSON schema."""
 
 import os
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sellctl.commands.session import FormatOption, options_of
 from sellctl.core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 _COLUMNS = ("key", "value", "origin")
+_INDENT = "  "
 
 config_app = typer.Typer(no_args_is_help=True, help="Show, write and check the configuration.")
 
@@ -24,13 +29,23 @@ def show(
     Secrets are masked.
     """
     from sellctl.core.config_manager import ConfigManager
-    from sellctl.ui.render import JSON_VERSION, emit
+    from sellctl.ui.render import JSON_VERSION, emit, is_drawn
 
     loaded = ConfigManager(options_of(context).config).load()
     rows = [(row.key, row.value, row.origin) for row in loaded.show()]
     values = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
     document = {"version": JSON_VERSION, "file": str(loaded.path) if loaded.path else None, "values": values}
-    emit(_COLUMNS, rows, output, title="Configuration", document=document)
+    shown = list(_by_section(rows)) if is_drawn(output) else rows
+    emit(_COLUMNS, shown, output, title="Configuration", document=document)
+
+
+def _by_section(rows: "Iterable[tuple[str, str, str]]") -> "Iterator[tuple[str | None, ...]]":
+    """The rows with the name of each section in a row of its own, so that a drawn table fits a narrow terminal."""
+    for section, group in groupby(rows, lambda row: row[0].rpartition(".")[0]):
+        if section:
+            yield section, None, None
+        for key, value, origin in group:
+            yield f"{_INDENT if section else ''}{key.rpartition('.')[2]}", value, origin
 
 
 @config_app.command()

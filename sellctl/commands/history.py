@@ -50,11 +50,12 @@ def history(
     before: Annotated[int | None, typer.Option(min=1, help="Continue below this row.")] = None,
     fmt: FormatOption = None,
 ) -> None:
-    """Show what happened, one row per exit, newest first: also what was due and not sent, and cancelled orders.
+    """Show what happened, one row per exit, newest first.
 
-    With --evidence, and with --format json or csv, it is the raw chain: one row per plan, order, answer and fill.
-    `report --each` prints exits as JSON. A leg's symbol also shows its structures, and a structure's name the orders of
-    its legs or parts, if it left by them.
+    It also has what was due and not sent, and the orders that were cancelled. Times are New York's. With --evidence,
+    and with --format json or csv, it is the raw chain: a row per plan, order, answer and fill; `report --each` has the
+    exits for programs. A leg's symbol also shows its structures, and a structure's name the orders of its legs or
+    parts, if it left by them.
     """
     if check:
         _verify(journal_path(ctx))
@@ -62,10 +63,8 @@ def history(
     asked = journal_query(ctx, symbol, account, reason, day, since)
     filters = replace(asked.filters, only_open=only_open, before=before, limit=limit)
     asked = replace(asked, filters=filters)
-    if evidence or only_open or fmt in _FOR_PROGRAMS:
-        more = _show_evidence(asked, fmt)
-    else:
-        more = _show_exits(asked, fmt)
+    show = _show_evidence if evidence or only_open or fmt in _FOR_PROGRAMS else _show_exits
+    more = show(asked, fmt)
     if more is not None:
         option = "--evidence " if evidence else ""
         typer.echo(f"More: sellctl history {option}--before {more}", err=True)

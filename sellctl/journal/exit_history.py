@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from sellctl.core.model.exit_record import Exit, HistoryEntry, HistoryKind
 from sellctl.core.model.order import OUR_PREFIX
-from sellctl.core.model.plan import REASONS, DecisionState, ExitSignal, Plan, PositionDecision, Reason
+from sellctl.core.model.plan import DecisionState, ExitSignal, Plan, PositionDecision
 from sellctl.core.structures.names import legs_of
 from sellctl.core.text import as_dollars
 from sellctl.journal.database import read_only
@@ -82,7 +82,7 @@ def _of_day(rows: Iterable[AuditRow]) -> Iterator[HistoryEntry]:
         else:
             exits.take(row)
     sent = exits.exits()
-    yield from map(entry_of, sent)
+    yield from map(_entry_of, sent)
     yield from unsent.entries(sent)
     for row in cancels:
         why = str(row.body.get("why", ""))
@@ -90,11 +90,8 @@ def _of_day(rows: Iterable[AuditRow]) -> Iterator[HistoryEntry]:
             yield _cancelled(row, why, *orders.get((row.account, row.client_order_id), (None, None)))
 
 
-def entry_of(one: Exit) -> HistoryEntry:
+def _entry_of(one: Exit) -> HistoryEntry:
     """The line of an exit."""
-    why = REASONS[Reason.BACKSTOP].means if one.reason == Reason.BACKSTOP else one.why
-    if one.kind is HistoryKind.REJECTED:
-        why = f"{why}; Alpaca refused the order: {one.orders[-1].message or 'it gave no reason'}"
     return HistoryEntry(
         one.row,
         one.last_at,
@@ -102,7 +99,7 @@ def entry_of(one: Exit) -> HistoryEntry:
         one.symbol,
         one.reason,
         one.kind,
-        why,
+        one.sentence,
         qty=one.qty if one.is_filled else one.asked,
         held=one.held if one.is_filled else None,
         price=one.price,

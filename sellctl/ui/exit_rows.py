@@ -21,13 +21,15 @@ _TONES = {
 
 def history_rows(entries: Iterable[HistoryEntry], mode_at: Callable[[str, int], str]) -> list[tuple[object, ...]]:
     """One row per entry, under HISTORY_COLUMNS. `mode_at` says whether an account was paper or live at a row."""
-    return [_row(entry, mode_at(entry.account, entry.row)) for entry in entries]
+    every = list(entries)
+    same_year = len({entry.at.astimezone(NEW_YORK).year for entry in every}) == 1
+    return [_row(entry, mode_at(entry.account, entry.row), same_year=same_year) for entry in every]
 
 
-def _row(entry: HistoryEntry, mode: str) -> tuple[object, ...]:
+def _row(entry: HistoryEntry, mode: str, *, same_year: bool) -> tuple[object, ...]:
     is_filled = entry.kind in {HistoryKind.CLOSED, HistoryKind.PARTLY_CLOSED}
     return (
-        time_cell(entry.at),
+        time_cell(entry.at, same_year=same_year),
         contract_cell(entry.symbol),
         Cell(entry.kind.value, entry.kind.value, _TONES.get(entry.kind, Tone.PLAIN)),
         _qty_cell(entry.qty, entry.held),
@@ -39,16 +41,20 @@ def _row(entry: HistoryEntry, mode: str) -> tuple[object, ...]:
     )
 
 
-def time_cell(at: dt.datetime) -> Cell:
-    """A day and time in New York, in a drawn table without seconds; as data in ISO 8601."""
+def time_cell(at: dt.datetime, *, same_year: bool) -> Cell:
+    """A day and time in New York; as data in UTC and ISO 8601.
+
+    A drawn table has no seconds, and no year where all rows are of the `same_year`.
+    """
     local = at.astimezone(NEW_YORK)
-    day = f"{local.day:>2} {local:%b %y}"
-    return Cell(f"{day} {local:%H:%M:%S}", at.isoformat(), short=f"{day} {local:%H:%M}")
+    day = f"{local.day:>2} {local:%b}"
+    year = "" if same_year else f" {local:%y}"
+    return Cell(f"{day} {local:%y %H:%M:%S}", at.isoformat()[:19], short=f"{day}{year} {local:%H:%M}")
 
 
 def mode_name_cell(mode: str) -> Cell:
     """PAPER or LIVE; empty when no start on record says so."""
-    return Cell(mode.upper(), mode, Tone.WARN if mode == "live" else Tone.PLAIN)
+    return Cell(mode.upper(), mode.upper(), Tone.WARN if mode == "live" else Tone.PLAIN)
 
 
 def _qty_cell(qty: Decimal | None, held: Decimal | None) -> Cell:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from sellctl.core.model.plan import Reason
+from sellctl.core.model.plan import REASONS, Reason
 from sellctl.core.model.position import Holding
 
 CONTRACT = Decimal(100)  # shares per contract, as in the broker's profit and loss figures
@@ -134,6 +134,15 @@ class Exit(Struct, frozen=True):
         if ended in _REJECTED:
             return HistoryKind.REJECTED
         return HistoryKind.NOT_SENT if ended in _NEVER_THERE else HistoryKind.NOT_FILLED
+
+    @property
+    def sentence(self) -> str:
+        """Why it was closed, and where the broker refused its last order, what it said."""
+        if self.reason == Reason.BACKSTOP:
+            return REASONS[Reason.BACKSTOP].means
+        if self.kind is not HistoryKind.REJECTED:
+            return self.why
+        return f"{self.why}; Alpaca refused the order: {self.orders[-1].message or 'it gave no reason'}"
 
     @property
     def last_at(self) -> dt.datetime:
