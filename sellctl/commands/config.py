@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("key", "value", "origin")
 _INDENT = "  "
+_ENVIRONMENT = "environment "
 
 config_app = typer.Typer(no_args_is_help=True, help="Show, write and check the configuration.")
 
@@ -35,17 +36,32 @@ def show(
     rows = [(row.key, row.value, row.origin) for row in loaded.show()]
     values = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
     document = {"version": JSON_VERSION, "file": str(loaded.path) if loaded.path else None, "values": values}
-    shown = list(_by_section(rows)) if is_drawn(output) else rows
-    emit(_COLUMNS, shown, output, title="Configuration", document=document)
+    if is_drawn(output):
+        title = f"Configuration {loaded.path}" if loaded.path else "Configuration"
+        emit(_COLUMNS, list(_as_tree(rows)), output, title=title)
+    else:
+        emit(_COLUMNS, rows, output, document=document)
 
 
-def _by_section(rows: "Iterable[tuple[str, str, str]]") -> "Iterator[tuple[str | None, ...]]":
-    """The rows with the name of each section in a row of its own, so that a drawn table fits a narrow terminal."""
-    for section, group in groupby(rows, lambda row: row[0].rpartition(".")[0]):
-        if section:
-            yield section, None, None
-        for key, value, origin in group:
-            yield f"{_INDENT if section else ''}{key.rpartition('.')[2]}", value, origin
+def _as_tree(rows: "Iterable[tuple[str, str, str]]") -> "Iterator[tuple[str | None, ...]]":
+    """The rows as in the file, each section's name once and its keys below it: so a drawn table stays narrow."""
+    before: list[str] = []
+    for key, value, origin in rows:
+        *sections, last = key.split(".")
+        for depth, section in enumerate(sections):
+            if sections[: depth + 1] != before[: depth + 1]:
+                yield f"{_INDENT * depth}{section}", None, None
+        yield f"{_INDENT * len(sections)}{last}", value, _short_origin(origin)
+        before = sections
+
+
+def _short_origin(origin: str) -> str:
+    """Where a value came from, of the file only the line, which the title names: line 7, $ALPACA_API_KEY, default."""
+    source = origin.rpartition(", ")[2]
+    if source.startswith(_ENVIRONMENT):
+        return f"${source.removeprefix(_ENVIRONMENT)}"
+    file, _, line = source.rpartition(":")
+    return f"line {line}" if file and line.isdecimal() else source
 
 
 @config_app.command()

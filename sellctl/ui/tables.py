@@ -41,7 +41,7 @@ class Column:
     @property
     def is_prose(self) -> bool:
         """Whether it holds sentences, which may wrap."""
-        return any(" " in cell.drawn and cell_len(cell.drawn) > PROSE_FROM for cell in self.cells)
+        return any(" " in cell.drawn.strip() and cell_len(cell.drawn) > PROSE_FROM for cell in self.cells)
 
     @property
     def is_number(self) -> bool:
