@@ -1,7 +1,6 @@
 """`sellctl config`: show, write and check the configuration, and print its JSON schema."""
 
 import os
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 

@@ -24,7 +24,8 @@ sys.meta_path[:] = [hook for hook in sys.meta_path if type(hook).__name__ != "Pl
 
 WIDTH, HEIGHT = 400, 270
 # What is drawn, in the order of pygal's classes serie-0, serie-1 and so on, which the style sheet names.
-SERIES = ("bid", "ask", "entry", "stop", "target", "order", "fill")
+SERIES = ("bid", "ask", "entry", "stop", "target", "peak", "order", "fill")
+LEVELS = ("entry", "stop", "target", "peak")
 FEWEST_QUOTES = 2  # a path has at least so many
 _BEFORE, _AFTER = dt.timedelta(minutes=10), dt.timedelta(minutes=1)
 _LABEL_HEIGHT = 0.08  # of the axis: labels of prices that are closer than this would overlap
@@ -54,7 +55,7 @@ def exit_chart(one: Exit) -> str:
         return ""
     start = min(times)
     end = max((max(times) - start).total_seconds(), 1.0)
-    levels = {"entry": one.entry, "stop": one.stop, "target": one.target}
+    levels = {name: getattr(one, name) for name in LEVELS}
     dots = {
         "bid": _dots(start, ((point.at, point.bid) for point in quotes)),
         "ask": _dots(start, ((point.at, point.ask) for point in quotes)),
@@ -73,7 +74,7 @@ def _drawn(dots: dict[str, list[Dot]], start: dt.datetime, end: float, title: st
     chart.x_labels = [{"label": text, "value": at} for text, at in time_labels(start, end)]
     chart.y_labels = [{"label": text, "value": price} for text, price in price_labels(dots, low, high)]
     for name in SERIES:
-        is_level, is_mark = name in {"entry", "stop", "target"}, name in {"order", "fill"}
+        is_level, is_mark = name in LEVELS, name in {"order", "fill"}
         chart.add(name, dots.get(name, []), show_dots=not is_level, stroke=not is_mark, dots_size=5 if is_mark else 2)
     return _rendered(chart, title)
 
@@ -88,8 +89,8 @@ def time_labels(start: dt.datetime, seconds: float) -> list[tuple[str, float]]:
 
 
 def price_labels(dots: dict[str, list[Dot]], low: float, high: float) -> list[tuple[str, float]]:
-    """The labels of the price axis: entry, stop, target, then the highest and the lowest price, where there is room."""
-    wanted = [(name, dots[name][0][1]) for name in ("entry", "stop", "target") if dots.get(name)]
+    """The labels of the price axis: entry, stop, target and peak, then the highest and the lowest price, where there is room."""
+    wanted = [(name, dots[name][0][1]) for name in LEVELS if dots.get(name)]
     found: list[tuple[str, float]] = []
     for name, price in (*wanted, ("", high), ("", low)):
         if all(abs(price - other) > (high - low) * _LABEL_HEIGHT for _, other in found):

@@ -23,6 +23,7 @@ _KEY = (
     ("entry", "dashed", "entry"),
     ("stop", "dashed", "stop"),
     ("target", "dashed", "target"),
+    ("peak", "dashed", "best price before"),
     ("order", "dot", "order at its limit"),
     ("fill", "dot full", "fill"),
 )

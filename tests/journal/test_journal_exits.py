@@ -115,7 +115,7 @@ def test_without_a_journal_the_report_is_empty_and_nothing_is_made(
 
 
 def test_the_page_stands_alone_and_names_each_exit(tmp_path: Path) -> None:
-    pytest.importorskip("pygal")
+    pytest.importorskip("sellctl.ui.exit_chart")
     a_history(tmp_path)
     target = tmp_path / "report.html"
     assert said(tmp_path, "--html", str(target))[1] == f"{target}: 1 exit\n"
@@ -128,7 +128,7 @@ def test_the_page_stands_alone_and_names_each_exit(tmp_path: Path) -> None:
 
 
 def test_a_file_that_exists_is_replaced_only_when_the_user_says_so(tmp_path: Path) -> None:
-    pytest.importorskip("pygal")
+    pytest.importorskip("sellctl.ui.exit_chart")
     a_history(tmp_path)
     target = tmp_path / "mine.html"
     target.write_text("mine")
@@ -140,7 +140,7 @@ def test_a_file_that_exists_is_replaced_only_when_the_user_says_so(tmp_path: Pat
 
 
 def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
-    pytest.importorskip("pygal")
+    pytest.importorskip("sellctl.ui.exit_chart")
     a_history(tmp_path)
     with pytest.raises(ConfigError, match=r"none/report.html can't be written: No such file or directory."):
         said(tmp_path, "--html", str(tmp_path / "none" / "report.html"))

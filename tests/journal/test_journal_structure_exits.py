@@ -307,7 +307,7 @@ def test_the_document_has_net_prices_and_the_fills_of_legs(records: Records) -> 
 
 
 def test_the_page_draws_it_by_its_name(records: Records, tmp_path: Path) -> None:
-    pytest.importorskip("pygal")
+    pytest.importorskip("sellctl.ui.exit_chart")
     closed_by_legs(records, DEBIT, SHORT, "2.10", "6.02")
     target = tmp_path / "report.html"
     records.report("--html", str(target))

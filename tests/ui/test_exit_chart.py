@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-pytest.importorskip("pygal")
+pytest.importorskip("sellctl.ui.exit_chart")
 
 from builders import CALL, a_holding, replace
 
@@ -66,8 +66,8 @@ def test_it_names_entry_stop_and_target_and_the_times_from_first_quote_to_fill()
 def test_it_marks_each_quote_order_and_fill() -> None:
     svg = exit_chart(an_exit())
     overlay = svg[svg.index("plot overlay") :]
-    dots = [part.count("<circle") for part in re.split(r"series serie-\d", overlay)[1:8]]
-    assert dots == [2, 2, 0, 0, 0, 2, 1]  # bid, ask, the three levels, orders, fills
+    dots = [part.count("<circle") for part in re.split(r"series serie-\d", overlay)[1:9]]
+    assert dots == [2, 2, 0, 0, 0, 0, 2, 1]  # bid, ask, the four levels, orders, fills
 
 
 def test_it_brings_no_style_script_or_foreign_title() -> None:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-pytest.importorskip("pygal")
+pytest.importorskip("sellctl.ui.exit_chart")
 
 from test_exit_chart import an_exit, at
 
