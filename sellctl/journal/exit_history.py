@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from sellctl.core.model.exit_record import Exit, HistoryEntry, HistoryKind
 from sellctl.core.model.order import OUR_PREFIX
@@ -121,9 +122,10 @@ class _Unsent:
     entry: HistoryEntry
     until: dt.datetime
 
-    def is_same(self, later: HistoryEntry) -> bool:
-        """Whether a later entry says the same, perhaps with other numbers."""
-        return self.entry.kind is later.kind and without_numbers(self.entry.why) == without_numbers(later.why)
+    def goes_on_in(self, later: HistoryEntry) -> bool:
+        """Whether a later entry follows within OVER, or says the same, perhaps with other numbers."""
+        says_the_same = without_numbers(self.entry.why) == without_numbers(later.why)
+        return self.entry.kind is later.kind and (says_the_same or later.at - self.until < OVER)
 
     def is_part_of(self, one: Exit) -> bool:
         """Whether an exit for the same reason went before it or followed it within OVER."""
@@ -146,9 +148,10 @@ class _UnsentExits:
                 self._add(_unsent(row, decision, decision.signal))
 
     def _add(self, entry: HistoryEntry) -> None:
-        """Add an entry; one that says the same as the last one only continues that."""
+        """Add an entry, or continue the last one, which then says what is in the way now."""
         known = self._found.setdefault((entry.account, entry.symbol, entry.reason), [])
-        if known and known[-1].is_same(entry):
+        if known and known[-1].goes_on_in(entry):
+            known[-1].entry = replace(known[-1].entry, why=entry.why)
             known[-1].until = entry.at
         else:
             known.append(_Unsent(entry, entry.at))

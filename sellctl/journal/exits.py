@@ -296,8 +296,9 @@ def _decided(facts: Exit, decision: PositionDecision, wholes: Mapping[str, Holdi
     signal = decision.signal
     if signal is None:
         return facts
-    stop = next((trigger.price for trigger in decision.triggers if trigger.reason in STOPS), None)
-    target = next((trigger.price for trigger in decision.triggers if trigger.is_target), None)
+    triggers = sorted(decision.triggers, key=lambda trigger: trigger.reason != signal.reason)  # its own price first
+    stop = next((trigger.price for trigger in triggers if trigger.reason in STOPS), None)
+    target = next((trigger.price for trigger in triggers if trigger.is_target), None)
     decided_on = signal.holding if signal.holding.symbol == facts.symbol else wholes.get(facts.symbol)
     return replace(facts, strategy=signal.strategy, decided_on=decided_on, stop=stop, target=target)
 

@@ -89,7 +89,7 @@ def time_labels(start: dt.datetime, seconds: float) -> list[tuple[str, float]]:
 
 
 def price_labels(dots: dict[str, list[Dot]], low: float, high: float) -> list[tuple[str, float]]:
-    """The labels of the price axis: entry, stop, target and peak, then the highest and the lowest price, where there is room."""
+    """The labels of the price axis where there is room: the levels, then the highest and the lowest price."""
     wanted = [(name, dots[name][0][1]) for name in LEVELS if dots.get(name)]
     found: list[tuple[str, float]] = []
     for name, price in (*wanted, ("", high), ("", low)):

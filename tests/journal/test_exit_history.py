@@ -126,6 +126,13 @@ def test_what_says_the_same_with_other_numbers_is_one_entry(journal: SqliteJourn
     ]
 
 
+def test_what_is_in_the_way_changes_within_a_minute_and_stays_one_entry(journal: SqliteJournal) -> None:
+    is_denied(journal, "confirming the stop: waiting for a second quote")
+    is_denied(journal, HALTED, NOON + dt.timedelta(seconds=2))
+    (entry,) = entries(journal)
+    assert (entry.at, entry.why) == (NOON, HALTED)
+
+
 def test_a_stop_that_is_confirmed_and_sent_within_a_minute_is_only_the_exit(journal: SqliteJournal) -> None:
     is_denied(journal, "confirming the stop: waiting for a second quote")
     a_step(journal, "sellctl-1")

@@ -1,5 +1,6 @@
 """Exits read back from the journal, and the report made of them."""
 
+import asyncio
 import csv
 import io
 import json
@@ -8,11 +9,13 @@ from pathlib import Path
 
 import pytest
 import typer
-from journal_builders import CALL, a_fill, a_journal, a_step
+from builders import replace
+from journal_builders import CALL, a_fill, a_holding, a_journal, a_plan, a_snapshot, a_step, intend, leaving
 from typer.testing import CliRunner
 
 from sellctl.commands.report import report
 from sellctl.core.errors import ConfigError
+from sellctl.core.model.plan import Reason, Trigger
 from sellctl.journal.exits import exits
 from sellctl.journal.queries import Filters
 from sellctl.journal.schema import FILE_NAME
@@ -59,6 +62,24 @@ def test_an_exit_is_all_orders_of_one_reason_measured_from_its_first_quote(tmp_p
     assert round(one.against_bid or 0, 4) == Decimal("0.0133")
     assert one.seconds is not None
     assert one.seconds > 0
+
+
+def test_the_stop_of_an_exit_is_the_one_that_was_reached(tmp_path: Path) -> None:
+    prices = {
+        Reason.STOP_LOSS: "1.20",
+        Reason.TRAILING_STOP: "1.40",
+        Reason.ROI_TABLE: "1.90",
+        Reason.TAKE_PROFIT: "2.00",
+    }
+    triggers = tuple(Trigger(reason, Decimal(price), None) for reason, price in prices.items())
+    journal = a_journal(tmp_path)
+    decision = leaving(a_holding(), "sellctl-1")
+    assert decision.signal is not None
+    signal = replace(decision.signal, reason=Reason.TRAILING_STOP)
+    intend(journal, "sellctl-1")
+    asyncio.run(journal.plan_made(a_snapshot(a_holding()), a_plan(replace(decision, signal=signal, triggers=triggers))))
+    (one,) = exits(tmp_path / FILE_NAME, Filters())
+    assert (one.stop, one.target) == (Decimal("1.40"), Decimal("1.90"))
 
 
 def test_the_report_stands_in_every_format(tmp_path: Path) -> None:
