@@ -66,7 +66,6 @@ def _summary(found: Sequence[Exit], columns: Sequence[str], rows: Iterable[Seque
     total = _profit(sum(gains, Decimal(0)) if gains else None)
     text = escape(", ".join((counted(len(found), "exit"), *notes)))
     yield f'<ul class="cards totals"><li>{total}<span class="small">{text}</span></ul>'
-    yield f"<section><h2>By day, strategy and reason</h2>{_table(columns, rows)}</section>"
     totals: dict[str, Decimal] = {}
     for one in found:
         if one.pnl is not None:
@@ -74,6 +73,7 @@ def _summary(found: Sequence[Exit], columns: Sequence[str], rows: Iterable[Seque
     if totals:
         bars = profit_bars([(reason.replace("_", " "), total) for reason, total in totals.items()])
         yield f'<section><h2>P&amp;L by reason</h2><figure class="wide">{bars}</figure></section>'
+    yield f"<section><h2>By day, strategy and reason</h2>{_table(columns, rows)}</section>"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
