@@ -2,14 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sellctl.commands.session import FormatOption, options_of
 from sellctl.core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 _COLUMNS = ("key", "value", "origin")
+_INDENT = "  "
+_ENVIRONMENT = "environment "
 
 config_app = typer.Typer(no_args_is_help=True, help="Show, write and check the configuration.")
 
@@ -24,13 +29,38 @@ def show(
     Secrets are masked.
     """
     from sellctl.core.config_manager import ConfigManager
-    from sellctl.ui.render import JSON_VERSION, emit
+    from sellctl.ui.render import JSON_VERSION, emit, is_drawn
 
     loaded = ConfigManager(options_of(context).config).load()
     rows = [(row.key, row.value, row.origin) for row in loaded.show()]
     values = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
     document = {"version": JSON_VERSION, "file": str(loaded.path) if loaded.path else None, "values": values}
-    emit(_COLUMNS, rows, output, title="Configuration", document=document)
+    if is_drawn(output):
+        title = f"Configuration {loaded.path}" if loaded.path else "Configuration"
+        emit(_COLUMNS, list(_as_tree(rows)), output, title=title)
+    else:
+        emit(_COLUMNS, rows, output, document=document)
+
+
+def _as_tree(rows: "Iterable[tuple[str, str, str]]") -> "Iterator[tuple[str | None, ...]]":
+    """The rows as in the file, each section's name once and its keys below it: so a drawn table stays narrow."""
+    before: list[str] = []
+    for key, value, origin in rows:
+        *sections, last = key.split(".")
+        for depth, section in enumerate(sections):
+            if sections[: depth + 1] != before[: depth + 1]:
+                yield f"{_INDENT * depth}{section}", None, None
+        yield f"{_INDENT * len(sections)}{last}", value, _short_origin(origin)
+        before = sections
+
+
+def _short_origin(origin: str) -> str:
+    """Where a value came from, of the file only the line, which the title names: line 7, $ALPACA_API_KEY, default."""
+    source = origin.rpartition(", ")[2]
+    if source.startswith(_ENVIRONMENT):
+        return f"${source.removeprefix(_ENVIRONMENT)}"
+    file, _, line = source.rpartition(":")
+    return f"line {line}" if file and line.isdecimal() else source
 
 
 @config_app.command()

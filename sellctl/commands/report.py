@@ -1,20 +1,31 @@
 """`sellctl report`: profit, slippage and duration of exits, per day, strategy and reason; per exit; or with plots."""
 
+import sys
 from decimal import Decimal
 from itertools import groupby
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sellctl.commands.journal_filters import (
+    AccountFilter,
+    DayFilter,
+    ReasonFilter,
+    SinceFilter,
+    SymbolArgument,
+    journal_query,
+)
 from sellctl.commands.session import FormatOption
 from sellctl.core.errors import ConfigError
+from sellctl.core.text import as_dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from sellctl.core.model.exit_record import Exit, LegFill, Part
+    from sellctl.core.model.exit_record import Exit, LegFill, Part, SentOrder
+    from sellctl.ui.formatting import Cell
 
 _SLIPPAGE = ("slippage against mid", "against bid")
 SUMMARY = ("day", "strategy", "reason", "exits", "filled", "P&L", *_SLIPPAGE, "seconds", "steps")
@@ -25,12 +36,16 @@ _EVERY_HOLDING = "(every holding)"  # exits without a strategy: the last day, a 
 
 def report(
     ctx: typer.Context,
-    symbol: Annotated[str | None, typer.Argument(help="Only this symbol or structure.", show_default=False)] = None,
-    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only exits for this reason, e.g. stop_loss.")] = None,
-    day: Annotated[str | None, typer.Option(help="Only this exchange date, e.g. 2025-08-26.")] = None,
+    symbol: SymbolArgument = None,
+    account: AccountFilter = None,
+    reason: ReasonFilter = None,
+    day: DayFilter = None,
+    since: SinceFilter = None,
     each: Annotated[bool, typer.Option("--each", help="One row per exit.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write an HTML page with plots to this file.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", "--yes", "-y", help="Replace that file if it exists.")
+    ] = False,
     fmt: FormatOption = None,
 ) -> None:
     """Show the profit, slippage and duration of exits.
@@ -39,44 +54,46 @@ def report(
     negative number is a better price. For several exits it is the mean weighted by quantity, and `seconds` the median.
     The exit of a structure counts once, with units and net prices, whether it left as one order, in parts or by legs.
     """
-    from sellctl.commands.history import date_of, journal_path, known_filters, own_names
-    from sellctl.core.structures.names import name_or_symbol
     from sellctl.journal.exits import exits
-    from sellctl.journal.queries import Filters
     from sellctl.ui.render import JSON_VERSION, emit
 
-    path = journal_path(ctx)
-    filters = Filters(
-        symbol=name_or_symbol(symbol or ""),
-        names=own_names(ctx, path, symbol or ""),
-        account=account or "",
-        reason=reason or "",
-        day=date_of(day),
-    )
-    recorded = known_filters(ctx, path, filters.account, filters.reason)
-    found = exits(path, filters)
+    asked = journal_query(ctx, symbol, account, reason, day, since)
+    found, mode_at = exits(asked.path, asked.filters), asked.recorded.mode_at
     if html is not None:
-        _write(html, found)
+        _write(html, found, mode_at, overwrite=overwrite)
         return
-    documents = [{**_document(one), "mode": recorded.mode_at(one.account, one.row)} for one in found]
+    documents = [{**_document(one), "mode": mode_at(one.account, one.row)} for one in found]
     if each:
-        rows = [_row(one, recorded.mode_at(one.account, one.row).upper()) for one in found]
+        rows = [_row(one, mode_at(one.account, one.row)) for one in found]
         emit(EACH, rows, fmt, title="Exits", document=documents)
     else:
         document = {"version": JSON_VERSION, "exits": documents, "groups": _groups(found)}
-        emit(SUMMARY, summary(found), fmt, title="Report", document=document)
+        emit(SUMMARY, shown_summary(found), fmt, title="Report", document=document)
     if not found:
         typer.echo("No exits recorded for these filters.", err=True)
 
 
-def _write(path: "Path", found: "Sequence[Exit]") -> None:
+def _write(path: "Path", found: "Sequence[Exit]", mode_at: "Callable[[str, int], str]", *, overwrite: bool) -> None:
+    """Write the page. A file that exists is replaced only when the user says so."""
+    from sellctl.private_files import replace_private
+    from sellctl.ui.formatting import counted
+
     try:
         from sellctl.ui.report_page import page
     except ImportError:
         hint = "Install it: pip install 'sellctl[report]'."
         raise ConfigError("Plots need the library pygal.", hint=hint) from None
-    path.write_text(page(found, SUMMARY, summary(found)), encoding="utf-8")
-    typer.echo(f"{path}: {len(found)} {'exit' if len(found) == 1 else 'exits'}", err=True)
+    if not overwrite and path.exists():
+        if not sys.stdin.isatty():
+            raise ConfigError(f"{path} already exists.", hint="Add --overwrite to replace it, or name another file.")
+        if not typer.confirm(f"{path} already exists. Replace it?", err=True):
+            typer.echo("Nothing was written.", err=True)
+            return
+    try:
+        replace_private(path, page(found, SUMMARY, shown_summary(found), mode_at).encode())
+    except OSError as error:
+        raise ConfigError(f"{path} can't be written: {error.strerror}.", hint="Name another file.") from None
+    typer.echo(f"{path}: {counted(len(found), 'exit')}", err=True)
 
 
 def _key(one: "Exit") -> tuple[str, str, str]:
@@ -89,6 +106,19 @@ def summary(found: "Sequence[Exit]") -> list[tuple[object, ...]]:
     return [(*key, *_figures(list(group))) for key, group in grouped]
 
 
+def shown_summary(found: "Sequence[Exit]") -> list[tuple[object, ...]]:
+    """The rows of `summary` for people, with dollars."""
+    dollars: Mapping[str, Callable[[Any], object]] = {"P&L": _profit_cell, **dict.fromkeys(_SLIPPAGE, _dollars_cell)}
+    return [
+        tuple(dollars.get(column, _unchanged)(value) for column, value in zip(SUMMARY, row, strict=True))
+        for row in summary(found)
+    ]
+
+
+def _unchanged(value: Any) -> object:
+    return value
+
+
 def _figures(group: "Sequence[Exit]") -> tuple[object, ...]:
     filled = [one for one in group if one.is_filled]
     seconds = [one.seconds for one in filled if one.seconds is not None]
@@ -96,7 +126,7 @@ def _figures(group: "Sequence[Exit]") -> tuple[object, ...]:
     return (
         len(group),
         len(filled),
-        _money(sum(gains, Decimal(0)) if gains else None),
+        round(sum(gains, Decimal(0)), 2) if gains else None,
         _mean([(one.against_mid, one.qty) for one in filled]),
         _mean([(one.against_bid, one.qty) for one in filled]),
         _tenths(median(seconds) if seconds else None),
@@ -110,8 +140,18 @@ def _mean(parts: "Sequence[tuple[Decimal | None, Decimal]]") -> Decimal | None:
     return round(sum((value * qty for value, qty in known), Decimal(0)) / weight, 4) if weight else None
 
 
-def _money(value: Decimal | None) -> Decimal | None:
-    return None if value is None else round(value, 2)
+def _profit_cell(amount: Decimal | None) -> "Cell | None":
+    """A profit in dollars: -$200.00; empty where nothing has filled, or a price is unknown."""
+    from sellctl.ui.formatting import profit_cell
+
+    return None if amount is None else profit_cell(amount)
+
+
+def _dollars_cell(price: Decimal | None) -> "Cell | None":
+    """Dollars per share: $0.0283, -$0.04; empty where it is unknown."""
+    from sellctl.ui.formatting import Cell, number_data
+
+    return None if price is None else Cell(as_dollars(price), number_data(price), is_number=True)
 
 
 def _tenths(value: float | None) -> Decimal | None:
@@ -119,24 +159,35 @@ def _tenths(value: float | None) -> Decimal | None:
 
 
 def _row(one: "Exit", mode: str) -> tuple[object, ...]:
+    from sellctl.ui.contracts import contract_cell
+    from sellctl.ui.exit_rows import mode_name_cell, time_cell
+
     return (
-        one.began.isoformat()[:19],
+        time_cell(one.began, same_year=False),
         one.account,
-        mode,
-        one.symbol,
+        mode_name_cell(mode),
+        contract_cell(one.symbol),
         one.reason,
         one.qty,
-        None if one.price is None else round(one.price, 4),
-        _money(one.pnl),
-        _mean([(one.against_mid, Decimal(1))]),
-        _mean([(one.against_bid, Decimal(1))]),
+        _dollars_cell(None if one.price is None else round(one.price, 4)),
+        _profit_cell(one.pnl),
+        _dollars_cell(_mean([(one.against_mid, Decimal(1))])),
+        _dollars_cell(_mean([(one.against_bid, Decimal(1))])),
         _tenths(one.seconds),
         one.steps,
     )
 
 
 def _document(one: "Exit") -> dict[str, object]:
-    prices = {"entry": one.entry, "bid": one.bid, "mid": one.mid, "price": one.price, "pnl": one.pnl}
+    prices = {
+        "entry": one.entry,
+        "stop": one.stop,
+        "target": one.target,
+        "bid": one.bid,
+        "mid": one.mid,
+        "price": one.price,
+        "pnl": one.pnl,
+    }
     slippage = {"against_mid": one.against_mid, "against_bid": one.against_bid}
     return {
         "account": one.account,
@@ -144,6 +195,8 @@ def _document(one: "Exit") -> dict[str, object]:
         "way": one.way,
         "strategy": one.strategy,
         "reason": one.reason,
+        "what": one.kind.value,
+        "why": one.why,
         "day": one.day,
         "began": one.began.isoformat(),
         "asked": f"{one.asked:f}",
@@ -151,8 +204,20 @@ def _document(one: "Exit") -> dict[str, object]:
         **{name: _plain(value) for name, value in (prices | slippage).items()},
         "seconds": one.seconds,
         "steps": one.steps,
+        "orders": [_order(order) for order in one.orders],
         "fills": [_fill(part) for part in one.parts],
         "fills_of_legs": [{"symbol": fill.symbol, **_fill(fill)} for fill in one.fills_of_legs],
+    }
+
+
+def _order(order: "SentOrder") -> dict[str, object]:
+    """An order; `ended` is None while it works or its outcome is unknown."""
+    return {
+        "at": order.at.isoformat(),
+        "symbol": order.symbol,
+        "qty": _plain(order.qty),
+        "price": _plain(order.price),
+        "ended": order.ended or None,
     }
 
 

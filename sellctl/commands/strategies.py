@@ -7,9 +7,11 @@ import typer
 from sellctl.commands.session import AccountOption, FormatOption, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sellctl.core.decision.policy import Policy
+    from sellctl.core.model.plan import Urgency
+    from sellctl.ui.formatting import Cell
 
 TABLE_COLUMNS = ("order", "reason", "class", "means")
 STRATEGY_COLUMNS = ("account", "mode", "place", "strategy", "takes", "rules")
@@ -49,7 +51,13 @@ def precedence_rows() -> list[tuple[object, ...]]:
     """The table of exit reasons, in its order."""
     from sellctl.core.model.plan import REASONS
 
-    return [
-        (row.order, reason.value, " / ".join(f"{each.value} {each.name.lower()}" for each in row.classes), row.means)
-        for reason, row in REASONS.items()
-    ]
+    return [(row.order, reason.value, _class_cell(row.classes), row.means) for reason, row in REASONS.items()]
+
+
+def _class_cell(classes: "Iterable[Urgency]") -> "Cell":
+    """The urgency classes, in a drawn table without their numbers, so that it fits 80 columns."""
+    from sellctl.ui.formatting import Cell
+
+    names = {each: each.name.lower() for each in classes}
+    numbered = " / ".join(f"{each.value} {name}" for each, name in names.items())
+    return Cell(numbered, numbered, short=" / ".join(names.values()))

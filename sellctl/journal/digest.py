@@ -27,7 +27,7 @@ def signature(snapshot: Snapshot, plan: Plan) -> Mapping[str, Sequence[object]]:
         "backstops": [decision.backstop for decision in plan.backstops],
         "leaving": sorted(_signature(decision) for decision in plan.notable if decision.state in _SIGNIFICANT),
         "working": sorted([o.client_order_id, o.state, str(o.filled_qty)] for o in snapshot.orders if o.is_ours),
-        "faults": sorted(_NUMBERS.sub("#", fault) for fault in plan.faults),
+        "faults": sorted(map(without_numbers, plan.faults)),
     }
 
 
@@ -51,8 +51,13 @@ def excerpt(snapshot: Snapshot, plan: Plan) -> tuple[Snapshot, Plan]:
     )
 
 
+def without_numbers(text: str) -> str:
+    """A text with a placeholder for each number: equal for the same denial with other numbers."""
+    return _NUMBERS.sub("#", text)
+
+
 def _signature(decision: PositionDecision) -> list[str]:
-    violations = (_NUMBERS.sub("#", violation) for violation in decision.violations)
+    violations = map(without_numbers, decision.violations)
     return [decision.holding.symbol, decision.state, _reason(decision), *violations]
 
 

@@ -17,20 +17,23 @@ from pathlib import Path
 import sqlalchemy as sa
 from msgspec.structs import replace
 
-from sellctl.core.model.exit_record import Exit, LegFill, Part, Point
+from sellctl.core.model.exit_record import Exit, LegFill, Part, Point, SentOrder
+from sellctl.core.model.order import Side
 from sellctl.core.model.plan import STOPS, Plan, PositionDecision, Reason
 from sellctl.core.model.position import NO_PRICES, ExitAfter, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.structures.held import held_structures
 from sellctl.core.structures.names import legs_of
 from sellctl.journal.database import read_only
+from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.net_fills import netted, per_unit
 from sellctl.journal.queries import COLUMNS, STRUCTURE, AuditRow, Filters, as_row, unpack
 from sellctl.journal.schema import audit
 
 OVER = dt.timedelta(seconds=60)
 _ZERO = Decimal(0)
-_KINDS = ("plan", "intent", "fill")
+PLAN = "plan"
+EXIT_KINDS = (PLAN, INTENT, FILL, *sorted(FINAL_OUTCOMES))  # the rows that tell about exits
 
 
 def exits(path: Path, filters: Filters) -> tuple[Exit, ...]:
@@ -39,23 +42,28 @@ def exits(path: Path, filters: Filters) -> tuple[Exit, ...]:
     The symbol of a leg also names the exits of its structures.
     """
     nothing: tuple[Exit, ...] = ()
-    found = read_only(path, lambda tx: _collected(_rows(tx, filters)), missing=nothing)
-    return tuple(each for each in found if filters.reason in {"", each.reason} and _is_of(each.symbol, filters))
+    found = read_only(path, lambda tx: _collected(exit_rows(tx, filters)), missing=nothing)
+    return tuple(each for each in found if is_wanted(each.symbol, each.reason, filters))
 
 
-def _is_of(symbol: str, filters: Filters) -> bool:
-    """Whether the filters name a symbol or structure, or a leg of it."""
+def is_wanted(symbol: str, reason: str, filters: Filters) -> bool:
+    """Whether the filters name this reason, and this symbol or structure or a leg of it."""
+    if filters.reason not in {"", reason}:
+        return False
     return symbol in filters.names if filters.names else filters.symbol in {"", symbol, *legs_of(symbol)}
 
 
-def _rows(tx: sa.Connection, filters: Filters) -> Iterator[AuditRow]:
+def exit_rows(tx: sa.Connection, filters: Filters, *other_kinds: str) -> Iterator[AuditRow]:
+    """The rows of exits that the filters leave by account and date, oldest first, and those of other kinds."""
     conditions = [audit.c[name] == value for name in ("account", "day") if (value := getattr(filters, name))]
-    statement = sa.select(*COLUMNS).where(audit.c.kind.in_(_KINDS), *conditions).order_by(audit.c.seq)
-    return (as_row(row) for row in tx.execute(statement))
+    if filters.since:
+        conditions.append(audit.c.day >= filters.since)
+    statement = sa.select(*COLUMNS).where(audit.c.kind.in_((*EXIT_KINDS, *other_kinds)), *conditions)
+    return (as_row(row) for row in tx.execute(statement.order_by(audit.c.seq)))
 
 
 def _collected(rows: Iterable[AuditRow]) -> tuple[Exit, ...]:
-    collector = _Collector()
+    collector = ExitCollector()
     for row in rows:
         collector.take(row)
     return collector.exits()
@@ -91,6 +99,7 @@ class _OpenExit:
     legs: dict[str, _Leg | None] = field(default_factory=dict)  # by client order id; None: it closes everything
     parts: list[Part] = field(default_factory=list)
     fills_of_legs: list[LegFill] = field(default_factory=list)
+    orders: dict[str, SentOrder] = field(default_factory=dict)  # by client order id
 
     def takes(self, row: AuditRow, structure: str, at: dt.datetime) -> bool:
         """Whether an order of the same day belongs to it.
@@ -111,6 +120,13 @@ class _OpenExit:
         else:
             self.fills_of_legs.append(LegFill(leg.symbol, at, qty, price, leg.entry, leg.unit))
 
+    def end(self, row: AuditRow) -> None:
+        """Note how one of its orders ended."""
+        order = self.orders.get(row.client_order_id)
+        if order:
+            message = str(row.body.get("message", ""))
+            self.orders[row.client_order_id] = replace(order, ended=row.kind, message=message)
+
     def done(self) -> Exit:
         """The exit according to the rows read so far."""
         units = netted(self.per_unit, self.fills_of_legs, self.facts.sign)
@@ -118,7 +134,8 @@ class _OpenExit:
             self.facts,
             steps=len(self.legs),
             parts=tuple(sorted((*self.parts, *units), key=lambda part: part.at)),
-            path=tuple(self.path),
+            path=tuple(sorted(self.path, key=lambda point: point.at)),
+            orders=tuple(self.orders.values()),
             way=self._way(),
             fills_of_legs=tuple(self.fills_of_legs),
         )
@@ -136,7 +153,7 @@ class _OpenExit:
 
 
 @dataclass(slots=True)
-class _Collector:
+class ExitCollector:
     """Combines rows, oldest first, into exits."""
 
     _all: list[_OpenExit] = field(default_factory=list)
@@ -145,6 +162,7 @@ class _Collector:
     _of_order: dict[tuple[str, str], _OpenExit] = field(default_factory=dict)
     _filled: dict[tuple[str, str], tuple[Decimal, Decimal | None]] = field(default_factory=dict)
     _paths: dict[tuple[str, str, str], list[Point]] = field(default_factory=dict)
+    _backstops: dict[tuple[str, str], SentOrder] = field(default_factory=dict)
 
     def exits(self) -> tuple[Exit, ...]:
         """All of them, in the order in which they began."""
@@ -152,17 +170,20 @@ class _Collector:
 
     def take(self, row: AuditRow) -> None:
         """Add one row."""
-        if row.kind == "plan":
-            self._plan(row)
-        elif row.reason == Reason.BACKSTOP:
+        if row.kind == PLAN:
+            self.take_plan(row, *unpack(row))
+        elif row.reason == Reason.BACKSTOP and row.kind in {INTENT, FILL}:
             self._backstop(row)
-        elif row.kind == "intent":
+        elif row.kind == INTENT:
             self._intent(row)
-        elif (row.account, row.client_order_id) in self._of_order:
-            self._fill(row)
+        elif known := self._of_order.get((row.account, row.client_order_id)):
+            if row.kind == FILL:
+                self._fill(row)
+            else:
+                known.end(row)
 
-    def _plan(self, row: AuditRow) -> None:
-        snapshot, plan = unpack(row)
+    def take_plan(self, row: AuditRow, snapshot: Snapshot, plan: Plan) -> None:
+        """Add the row of a plan, unpacked."""
         self._plans[row.account] = plan
         for holding in snapshot.holdings:
             if holding.quote is not None:
@@ -188,6 +209,7 @@ class _Collector:
         known.last = at
         is_all = not known.per_unit or row.symbol == known.facts.symbol
         known.legs[row.client_order_id] = None if is_all else _leg_of(row)
+        known.orders[row.client_order_id] = _sent(row, at, is_priced=is_all)
         self._of_order[row.account, row.client_order_id] = known
 
     def _continued(self, row: AuditRow, structure: str, at: dt.datetime) -> _OpenExit | None:
@@ -201,7 +223,8 @@ class _Collector:
     def _backstop(self, row: AuditRow) -> None:
         """A backstop rests until it fills, perhaps on a later day. Only then is it an exit, and no plan decided it."""
         key = (row.account, row.client_order_id)
-        if row.kind != "fill":
+        if row.kind == INTENT:
+            self._backstops[key] = _sent(row, dt.datetime.fromisoformat(row.at), is_priced=True)
             return
         if key not in self._of_order:
             at, plan = dt.datetime.fromisoformat(row.at), self._plans.get(row.account)
@@ -214,6 +237,8 @@ class _Collector:
                 facts = replace(facts, decided_on=replace(holding, quote=None, prices=NO_PRICES))
             begun = _OpenExit(facts, at, self._path(row.account, row.symbol, row.day))
             begun.legs[row.client_order_id] = None
+            if key in self._backstops:
+                begun.orders[row.client_order_id] = self._backstops[key]
             self._of_order[key] = begun
             self._all.append(begun)
         self._fill(row)
@@ -227,6 +252,7 @@ class _Collector:
         if name != row.symbol and leg in units:
             asked = asked * contracts // units[leg]
         facts = Exit(row.account, name, row.reason, row.day, at, asked=asked, row=row.seq)
+        facts = replace(facts, why=str(row.body.get("why", "")))
         decision = self._decision_for(row)
         if decision:
             facts = _decided(facts, decision, {})
@@ -270,13 +296,32 @@ def _decided(facts: Exit, decision: PositionDecision, wholes: Mapping[str, Holdi
     signal = decision.signal
     if signal is None:
         return facts
-    stop = next((trigger.price for trigger in decision.triggers if trigger.reason in STOPS), None)
+    triggers = sorted(decision.triggers, key=lambda trigger: trigger.reason != signal.reason)  # its own price first
+    stop = next((trigger.price for trigger in triggers if trigger.reason in STOPS), None)
+    target = next((trigger.price for trigger in triggers if trigger.is_target), None)
     decided_on = signal.holding if signal.holding.symbol == facts.symbol else wholes.get(facts.symbol)
-    return replace(facts, strategy=signal.strategy, decided_on=decided_on, stop=stop)
+    return replace(facts, strategy=signal.strategy, decided_on=decided_on, stop=stop, target=target)
 
 
 def _leg_of(row: AuditRow) -> _Leg:
     return _Leg(row.symbol, _price(row.body.get("entry")), _number(row.body.get("unit")))
+
+
+def _sent(row: AuditRow, at: dt.datetime, *, is_priced: bool) -> SentOrder:
+    """The order of an intent. Only one that closes all that the exit is about has a price that compares with it.
+
+    Alpaca writes the net limit of a multi-leg order as a debit above and a credit below zero.
+    """
+    limit = _price(row.body.get("limit_price") or _body_of(row).get("stop_price")) if is_priced else None
+    if limit is not None and row.body.get("legs") and row.body.get("side") == Side.SELL:
+        limit = -limit
+    return SentOrder(at, row.symbol, _number(row.body.get("qty")), limit)
+
+
+def _body_of(row: AuditRow) -> Mapping[str, object]:
+    """The request of an intent, as it was sent."""
+    body = row.body.get("body")
+    return body if isinstance(body, Mapping) else {}
 
 
 def _price(value: object) -> Decimal | None:

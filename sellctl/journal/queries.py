@@ -32,6 +32,7 @@ _INDEXED = ("client_order_id", "symbol", "day", "reason", "account")  # the filt
 class Filters:
     """Which rows to return; "" matches all. `before` is the last row of the previous page; `limit` None: all.
 
+    `since` is the first exchange date to return, in ISO format.
     `structure` returns the rows of orders that close a leg of this structure by itself, and that order's other rows.
     `names` stand in place of `symbol`: those that one structure may have been recorded under.
     """
@@ -41,6 +42,7 @@ class Filters:
     account: str = ""
     reason: str = ""
     day: str = ""
+    since: str = ""
     client_order_id: str = ""
     kind: str = ""
     structure: str = ""
@@ -119,6 +121,8 @@ def page(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:
     conditions = _conditions(filters)
     if filters.before is not None:
         conditions.append(audit.c.seq < filters.before)
+    if filters.since:
+        conditions += _since(filters.since)
     if filters.structure:
         named = audit.c.body.contains(f'"{STRUCTURE}":"{filters.structure}"', autoescape=True)
         of_a_leg = (audit.c.symbol == filters.symbol, audit.c.kind == INTENT, named)
@@ -127,6 +131,15 @@ def page(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:
         conditions.append(audit.c.seq.in_(sa.select(unresolved.c.seq)))
     statement = sa.select(*COLUMNS).where(*conditions).order_by(audit.c.seq.desc()).limit(filters.limit)
     return tuple(as_row(row) for row in tx.execute(statement))
+
+
+def _since(day: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """The rows of a date and later ones: from its first row on, which one step in the index finds.
+
+    Around midnight a row may have the date of its neighbours, so each is compared too.
+    """
+    first_row = sa.select(audit.c.seq).where(audit.c.day >= day).order_by(audit.c.day, audit.c.seq).limit(1)
+    return audit.c.seq >= first_row.scalar_subquery(), audit.c.day + "" >= day
 
 
 def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:

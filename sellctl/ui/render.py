@@ -37,6 +37,15 @@ def emit(
         _emit_on(sys.stdout, columns, rows, fmt, title)
 
 
+def is_drawn(fmt: OutputFormat | None) -> bool:
+    """Whether `emit` draws a table on stdout with this format."""
+    return _chosen(fmt, sys.stdout) is OutputFormat.TABLE
+
+
+def _chosen(fmt: OutputFormat | None, out: TextIO) -> OutputFormat:
+    return fmt or (OutputFormat.TABLE if out.isatty() else OutputFormat.PLAIN)
+
+
 def emit_before_question(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str) -> None:
     """Print rows on stderr, where questions are asked: stdout is for the result."""
     _emit_on(sys.stderr, columns, rows, None, title)
@@ -45,7 +54,7 @@ def emit_before_question(columns: Sequence[str], rows: Sequence[Sequence[object]
 def _emit_on(
     out: TextIO, columns: Sequence[str], rows: Sequence[Sequence[object]], fmt: OutputFormat | None, title: str
 ) -> None:
-    fmt = fmt or (OutputFormat.TABLE if out.isatty() else OutputFormat.PLAIN)
+    fmt = _chosen(fmt, out)
     cells = [[as_cell(value) for value in row] for row in rows]
     if fmt is OutputFormat.TABLE:
         write(_as_table(columns, cells, title, out), out)

@@ -1,109 +1,166 @@
-"""The exit report as one self-contained HTML page: a summary, P&L by reason, slippage, and the prices of each exit.
+"""The exit report as one self-contained HTML page in the style of the control page: a summary, and a card per exit.
 
-Charts are inline SVG drawn by pygal; the page loads nothing when it is opened.
+The page loads nothing when it is opened, and it has no script.
 """
 
-import datetime as dt
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from html import escape
-from typing import Any
+from importlib.resources import files
 
-import pygal  # type: ignore[import-untyped]  # it has no stubs
-from pygal.style import CleanStyle  # type: ignore[import-untyped]  # it has no stubs
-
-from sellctl.core.model.exit_record import Exit, Point
+from sellctl.core.model.exit_record import Exit, SentOrder
 from sellctl.core.model.market import NEW_YORK
-from sellctl.ui.formatting import profit
+from sellctl.core.text import as_dollars
+from sellctl.ui.contracts import contract_text
+from sellctl.ui.exit_chart import FEWEST_QUOTES, exit_chart, profit_bars, quotes_of
+from sellctl.ui.formatting import Cell, are_numbers, as_cell, clock, counted, number, profit, sanitize
 
-# pygal leaves an import hook without find_spec, which would make every later import warn.
-sys.meta_path[:] = [hook for hook in sys.meta_path if type(hook).__name__ != "PluginImportFixer"]
-MAX_PLOTS = 200  # only the newest exits get a chart; more would make the page too large for a browser
-_BEFORE, _AFTER = dt.timedelta(minutes=10), dt.timedelta(minutes=1)
-_HEAD = """<!doctype html><meta charset="utf-8"><title>sellctl report</title>
-<style>body{font:15px system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
-table{border-collapse:collapse}td,th{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #ddd}
-figure{margin:2rem 0}figcaption{font-weight:600}</style><h1>sellctl report</h1>"""
-_NO_EXIT = "<p>No exits match.</p>"
+MAX_EXITS = 200  # only the newest exits get a card; more would make the page too large for a browser
+_STYLES = ("api/page/page.css", "ui/report_page.css")
+_KEY = (
+    ("bid", "", "bid"),
+    ("ask", "", "ask"),
+    ("entry", "dashed", "entry"),
+    ("stop", "dashed", "stop"),
+    ("target", "dashed", "target"),
+    ("peak", "dashed", "best price before"),
+    ("order", "dot", "order at its limit"),
+    ("fill", "dot full", "fill"),
+)
+_ENDS = {
+    "canceled": "cancelled",
+    "refused": "refused by Alpaca",
+    "rejected": "rejected by Alpaca",
+    "not_sent": "not sent",
+}
 
-
-def page(found: Sequence[Exit], columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """The whole page. `rows` under `columns` are its summary table."""
-    if not found:
-        return _HEAD + _NO_EXIT
-    drawn = [one for one in found if one.decided_on][-MAX_PLOTS:]
-    parts = [_table(columns, rows), _pnl_by_reason(found), _slippage(found), *map(_one_exit, drawn)]
-    return _HEAD + "".join(parts)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    head = "".join(f"<th>{escape(column)}" for column in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(_text(cell))}" for cell in row) for row in rows)
-    return f"<table><tr>{head}{body}</table>"
-
-
-def _text(cell: object) -> str:
-    return "" if cell is None else f"{cell:f}" if isinstance(cell, Decimal) else str(cell)
+ModeAt = Callable[[str, int], str]
 
 
-def _pnl_by_reason(found: Sequence[Exit]) -> str:
-    chart = _chart(pygal.Bar, show_legend=False, value_formatter=lambda value: profit(Decimal(value)))
+def page(found: Sequence[Exit], columns: Sequence[str], rows: Iterable[Sequence[object]], mode_at: ModeAt) -> str:
+    """The whole page. `rows` under `columns` are its summary; `mode_at` tells paper from live by account and row."""
+    parts = [*_summary(found, columns, rows), *_exits(found, mode_at)] if found else ["<p>No exits match.</p>"]
+    return f"{_head(found, mode_at)}<main>{''.join(parts)}</main>\n"
+
+
+def _head(found: Sequence[Exit], mode_at: ModeAt) -> str:
+    modes = sorted({mode for one in found if (mode := mode_at(one.account, one.row))})
+    pills = "".join(f'<p class="pill {mode}">{mode.upper()}</p>' for mode in modes)
+    days = sorted({one.day for one in found})
+    span = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else ""
+    style = "".join(files("sellctl").joinpath(name).read_text(encoding="utf-8") for name in _STYLES)
+    return (
+        '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>sellctl report</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark">\n<style>\n{style}</style>\n'
+        f'<header><div class="brand"><h1>sellctl report</h1>{pills}</div><p id="state">{span}</p></header>\n'
+    )
+
+
+def _summary(found: Sequence[Exit], columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    gains = [one.pnl for one in found if one.pnl is not None]
+    filled = [one for one in found if one.is_filled]
+    unknown = len(filled) - len(gains)
+    notes = [f"{len(filled)} filled"] if len(filled) < len(found) else []
+    notes += [f"P&L of {counted(unknown, 'exit')} unknown"] if unknown else []
+    total = _profit(sum(gains, Decimal(0)) if gains else None)
+    text = escape(", ".join((counted(len(found), "exit"), *notes)))
+    yield f'<ul class="cards totals"><li>{total}<span class="small">{text}</span></ul>'
     totals: dict[str, Decimal] = {}
     for one in found:
         if one.pnl is not None:
             totals[one.reason] = totals.get(one.reason, Decimal(0)) + one.pnl
-    chart.x_labels = list(totals)
-    chart.add("P&L", [float(total) for total in totals.values()])
-    return _figure("P&L by reason, in dollars", chart)
+    if totals:
+        bars = profit_bars([(reason.replace("_", " "), total) for reason, total in totals.items()])
+        yield f'<section><h2>P&amp;L by reason</h2><figure class="wide">{bars}</figure></section>'
+    yield f"<section><h2>By day, strategy and reason</h2>{_table(columns, rows)}</section>"
 
 
-def _slippage(found: Sequence[Exit]) -> str:
-    chart = _chart(pygal.Box, box_mode="tukey")
-    for reason in dict.fromkeys(one.reason for one in found):
-        costs = [float(one.against_mid) for one in found if one.reason == reason and one.against_mid is not None]
-        if costs:
-            chart.add(f"{reason} ({len(costs)})", costs)
-    return _figure("Slippage against the mid at the decision, in dollars per share (negative: better than mid)", chart)
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    cells = [[as_cell(value) for value in row] for row in rows]
+    numbers = [are_numbers(row[index] for row in cells) for index in range(len(columns))]
+    classes = [' class="number"' if is_number else "" for is_number in numbers]
+    head = "".join(f'<th scope="col"{name}>{escape(each)}' for each, name in zip(columns, classes, strict=True))
+    body = "".join(f"<tr>{''.join(_cells(columns, numbers, row))}" for row in cells)
+    return f"<table><thead><tr>{head}</thead><tbody>{body}</tbody></table>"
 
 
-def _one_exit(one: Exit) -> str:
-    """The prices around one exit, with entry, stop, peak, the decision and the fills."""
-    begins, ends = one.began - _BEFORE, (one.parts[-1].at if one.parts else one.began) + _AFTER
-    path = [point for point in one.path if begins <= point.at <= ends]
-    chart = _chart(pygal.DateTimeLine, x_value_formatter=_clock, dots_size=2, truncate_legend=-1)
-    chart.add("bid", _side(path, "bid"))
-    chart.add("ask", _side(path, "ask"))
-    first, last = (path[0].at if path else one.began), (path[-1].at if path else one.began)
-    last = max(last, one.parts[-1].at) if one.parts else last
-    for name, level in (("entry", one.entry), ("stop", one.stop), ("peak", one.peak)):
-        if level is not None:
-            ends_of_line = [(first, float(level)), (max(last, first + dt.timedelta(seconds=1)), float(level))]
-            chart.add(name, ends_of_line, show_dots=False, stroke_style={"dasharray": "4"})
-    if one.bid is not None:
-        chart.add("decision", [(one.began, float(one.bid))], stroke=False, dots_size=6)
-    fills = [(part.at, float(part.price)) for part in one.parts if part.price is not None]
-    chart.add("fills", fills, stroke=False, dots_size=6)
-    gain = "" if one.pnl is None else f", {profit(one.pnl)}"
-    day = one.began.astimezone(NEW_YORK)
-    what = ", ".join(filter(None, (one.symbol, one.reason, one.way)))
-    return _figure(f"{what}, {day:%Y-%m-%d %H:%M:%S} ET{gain}", chart)
+def _cells(columns: Sequence[str], numbers: Sequence[bool], row: Sequence[Cell]) -> Iterator[str]:
+    for index, (column, is_number, cell) in enumerate(zip(columns, numbers, row, strict=True)):
+        classes = " ".join(filter(None, ("number" if is_number else "", cell.tone)))
+        tag = "td" if index else 'th scope="row"'
+        yield f'<{tag} class="{classes}" data-label="{escape(column)}">{escape(_text(cell))}'
 
 
-def _side(path: Iterable[Point], name: str) -> list[tuple[dt.datetime, float | None]]:
-    sides = ((point.at, getattr(point, name)) for point in path)
-    return [(at, None if price is None or not price.is_finite() else float(price)) for at, price in sides]
+def _text(cell: Cell) -> str:
+    return cell.text or "—"
 
 
-def _clock(at: dt.datetime) -> str:
-    return f"{at.replace(tzinfo=at.tzinfo or dt.UTC).astimezone(NEW_YORK):%H:%M:%S}"
+def _profit(amount: Decimal | None) -> str:
+    if amount is None:
+        return '<span class="small">P&amp;L unknown</span>'
+    return f'<span class="{"bad" if amount < 0 else "good"}">{profit(amount)}</span>'
 
 
-def _chart(kind: Any, **options: Any) -> Any:
-    """A chart without external scripts."""
-    return kind(js=(), style=CleanStyle, height=320, width=960, no_data_text="nothing to show", **options)
+def _exits(found: Sequence[Exit], mode_at: ModeAt) -> Iterator[str]:
+    shown = found[-MAX_EXITS:]
+    rest = f" (the newest {len(shown)} of {len(found)})" if len(shown) < len(found) else ""
+    key = "".join(f'<li><i class="{name} {form}"></i>{text}' for name, form, text in _KEY)
+    yield f'<section><h2>Exits{rest}</h2><ul class="key">{key}</ul>'
+    yield '<p class="small">The dots on bid and ask are the quotes on record: those at which something was decided.</p>'
+    yield '<div class="exits">'
+    yield from (_exit(one, mode_at(one.account, one.row)) for one in reversed(shown))
+    yield "</div></section>"
 
 
-def _figure(caption: str, chart: Any) -> str:
-    drawing = chart.render(is_unicode=True, disable_xml_declaration=True)
-    return f"<figure><figcaption>{escape(caption)}</figcaption>{drawing}</figure>"
+def _exit(one: Exit, mode: str) -> str:
+    where = " ".join(filter(None, (one.account, mode.upper())))
+    gain = _profit(one.pnl) if one.is_filled else ""
+    lines = "".join(f"<li><time>{time}</time>{escape(text)}" for time, text in _events(one))
+    day = f"{one.last_at.astimezone(NEW_YORK):%d %b %y}".lstrip("0")
+    return (
+        f"<article class='exit'><h3>{escape(contract_text(one.symbol))} {gain}</h3>"
+        f'<p class="small">{escape(where)}, {day} {clock(one.last_at)}</p>'
+        f"<p><strong>{escape(_result(one))}</strong>: {escape(sanitize(one.sentence))}</p>"
+        f"<figure>{exit_chart(one)}<figcaption>{escape(_path_note(one))}</figcaption></figure><ol>{lines}</ol></article>"
+    )
+
+
+def _result(one: Exit) -> str:
+    """Closed 3 at $1.20; partly closed 1 of 3 at $1.20; not filled."""
+    if not one.is_filled:
+        return one.kind.value
+    rest = "" if one.qty >= one.held else f" of {number(one.held)}"
+    price = "an unknown price" if one.price is None else as_dollars(one.price)
+    return f"{one.kind.value} {number(one.qty)}{rest} at {price}{one.way and f', {one.way}'}"
+
+
+def _path_note(one: Exit) -> str:
+    """What is said about the path of prices where there is none."""
+    quotes = len(quotes_of(one))
+    if quotes >= FEWEST_QUOTES:
+        return ""
+    return "No price path was recorded" + (": only the quote of the decision." if quotes else ".")
+
+
+def _events(one: Exit) -> list[tuple[str, str]]:
+    """The orders and the fills of an exit with their times, oldest first."""
+    events = [(order.at, _order_text(order, one.symbol)) for order in one.orders]
+    events += [
+        (part.at, f"filled {number(part.qty)} at {_price(part.price)}") for part in one.parts if not part.by_legs
+    ]
+    events += [
+        (f.at, f"filled {number(f.qty)} {contract_text(f.symbol)} at {_price(f.price)}") for f in one.fills_of_legs
+    ]
+    return [(clock(at), text) for at, text in sorted(events, key=lambda event: event[0])]
+
+
+def _order_text(order: SentOrder, symbol: str) -> str:
+    what = "" if order.symbol == symbol else f" {contract_text(order.symbol)}"
+    price = "" if order.price is None else f" at {as_dollars(order.price)}"
+    ended = _ENDS.get(order.ended, order.ended) or "working, or its outcome is unknown"
+    return f"order {number(order.qty)}{what}{price}: {ended}"
+
+
+def _price(price: Decimal | None) -> str:
+    return "an unknown price" if price is None else as_dollars(price)

@@ -22,7 +22,7 @@ STYLES = {Tone.PLAIN: "", Tone.GOOD: "green", Tone.BAD: "red", Tone.WARN: "yello
 GAP = 2
 INDENT = 4
 # A column with a text of several words that is longer than PROSE_FROM may wrap, but is never narrower than MIN_PROSE.
-PROSE_FROM = 24
+PROSE_FROM = 28
 MIN_PROSE = 28
 
 
@@ -41,7 +41,7 @@ class Column:
     @property
     def is_prose(self) -> bool:
         """Whether it holds sentences, which may wrap."""
-        return any(" " in cell.drawn and cell_len(cell.drawn) > PROSE_FROM for cell in self.cells)
+        return any(" " in cell.drawn.strip() and cell_len(cell.drawn) > PROSE_FROM for cell in self.cells)
 
     @property
     def is_number(self) -> bool:
@@ -100,7 +100,9 @@ def _below(columns: Sequence[Column], width: int) -> Group:
     """Short columns in one line per row, and below each line the columns that don't fit into it."""
     short, long = _split(columns, width)
     head = Text((" " * GAP).join(_aligned(column, column.name) for column in short).rstrip(), "bold")
-    return Group(head, Text(("─" if _is_unicode() else "-") * min(width, _line_width(short))), *_rows(short, long))
+    return Group(
+        head, Text(("─" if _is_unicode() else "-") * min(width, _line_width(short))), *_rows(short, long, width)
+    )
 
 
 def _is_unicode() -> bool:
@@ -119,7 +121,7 @@ def _line_width(columns: Sequence[Column]) -> int:
     return sum(column.width for column in columns) + GAP * (len(columns) - 1)
 
 
-def _rows(short: Sequence[Column], long: Sequence[Column]) -> Iterator[RenderableType]:
+def _rows(short: Sequence[Column], long: Sequence[Column], width: int) -> Iterator[RenderableType]:
     for index in range(len((short or long)[0].cells)):
         if short:
             pieces = [_aligned_cell(column, column.cells[index]) for column in short]
@@ -127,8 +129,22 @@ def _rows(short: Sequence[Column], long: Sequence[Column]) -> Iterator[Renderabl
             line.rstrip()
             yield line
         notes = [_note(column, column.cells[index]) for column in long if column.cells[index].drawn]
-        if notes:
-            yield Padding(Text(" · " if _is_unicode() else " - ").join(notes), (0, 0, 0, INDENT if short else 0))
+        indent = INDENT if short else 0
+        for line in _packed(notes, width - indent):
+            yield Padding(line, (0, 0, 0, indent))
+
+
+def _packed(notes: Sequence[Text], width: int) -> Iterator[Text]:
+    """The notes in as few lines as they need. Only one that is longer than a line is broken."""
+    joiner, line = Text(" · " if _is_unicode() else " - "), Text()
+    for note in notes:
+        joined = Text.assemble(line, joiner, note) if line else note
+        if line and cell_len(joined.plain) > width:
+            yield line
+            joined = note
+        line = joined
+    if line:
+        yield line
 
 
 def _note(column: Column, cell: Cell) -> Text:

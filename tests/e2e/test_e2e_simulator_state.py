@@ -52,7 +52,7 @@ def test_a_halt_and_an_exemption_in_the_simulator_leave_the_real_state_alone(rea
     assert not real.journal.exists()
     simulated = StateFolder(real.path / "simulator")
     assert (simulated.halted(), simulated.exempt()) == ("practice", {"TSLA"})
-    assert "practice" in sellctl("history").out
+    assert "practice" in sellctl("history", "--evidence").out
 
 
 def test_a_real_halt_and_exemption_do_not_reach_the_simulator_and_are_not_lifted_by_it(

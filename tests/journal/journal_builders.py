@@ -5,6 +5,7 @@ import datetime as dt
 import sqlite3
 from contextlib import closing
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -23,7 +24,7 @@ from sellctl.core.model.plan import (
     SubmitOrder,
     Urgency,
 )
-from sellctl.core.model.position import Direction, Holding, Position
+from sellctl.core.model.position import Direction, Holding, Position, Prices
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal
@@ -130,3 +131,32 @@ def an_intended_structure(client_order_id: str = "sellctl-1") -> IntendedOrder:
     order = replace(an_order(client_order_id, VERTICAL, "-0.80"), legs=legs)
     body = {"client_order_id": client_order_id, "qty": "3", "legs": [{"symbol": leg.symbol} for leg in legs]}
     return IntendedOrder(order, body, a_signal(a_holding(VERTICAL)), 1)
+
+
+def quoted(holding: Holding, bid: str = "1.20", ask: str = "1.30") -> Holding:
+    return replace(holding, prices=Prices(Decimal(bid), Decimal(ask), ""))
+
+
+def a_step(
+    journal: SqliteJournal, client_order_id: str, step: int = 1, bid: str = "1.20", *, plan_first: bool = False
+) -> None:
+    """One order of an exit: its intent and its plan, of which older journals have the plan first."""
+    decision = leaving(quoted(a_holding(bid=bid), bid), client_order_id)
+    assert decision.signal is not None
+    signal = replace(decision.signal, holding=decision.holding, strategy="one")
+    order, plan = an_order(client_order_id), a_plan(replace(decision, signal=signal))
+
+    async def write() -> None:
+        records = [
+            partial(journal.intend, "main", (IntendedOrder(order, a_body(order), signal, step),), ()),
+            partial(journal.plan_made, a_snapshot(decision.holding), plan),
+        ]
+        for record in reversed(records) if plan_first else records:
+            await record()
+
+    asyncio.run(write())
+
+
+def a_fill(journal: SqliteJournal, client_order_id: str, total: str, average: str) -> None:
+    words = {"order_id": f"id-{client_order_id}", "symbol": CALL, "filled_qty": total, "filled_avg_price": average}
+    journal.record_fill("main", client_order_id, words)

@@ -5,56 +5,24 @@ import csv
 import io
 import json
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 import pytest
 import typer
 from builders import replace
-from journal_builders import CALL, a_body, a_holding, a_journal, a_plan, a_snapshot, an_order, leaving
+from journal_builders import CALL, a_fill, a_holding, a_journal, a_plan, a_snapshot, a_step, intend, leaving
 from typer.testing import CliRunner
 
 from sellctl.commands.report import report
 from sellctl.core.errors import ConfigError
-from sellctl.core.model.intent import IntendedOrder
-from sellctl.core.model.position import Holding, Prices
+from sellctl.core.model.plan import Reason, Trigger
 from sellctl.journal.exits import exits
 from sellctl.journal.queries import Filters
 from sellctl.journal.schema import FILE_NAME
-from sellctl.journal.store import SqliteJournal
 from sellctl.service.options import Options
 
 app = typer.Typer()
 app.command()(report)
-
-
-def quoted(holding: Holding, bid: str = "1.20", ask: str = "1.30") -> Holding:
-    return replace(holding, prices=Prices(Decimal(bid), Decimal(ask), ""))
-
-
-def a_step(
-    journal: SqliteJournal, client_order_id: str, step: int = 1, bid: str = "1.20", *, plan_first: bool = False
-) -> None:
-    """One order of an exit: its intent and its plan, of which older journals have the plan first."""
-    decision = leaving(quoted(a_holding(bid=bid), bid), client_order_id)
-    assert decision.signal is not None
-    signal = replace(decision.signal, holding=decision.holding, strategy="one")
-    order, plan = an_order(client_order_id), a_plan(replace(decision, signal=signal))
-
-    async def write() -> None:
-        records = [
-            partial(journal.intend, "main", (IntendedOrder(order, a_body(order), signal, step),), ()),
-            partial(journal.plan_made, a_snapshot(decision.holding), plan),
-        ]
-        for record in reversed(records) if plan_first else records:
-            await record()
-
-    asyncio.run(write())
-
-
-def a_fill(journal: SqliteJournal, client_order_id: str, total: str, average: str) -> None:
-    words = {"order_id": f"id-{client_order_id}", "symbol": CALL, "filled_qty": total, "filled_avg_price": average}
-    journal.record_fill("main", client_order_id, words)
 
 
 def a_history(folder: Path, *, plan_first: bool = False) -> None:
@@ -94,6 +62,24 @@ def test_an_exit_is_all_orders_of_one_reason_measured_from_its_first_quote(tmp_p
     assert round(one.against_bid or 0, 4) == Decimal("0.0133")
     assert one.seconds is not None
     assert one.seconds > 0
+
+
+def test_the_stop_of_an_exit_is_the_one_that_was_reached(tmp_path: Path) -> None:
+    prices = {
+        Reason.STOP_LOSS: "1.20",
+        Reason.TRAILING_STOP: "1.40",
+        Reason.ROI_TABLE: "1.90",
+        Reason.TAKE_PROFIT: "2.00",
+    }
+    triggers = tuple(Trigger(reason, Decimal(price), None) for reason, price in prices.items())
+    journal = a_journal(tmp_path)
+    decision = leaving(a_holding(), "sellctl-1")
+    assert decision.signal is not None
+    signal = replace(decision.signal, reason=Reason.TRAILING_STOP)
+    intend(journal, "sellctl-1")
+    asyncio.run(journal.plan_made(a_snapshot(a_holding()), a_plan(replace(decision, signal=signal, triggers=triggers))))
+    (one,) = exits(tmp_path / FILE_NAME, Filters())
+    assert (one.stop, one.target) == (Decimal("1.40"), Decimal("1.90"))
 
 
 def test_the_report_stands_in_every_format(tmp_path: Path) -> None:
@@ -150,15 +136,60 @@ def test_without_a_journal_the_report_is_empty_and_nothing_is_made(
 
 
 def test_the_page_stands_alone_and_names_each_exit(tmp_path: Path) -> None:
-    pytest.importorskip("pygal")
+    pytest.importorskip("sellctl.ui.exit_chart")
     a_history(tmp_path)
     target = tmp_path / "report.html"
-    said(tmp_path, "--html", str(target))
+    assert said(tmp_path, "--html", str(target))[1] == f"{target}: 1 exit\n"
     text = target.read_text(encoding="utf-8")
-    assert text.count("<figure>") == 3
-    assert all(word in text for word in (CALL, "P&amp;L by reason", "Slippage", "entry", "decision", "fills"))
+    assert text.count("<article") == 1
+    assert all(word in text for word in ("SPY 29 Aug 25 500 C", "-$94.00", "P&amp;L by reason", "slippage against mid"))
     assert " src=" not in text
     assert 'href="http' not in text  # nothing is fetched when it is opened
+    assert "<script" not in text
+
+
+def test_a_file_that_exists_is_replaced_only_when_the_user_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("sellctl.ui.exit_chart")
+    a_history(tmp_path)
+    target = tmp_path / "mine.html"
+    target.write_text("mine")
+    with pytest.raises(ConfigError, match=r"mine.html already exists. Add --overwrite") as raised:
+        said(tmp_path, "--html", str(target))
+    assert (raised.value.exit_code, target.read_text()) == (2, "mine")
+    said(tmp_path, "--html", str(target), "--overwrite")
+    assert target.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    pytest.importorskip("sellctl.ui.exit_chart")
+    a_history(tmp_path)
+    with pytest.raises(ConfigError, match=r"none/report.html can't be written: No such file or directory."):
+        said(tmp_path, "--html", str(tmp_path / "none" / "report.html"))
+
+
+def test_the_report_shows_dollars_and_its_data_are_numbers(tmp_path: Path) -> None:
+    a_history(tmp_path)
+    shown = said(tmp_path, "--format", "plain")[0]
+    assert "-$94.00" in shown
+    assert "$0.0633" in shown
+    (row,) = csv.DictReader(io.StringIO(said(tmp_path, "--each", "--format", "csv")[0]))
+    assert (row["symbol"], row["P&L"], row["began"][:11]) == (CALL, "-94", "2025-08-26T")
+
+
+def test_the_document_of_an_exit_says_what_became_of_it_and_has_its_orders(tmp_path: Path) -> None:
+    a_history(tmp_path)
+    (one,) = json.loads(said(tmp_path, "--each", "--format", "json")[0])
+    assert (one["what"], one["why"]) == ("closed", "stop loss: -20%")
+    assert [(order["qty"], order["price"], order["ended"]) for order in one["orders"]] == [("3", "1.25", None)] * 2
+
+
+@pytest.mark.parametrize("words", [(), ("--each",)])
+def test_the_report_fits_80_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    a_history(tmp_path)
+    shown = said(tmp_path, *words, "--format", "table")[0]
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "against bid $0.0133" in shown
 
 
 def test_without_the_plotting_library_the_page_says_how_to_get_it(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from journal_builders import (
     CALL,
     HIGHER,
     VERTICAL,
+    a_fill,
     a_holding,
     a_journal,
     a_plan,
     a_snapshot,
+    a_step,
     an_intended_order,
     an_intended_structure,
     as_attacker,
@@ -31,6 +34,7 @@ from sellctl.commands import history as command
 from sellctl.core.errors import ConfigError, JournalError
 from sellctl.core.model.plan import CancelOrder
 from sellctl.service.options import Options
+from sellctl.ui.exit_rows import HISTORY_COLUMNS
 from sellctl.ui.formats import OutputFormat
 
 LOWER = "SPY250829C00490000"
@@ -86,6 +90,8 @@ def test_json_leaves_the_packed_snapshot_out(state: Path) -> None:
         (["--account", "main"], ["halt", "intent", "refusal", "plan"]),
         (["--reason", "stop_loss"], ["intent", "refusal"]),
         (["--day", "2025-08-26", "--limit", "2"], ["halt", "intent"]),
+        (["--since", "2025-08-26", "--limit", "1"], ["halt"]),
+        (["--since", "2025-08-27"], []),
         (["--before", "3"], ["refusal", "plan"]),
         (["--open"], ["intent"]),
     ],
@@ -96,11 +102,12 @@ def test_filters_narrow_it(state: Path, filters: list[str], kinds: list[str]) ->
 
 @pytest.mark.parametrize("fmt", list(OutputFormat))
 def test_every_format_prints(state: Path, fmt: OutputFormat) -> None:
-    assert "halt" in run(state, "--format", fmt).stdout
+    assert "halt" in run(state, "--evidence", "--format", fmt).stdout
 
 
-def test_a_day_that_is_no_date_is_a_usage_error(state: Path) -> None:
-    assert "is not a date" in str(run(state, "--day", "yesterday").exception)
+@pytest.mark.parametrize("option", ["--day", "--since"])
+def test_a_day_that_is_no_date_is_a_usage_error(state: Path, option: str) -> None:
+    assert f"{option} yesterday is not a date" in str(run(state, option, "yesterday").exception)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +184,56 @@ def test_text_that_looks_like_a_formula_is_quoted() -> None:
         "fine",
         3,
     ]
+
+
+# --- a row per exit ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def traded(tmp_path: Path) -> Path:
+    """A state folder with a stop that took two orders."""
+    folder = tmp_path / "traded"
+    journal = a_journal(folder)
+    journal.run_started("1", "hash", {"main": "paper"})
+    a_step(journal, "sellctl-1")
+    a_fill(journal, "sellctl-1", "1", "1.22")
+    a_step(journal, "sellctl-2", 2)
+    a_fill(journal, "sellctl-2", "2", "1.17")
+    journal.close()
+    return folder
+
+
+def test_the_history_is_a_row_per_exit_in_new_york_with_its_dollars_and_why(traded: Path) -> None:
+    head, row = run(traded).stdout.splitlines()
+    assert tuple(re.split(r"\s{2,}", head)) == HISTORY_COLUMNS
+    first, *cells = re.split(r"\s{2,}", row)
+    assert re.fullmatch(r"26 Aug 25 12:00:\d\d", first)
+    assert cells == ["SPY 29 Aug 25 500 C", "closed", "3", "1.1867", "-$94.00", "main", "PAPER", "stop loss: -20%"]
+
+
+@pytest.mark.parametrize("words", [["--evidence"], ["--format", "csv"], ["--format", "json"], ["--open"]], ids=" ".join)
+def test_the_raw_chain_stays_where_scripts_read_it(traded: Path, words: list[str]) -> None:
+    shown = run(traded, *words).stdout
+    assert "intent" in shown
+    assert "sellctl-2" in shown
+
+
+def test_the_history_fits_80_columns(traded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = run(traded, "--format", "table").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert " ".join(lines[-2].split()) == "26 Aug 12:00 SPY 29 Aug 25 500 C closed 3 1.1867 -$94.00 main PAPER"
+    assert lines[-1] == "    why stop loss: -20%"
+
+
+def test_pages_of_exits_go_on_where_the_last_one_ended(traded: Path) -> None:
+    journal = a_journal(traded)
+    intend(journal, "sellctl-3", account="other")
+    journal.close()
+    first = run(traded, "--limit", "1")
+    assert "other" in first.stdout
+    (row,) = re.findall(r"More: sellctl history --before (\d+)", first.stderr)
+    assert "main" in run(traded, "--limit", "1", "--before", row).stdout
 
 
 # --- structures -------------------------------------------------------------------------------------------------------

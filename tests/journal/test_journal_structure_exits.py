@@ -307,10 +307,11 @@ def test_the_document_has_net_prices_and_the_fills_of_legs(records: Records) -> 
 
 
 def test_the_page_draws_it_by_its_name(records: Records, tmp_path: Path) -> None:
-    pytest.importorskip("pygal")
+    pytest.importorskip("sellctl.ui.exit_chart")
     closed_by_legs(records, DEBIT, SHORT, "2.10", "6.02")
     target = tmp_path / "report.html"
     records.report("--html", str(target))
     text = target.read_text(encoding="utf-8")
-    assert f"{VERTICAL}, exit_at, by legs" in text
-    assert LONG not in text
+    assert "AAPL vertical 18 Dec 26 200/210" in text
+    assert "closed 2 at $3.92, by legs" in text
+    assert "filled 2 AAPL 18 Dec 26 200 C at $6.02" in text

@@ -236,3 +236,15 @@ def test_an_account_that_could_not_be_read_is_a_row_with_its_problem_and_not_an_
 def test_an_unreadable_row_stands_among_the_positions() -> None:
     *_, fault = positions_rows([listed(a_second_account())])
     assert fault[-1] == "XYZ could not be read: qty is 'abc'"
+
+
+def test_notes_below_a_row_are_never_broken_between_name_and_value(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = ("symbol", *(f"figure {number}" for number in range(1, 6)))
+    lines = table(columns, [("AAPL261218C00200000", *range(10, 15))], 40, capsys, monkeypatch).splitlines()
+    assert lines[2:] == [
+        "AAPL261218C00200000        10        11",
+        "    figure 3 12 · figure 4 13",
+        "    figure 5 14",
+    ]

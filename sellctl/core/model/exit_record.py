@@ -3,10 +3,11 @@
 import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
+from enum import StrEnum
 
 from msgspec import Struct
 
-from sellctl.core.model.plan import Reason
+from sellctl.core.model.plan import REASONS, Reason
 from sellctl.core.model.position import Holding
 
 CONTRACT = Decimal(100)  # shares per contract, as in the broker's profit and loss figures
@@ -19,6 +20,40 @@ class Point(Struct, frozen=True):
     at: dt.datetime
     bid: Decimal | None
     ask: Decimal | None
+
+
+class SentOrder(Struct, frozen=True):
+    """One order of an exit. `price` is its limit in dollars per share, of a structure net as in `Exit`; None at market.
+
+    `symbol` is what it closes: the position or structure, or a leg or part of it. `ended` is how it ended in the words
+    of the broker, or of sellctl where it never got there; "" while it works or its outcome is unknown. `message` is the
+    broker's when it refused the order.
+    """
+
+    at: dt.datetime
+    symbol: str
+    qty: Decimal
+    price: Decimal | None
+    ended: str = ""
+    message: str = ""
+
+
+class HistoryKind(StrEnum):
+    """What became of an exit, or of an order that sellctl cancelled."""
+
+    CLOSED = "closed"
+    PARTLY_CLOSED = "partly closed"
+    WORKING = "working"  # or its outcome is unknown
+    NOT_FILLED = "not filled"
+    REJECTED = "rejected"  # by the broker
+    NOT_SENT = "not sent"  # a check of sellctl refused it, or it never got there
+    BLOCKED = "blocked"  # by an order of the user's
+    CANCELLED_STALE = "cancelled stale"
+    CANCELLED = "cancelled"  # an order of the user's that was in the way of an exit
+
+
+_REJECTED = frozenset({"refused", "rejected"})
+_NEVER_THERE = frozenset({"absent", "denied", "not_sent"})
 
 
 class Part(Struct, frozen=True):
@@ -74,11 +109,46 @@ class Exit(Struct, frozen=True):
     row: int = 0  # the journal's row with which it began
     way: str = ""  # how a structure left: "as one order", "in parts", "by legs", or several; "" for anything else
     fills_of_legs: tuple[LegFill, ...] = ()  # also those that complete no unit
+    why: str = ""  # the sentence with which its first order was sent
+    target: Decimal | None = None
+    orders: tuple[SentOrder, ...] = ()
 
     @property
     def qty(self) -> Decimal:
         """The quantity filled."""
         return sum((part.qty for part in self.parts), _ZERO)
+
+    @property
+    def held(self) -> Decimal:
+        """The quantity that was held when it was decided; what was asked for where that is unknown."""
+        return self.decided_on.position.qty if self.decided_on else self.asked
+
+    @property
+    def kind(self) -> HistoryKind:
+        """What became of it."""
+        if self.is_filled:
+            return HistoryKind.CLOSED if self.qty >= self.held else HistoryKind.PARTLY_CLOSED
+        if not self.orders or any(not order.ended for order in self.orders):
+            return HistoryKind.WORKING
+        ended = self.orders[-1].ended
+        if ended in _REJECTED:
+            return HistoryKind.REJECTED
+        return HistoryKind.NOT_SENT if ended in _NEVER_THERE else HistoryKind.NOT_FILLED
+
+    @property
+    def sentence(self) -> str:
+        """Why it was closed, and where the broker refused its last order, what it said."""
+        if self.reason == Reason.BACKSTOP:
+            return REASONS[Reason.BACKSTOP].means
+        if self.kind is not HistoryKind.REJECTED:
+            return self.why
+        return f"{self.why}; Alpaca refused the order: {self.orders[-1].message or 'it gave no reason'}"
+
+    @property
+    def last_at(self) -> dt.datetime:
+        """When it last filled; when its last order was sent while nothing has."""
+        fills = [*(part.at for part in self.parts), *(fill.at for fill in self.fills_of_legs)]
+        return max(fills or [order.at for order in self.orders] or [self.began])
 
     @property
     def is_filled(self) -> bool:
@@ -156,6 +226,26 @@ def _total(amounts: Iterable[Decimal | None]) -> Decimal | None:
             return None
         total += amount
     return total
+
+
+class HistoryEntry(Struct, frozen=True):
+    """One line of what happened on an account: an exit, one that was due and not sent, or an order that was cancelled.
+
+    `qty` of `held` was closed; of an exit that wasn't sent, and of a cancelled order, `qty` is what it was about.
+    `price` is the average of the fills, and `pnl` is in dollars. None is unknown or doesn't apply.
+    """
+
+    row: int  # the journal's row with which it began
+    at: dt.datetime
+    account: str
+    symbol: str
+    reason: str
+    kind: HistoryKind
+    why: str
+    qty: Decimal | None = None
+    held: Decimal | None = None
+    price: Decimal | None = None
+    pnl: Decimal | None = None
 
 
 class ExitsSince(Struct, frozen=True):

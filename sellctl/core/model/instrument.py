@@ -85,6 +85,12 @@ class OptionContract(Struct, frozen=True):
         """Whether it can't be traded on its expiration date any more."""
         return self.root in _AM_SETTLED
 
+    @property
+    def text(self) -> str:
+        """The contract as a trader writes it: AAPL 18 Dec 26 230 C."""
+        right = "C" if self.right is Right.CALL else "P"
+        return f"{self.root} {self.expires.day} {self.expires:%b %y} {self.strike.normalize():f} {right}"
+
 
 class Instrument(Struct, frozen=True):
     """One symbol. `underlying` is the symbol whose price moves it; for stocks the symbol itself."""

@@ -1,0 +1,119 @@
+"""The filters of the commands that read the journal: their options, and the check of what they name."""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sellctl.commands.session import options_of
+from sellctl.core.errors import ConfigError
+from sellctl.core.text import did_you_mean
+from sellctl.service.options import Options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sellctl.core.config.schema import Config
+    from sellctl.journal.queries import Filters, Recorded
+
+SymbolArgument = Annotated[str | None, typer.Argument(help="Only this symbol or structure.", show_default=False)]
+AccountFilter = Annotated[str | None, typer.Option("--account", help="Only this account.")]
+ReasonFilter = Annotated[str | None, typer.Option("--reason", help="Only exits for this reason, e.g. stop_loss.")]
+DayFilter = Annotated[str | None, typer.Option("--day", help="Only this exchange date, e.g. 2025-08-26.")]
+SinceFilter = Annotated[str | None, typer.Option("--since", help="Only this exchange date and later ones.")]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalQuery:
+    """The journal in use, which of its rows are wanted, and what it knows of accounts."""
+
+    path: "Path"
+    filters: "Filters"
+    recorded: "Recorded"
+
+
+def journal_query(
+    ctx: typer.Context, symbol: str | None, account: str | None, reason: str | None, day: str | None, since: str | None
+) -> JournalQuery:
+    """What these options ask for. ConfigError when one names what there isn't; prints that a journal is missing."""
+    from sellctl.core.structures.names import name_or_symbol
+    from sellctl.journal.queries import Filters
+
+    path = journal_path(ctx)
+    recorded = _known(ctx, path, account or "", reason or "")
+    filters = Filters(
+        symbol=name_or_symbol(symbol or ""),
+        names=_own_names(ctx, path, symbol or ""),
+        account=account or "",
+        reason=reason or "",
+        day=_date_of("--day", day),
+        since=_date_of("--since", since),
+        limit=None,
+    )
+    return JournalQuery(path, filters, recorded)
+
+
+def journal_path(ctx: typer.Context) -> "Path":
+    """The path of the journal in the state folder in use."""
+    from sellctl.bootstrap import state_of
+
+    return state_of(options_of(ctx)).journal
+
+
+def _known(ctx: typer.Context, path: "Path", account: str, reason: str) -> "Recorded":
+    """What the journal knows of accounts, after a check of these filters.
+
+    ConfigError when an account is neither on record nor configured, when a reason is none, or when there is neither a
+    journal nor a configuration that could lead to one.
+    """
+    from sellctl.core.model.plan import Reason
+    from sellctl.journal.queries import recorded
+
+    found, config = recorded(path), _configuration(ctx, path)
+    configured = frozenset(config.accounts) if config else frozenset[str]()
+    if not path.exists():
+        typer.echo(f"The history is empty: there is no journal at {path} yet. A run that acts writes it.", err=True)
+    accounts, reasons = found.accounts | configured, found.reasons | set(Reason)
+    if account and account not in accounts:
+        hint = did_you_mean(account, accounts) or f"There are: {', '.join(sorted(accounts)) or 'none'}."
+        raise ConfigError(f"No account is called {account}.", hint=hint)
+    if reason and reason not in reasons:
+        hint = did_you_mean(reason, reasons) or "`sellctl strategies --precedence` lists all."
+        raise ConfigError(f"{reason} is no reason of an exit.", hint=hint)
+    return found
+
+
+def _own_names(ctx: typer.Context, path: "Path", name: str) -> tuple[str, ...]:
+    """The names that sellctl may have given the structure that the user calls so; none when nothing is called so."""
+    from sellctl.core.decision.policy import named_structures
+    from sellctl.core.structures.named import possible_names
+
+    config = _configuration(ctx, path) if name else None
+    named = named_structures(config.sell_module) if config else ()
+    meant = next((each for each in named if each.name and each.name.lower() == name.strip().lower()), None)
+    if meant and not meant.legs:
+        sentence = f"{meant.name} is named by its order, whose legs only the broker knows."
+        raise ConfigError(sentence, hint="Use the name that sellctl gives it: `sellctl positions` shows it.")
+    return tuple(sorted(possible_names(meant))) if meant else ()
+
+
+def _configuration(ctx: typer.Context, path: "Path") -> "Config | None":
+    """The configuration. A journal can be read without one: None; ConfigError when there is neither."""
+    from sellctl.core.config_manager import ConfigManager
+
+    options = ctx.find_object(Options)
+    try:
+        return ConfigManager(options.config if options else None).load().config
+    except ConfigError:
+        if path.exists():
+            return None
+        raise
+
+
+def _date_of(option: str, text: str | None) -> str:
+    """The date given with an option, in ISO format; "" without it. ConfigError when it is not a date."""
+    try:
+        return dt.date.fromisoformat(text).isoformat() if text else ""
+    except ValueError:
+        raise ConfigError(f"{option} {text} is not a date.", hint="Write it as 2025-08-26.") from None
