@@ -29,7 +29,7 @@ from sellctl.commands import (
 from sellctl.commands.config import config_app
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
-from sellctl.service.options import Options, global_options_first
+from sellctl.service.options import Options, given_state_dir, global_options_first
 
 
 class _Program(TyperGroup):
@@ -45,7 +45,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with: sellctl demo\n\nExit status: 0 ok, 1 runtime or broker, 2 usage or config, 3 authentication, "
+    epilog="Start with: sellctl demo\n\nComplete accounts, symbols and reasons with Tab: "
+    "sellctl --install-completion\n\nExit status: 0 ok, 1 runtime or broker, 2 usage or config, 3 authentication, "
     "4 partly failed, 5 refused by a safety rule, 6 another instance, 10 exits due (--detailed-exitcode), "
     "130 interrupted.",
 )
@@ -100,10 +101,7 @@ def main_options(
     ] = None,
 ) -> None:
     """sellctl, the exit manager for Alpaca accounts: you open positions, it closes them by your rules."""
-    source = context.get_parameter_source("state_dir")
-    if source is not None and source.name == "ENVIRONMENT":
-        state_dir = None  # `core.config_manager.state_dir` reads the variable, and adds a folder for simulated accounts
-    context.obj = Options(config, state_dir, live=live, debug=debug, log_file=log_file)
+    context.obj = Options(config, given_state_dir(context, state_dir), live=live, debug=debug, log_file=log_file)
 
 
 def main() -> None:

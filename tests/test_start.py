@@ -10,6 +10,12 @@ def test_a_quick_command_loads_no_heavy_package(name: str) -> None:
     assert heavy_modules(*QUICK[name]) == []
 
 
+def test_completing_a_symbol_reads_the_journal_without_the_network() -> None:
+    loaded = loaded_by(*QUICK["completion of a symbol"])
+    assert {"sellctl.journal.names", "sqlite3"} <= loaded
+    assert {"aiohttp", "loguru", "sellctl.bootstrap", "sellctl.ui.render", *HEAVY} & loaded == set()
+
+
 def test_help_loads_neither_the_core_nor_the_face() -> None:
     late = {
         "sellctl.core.model.plan",

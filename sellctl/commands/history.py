@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sellctl.commands.session import FormatOption, options_of
+from sellctl.commands.session import FormatOption, RecordedAccount, RecordedName, RecordedReason, options_of
 from sellctl.core.errors import ConfigError, JournalError
 from sellctl.core.text import did_you_mean
 from sellctl.service.options import Options
@@ -26,9 +26,9 @@ _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 def history(
     ctx: typer.Context,
-    symbol: Annotated[str | None, typer.Argument(help="Only this symbol or structure.", show_default=False)] = None,
-    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only exits for this reason, e.g. stop_loss.")] = None,
+    symbol: RecordedName = None,
+    account: RecordedAccount = None,
+    reason: RecordedReason = None,
     day: Annotated[str | None, typer.Option(help="Only this exchange date, e.g. 2025-08-26.")] = None,
     only_open: Annotated[bool, typer.Option("--open", help="Only orders whose end is not known yet.")] = False,
     check: Annotated[bool, typer.Option("--verify", help="Check that no row is missing or changed.")] = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import FormatOption
+from sellctl.commands.session import FormatOption, RecordedAccount, RecordedName, RecordedReason
 from sellctl.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ _EVERY_HOLDING = "(every holding)"  # exits without a strategy: the last day, a 
 
 def report(
     ctx: typer.Context,
-    symbol: Annotated[str | None, typer.Argument(help="Only this symbol or structure.", show_default=False)] = None,
-    account: Annotated[str | None, typer.Option(help="Only this account.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only exits for this reason, e.g. stop_loss.")] = None,
+    symbol: RecordedName = None,
+    account: RecordedAccount = None,
+    reason: RecordedReason = None,
     day: Annotated[str | None, typer.Option(help="Only this exchange date, e.g. 2025-08-26.")] = None,
     each: Annotated[bool, typer.Option("--each", help="One row per exit.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write an HTML page with plots to this file.")] = None,

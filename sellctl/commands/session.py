@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sellctl.commands.completion import account_names, reasons, recorded_accounts, recorded_names
 from sellctl.core.errors import (
     BusyError,
     JournalError,
@@ -32,7 +33,19 @@ FormatOption = Annotated[
     OutputFormat | None, typer.Option("--format", help="Default: a table on a terminal, plain text elsewhere.")
 ]
 AccountOption = Annotated[
-    list[str] | None, typer.Option("--account", "-a", help="Only this account; may be given several times.")
+    list[str] | None,
+    typer.Option(
+        "--account", "-a", help="Only this account; may be given several times.", autocompletion=account_names
+    ),
+]
+# The filters of what is on record, for `history` and `report`.
+RecordedName = Annotated[
+    str | None,
+    typer.Argument(help="Only this symbol or structure.", show_default=False, autocompletion=recorded_names),
+]
+RecordedAccount = Annotated[str | None, typer.Option(help="Only this account.", autocompletion=recorded_accounts)]
+RecordedReason = Annotated[
+    str | None, typer.Option(help="Only exits for this reason, e.g. stop_loss.", autocompletion=reasons)
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 NO_OPTIONS = Options(None, None, live=False, debug=False, log_file=None)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import typer
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -17,6 +19,15 @@ class Options:
     live: bool
     debug: bool
     log_file: "Path | None"
+
+
+def given_state_dir(root: "typer.Context", folder: "Path | None") -> "Path | None":
+    """The folder of --state-dir if it was given on the command line; None if the environment names it.
+
+    `core.config_manager.state_dir` reads that variable itself, and adds a folder for simulated accounts.
+    """
+    source = root.get_parameter_source("state_dir")
+    return None if source is not None and source.name == "ENVIRONMENT" else folder
 
 
 FLAGS = frozenset({"--live", "--debug"})
