@@ -7,7 +7,7 @@ is being typed.
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import typer
 
@@ -113,7 +113,7 @@ def _state(context: typer.Context) -> "StateFolder":
     from sellctl.core.config_manager import state_dir
     from sellctl.service.state_folder import StateFolder
 
-    root = context.find_root()
+    root = cast("typer.Context", context.find_root())
     given = given_state_dir(root, root.params.get("state_dir"))
     return StateFolder(state_dir(given, simulator=_config(context).is_simulated()))
 

@@ -10,6 +10,7 @@ import typer
 
 from sellctl.commands.session import FormatOption, RecordedAccount, RecordedName, RecordedReason
 from sellctl.core.errors import ConfigError
+from sellctl.installation import missing_extra
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,8 +74,8 @@ def _write(path: "Path", found: "Sequence[Exit]") -> None:
     try:
         from sellctl.ui.report_page import page
     except ImportError:
-        hint = "Install it: pip install 'sellctl[report]'."
-        raise ConfigError("Plots need the library pygal.", hint=hint) from None
+        sentence, hint = missing_extra("report --html", "report")
+        raise ConfigError(sentence, hint=hint) from None
     path.write_text(page(found, SUMMARY, summary(found)), encoding="utf-8")
     typer.echo(f"{path}: {len(found)} {'exit' if len(found) == 1 else 'exits'}", err=True)
 
