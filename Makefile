@@ -74,11 +74,15 @@ faults: setup
 faults-full: setup
 	@$(BIN)/python -m faults run --full
 
-# Rewrites requirements.lock from pyproject.toml: names, versions and hashes, no hosts.
+# Rewrites requirements.lock from pyproject.toml: names, versions and hashes, no hosts. contrib/requirements.lock has those of
+# them that a container or a Homebrew formula installs: no tools, and no keyring, which a service has not.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+  --no-emit-index-url --no-emit-find-links
 lock: setup
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --no-emit-find-links --all-extras --group dev pyproject.toml --output-file requirements.lock
+	@$(COMPILE) --all-extras --group dev pyproject.toml --output-file requirements.lock
+	@$(COMPILE) --extra api --extra notify --extra report --constraint requirements.lock pyproject.toml \
+	  --output-file contrib/requirements.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -23,9 +23,11 @@ def install_line(extra: str, prefix: Path | None = None) -> str:
     if (folder / _PIPX_RECEIPT).is_file():
         return f"pipx inject sellctl {wanted}"
     python = shlex.quote(_python_of(folder))
-    if _has_no_pip(folder):
+    if _has_pip(folder):
+        return f"{python} -m pip install {wanted}"
+    if _is_of_uv(folder):
         return f"uv pip install --python {python} {wanted}"
-    return f"{python} -m pip install {wanted}"
+    return f"python3 -m pip --python {python} install {wanted}"
 
 
 def _extras_of_tool(receipt: Path) -> list[str]:
@@ -39,15 +41,18 @@ def _extras_of_tool(receipt: Path) -> list[str]:
         return []
 
 
-def _has_no_pip(folder: Path) -> bool:
-    """Whether uv made this environment, which it does without pip."""
+def _has_pip(folder: Path) -> bool:
+    places = ("lib*/python3*/*-packages/pip", "Lib/site-packages/pip")
+    return any(path for place in places for path in folder.glob(place))
+
+
+def _is_of_uv(folder: Path) -> bool:
+    """Whether uv made this environment."""
     try:
         lines = (folder / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return False
-    by_uv = any(line.partition("=")[0].strip() == "uv" for line in lines)
-    places = ("lib/python*/site-packages/pip", "Lib/site-packages/pip")
-    return by_uv and not any(path for place in places for path in folder.glob(place))
+    return any(line.partition("=")[0].strip() == "uv" for line in lines)
 
 
 def _python_of(folder: Path) -> str:

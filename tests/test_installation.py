@@ -1,5 +1,6 @@
 """The line that adds an extra fits how sellctl was installed."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ def environment(tmp_path: Path) -> Path:
     """The folder of a virtual environment that pip made."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").touch()
+    (tmp_path / "lib" / "python3.13" / "site-packages" / "pip").mkdir(parents=True)
     (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.13.0\n")
     return tmp_path
 
@@ -24,18 +26,19 @@ def test_a_path_with_a_blank_is_quoted(tmp_path: Path) -> None:
     python = tmp_path / "my tools" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.touch()
-    assert install_line("api", tmp_path / "my tools") == f"'{python}' -m pip install 'sellctl[api]'"
+    assert f"'{python}'" in install_line("api", tmp_path / "my tools")
 
 
-def test_an_environment_of_uv_has_no_pip(environment: Path) -> None:
+def test_another_pip_serves_an_environment_without_one(environment: Path) -> None:
+    shutil.rmtree(environment / "lib")
+    line = f"python3 -m pip --python {environment}/bin/python install 'sellctl[api]'"
+    assert install_line("api", environment) == line
+
+
+def test_uv_serves_an_environment_that_it_made(environment: Path) -> None:
+    shutil.rmtree(environment / "lib")
     (environment / "pyvenv.cfg").write_text("home = /usr/bin\nuv = 0.13.9\n")
     assert install_line("report", environment) == f"uv pip install --python {environment}/bin/python 'sellctl[report]'"
-
-
-def test_uv_made_this_environment_with_pip(environment: Path) -> None:
-    (environment / "pyvenv.cfg").write_text("home = /usr/bin\nuv = 0.13.9\n")
-    (environment / "lib" / "python3.13" / "site-packages" / "pip").mkdir(parents=True)
-    assert "-m pip install" in install_line("report", environment)
 
 
 def test_pipx_injects_it(environment: Path) -> None:
