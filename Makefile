@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: all setup demo test test-browser lint types format pictures bench bench-check faults faults-full lock clean
+.PHONY: all setup demo dist test test-browser test-install lint types format pictures bench bench-check faults faults-full lock clean
 .DEFAULT_GOAL := all
 
 all: lint types test
@@ -31,6 +31,17 @@ test: setup
 # The control page in a headless Chromium (Debian: apt install chromium); skipped when there is none.
 test-browser: setup
 	@$(BIN)/python -m pytest -rs tests/api/test_api_browser.py
+
+# Builds the wheel and the sdist into dist/. Two builds of one commit are equal: their files are dated by the commit.
+dist: setup
+	@rm -rf dist
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m hatchling build -d dist
+
+# Installs the wheel with pip, uv and pipx for each of Python 3.11 to 3.14 that is on the path, and runs the demo; about
+# half a minute for each. Needs the package index, so that `make test` leaves it out; PIP_NO_INDEX=1 with PIP_FIND_LINKS,
+# and UV_OFFLINE=1 with UV_FIND_LINKS, name a folder of wheels instead.
+test-install: setup
+	@$(BIN)/python -m pytest -rs -m install tests/install
 
 lint: setup
 	@$(BIN)/ruff check .
@@ -63,11 +74,15 @@ faults: setup
 faults-full: setup
 	@$(BIN)/python -m faults run --full
 
-# Rewrites requirements.lock from pyproject.toml: names, versions and hashes, no hosts.
+# Rewrites requirements.lock from pyproject.toml: names, versions and hashes, no hosts. contrib/requirements.lock has those of
+# them that a container or a Homebrew formula installs: no tools, and no keyring, which a service has not.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+  --no-emit-index-url --no-emit-find-links
 lock: setup
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --no-emit-find-links --all-extras --group dev pyproject.toml --output-file requirements.lock
+	@$(COMPILE) --all-extras --group dev pyproject.toml --output-file requirements.lock
+	@$(COMPILE) --extra api --extra notify --extra report --constraint requirements.lock pyproject.toml \
+	  --output-file contrib/requirements.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

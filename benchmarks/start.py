@@ -14,9 +14,12 @@ from benchmarks.load import a_process
 
 HELP_BOUND = 1.2
 HEAVY = ("alpaca", "pandas", "sqlalchemy")  # packages that quick commands must not import
+_TAB = {"_SELLCTL_COMPLETE": "complete_bash"}
 QUICK: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
     "help": (("--help",), {}),
-    "completion": ((), {"_SELLCTL_COMPLETE": "complete_bash", "COMP_WORDS": "sellctl pos", "COMP_CWORD": "1"}),
+    "completion of a command": ((), {**_TAB, "COMP_WORDS": "sellctl pos", "COMP_CWORD": "1"}),
+    "completion of a symbol": ((), {**_TAB, "COMP_WORDS": "sellctl close A", "COMP_CWORD": "2"}),
+    "completion of a reason": ((), {**_TAB, "COMP_WORDS": "sellctl history --reason s", "COMP_CWORD": "3"}),
     "config show": (("config", "show"), {"ALPACA_API_KEY": "key", "ALPACA_SECRET_KEY": "secret"}),
 }
 _PAIRS = 15

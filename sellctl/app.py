@@ -31,7 +31,7 @@ from sellctl.commands.config import config_app
 from sellctl.commands.session import AccountCommand
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
-from sellctl.service.options import Options, global_options_first
+from sellctl.service.options import Options, given_path, global_options_first
 
 
 class _Program(TyperGroup):
@@ -47,7 +47,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with: sellctl demo\n\nExit status: 0 ok, 1 runtime or broker, 2 usage or config, 3 authentication, "
+    epilog="Start with: sellctl demo\n\nComplete accounts, symbols and reasons with Tab: "
+    "sellctl --install-completion\n\nExit status: 0 ok, 1 runtime or broker, 2 usage or config, 3 authentication, "
     "4 partly failed, 5 refused by a safety rule, 6 another instance, 10 exits due (--detailed-exitcode), "
     "130 interrupted.",
 )
@@ -73,12 +74,6 @@ app.command("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)
 app.command("sim", epilog="Then, in another terminal: sellctl --config sellctl-sim.yml positions")(sim.sim)
 on_accounts("serve", epilog="First: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
 app.add_typer(token_app, name="token")
-
-
-def _is_from_environment(context: typer.Context, option: str) -> bool:
-    """Whether an option's value is a variable's, which `core.config_manager` reads itself."""
-    source = context.get_parameter_source(option)
-    return source is not None and source.name == "ENVIRONMENT"
 
 
 def _print_version(wanted: bool) -> None:
@@ -110,10 +105,7 @@ def main_options(
     ] = None,
 ) -> None:
     """sellctl, the exit manager for Alpaca accounts: you open positions, it closes them by your rules."""
-    if _is_from_environment(context, "config"):
-        config = None
-    if _is_from_environment(context, "state_dir"):
-        state_dir = None
+    config, state_dir = given_path(context, "config", config), given_path(context, "state_dir", state_dir)
     context.obj = Options(config, state_dir, live=live, debug=debug, log_file=log_file)
 
 

@@ -13,6 +13,33 @@ def test_a_quick_command_loads_no_heavy_package(name: str) -> None:
     assert heavy_modules(*QUICK[name]) == []
 
 
+def test_completing_a_symbol_reads_the_journal_without_the_network() -> None:
+    loaded = loaded_by(*QUICK["completion of a symbol"])
+    assert {"sellctl.journal.names", "sqlite3"} <= loaded
+    assert {"aiohttp", "loguru", "sellctl.bootstrap", "sellctl.ui.render", *HEAVY} & loaded == set()
+
+
+def test_the_demo_has_loaded_the_watcher_when_its_clock_starts() -> None:
+    """Modules that load later cost simulated minutes, in which exits are missed on a slow machine."""
+    before = "from sellctl.commands.demo import load_watcher; load_watcher(); import sys; print(*sys.modules)"
+    after = "import sellctl.app as a; import sys\ntry: a.app(['demo', '--speed', '3000'])\nfinally: print(*sys.modules)"
+    ready, played = (modules_printed_by(code) for code in (before, after))
+    watcher = (
+        "sellctl.core",
+        "sellctl.alpaca",
+        "sellctl.bootstrap",
+        "sellctl.journal",
+        "sellctl.service",
+        "sellctl.ui",
+    )
+    assert {module for module in played - ready if module.startswith(watcher)} == set()
+
+
+def modules_printed_by(code: str) -> set[str]:
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603  ours
+    return set(ended.stdout.splitlines()[-1].split())
+
+
 def test_help_loads_neither_the_core_nor_the_face() -> None:
     late = {
         "sellctl.core.model.plan",

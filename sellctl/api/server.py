@@ -119,7 +119,7 @@ async def _end_on_fault(failed: asyncio.Event, end: "Callable[[], None]") -> Non
 
 
 async def _notify_watchdog(control: "Control") -> None:
-    """Send WATCHDOG=1 while polls are made, or while no watcher is meant to run.
+    """Send WATCHDOG=1 and renew the holder files while polls are made, or while no watcher is meant to run.
 
     When a running watcher hangs, it is no longer sent.
     """
@@ -128,6 +128,7 @@ async def _notify_watchdog(control: "Control") -> None:
         if control.state is not State.WATCHING or control.polls != polls:
             polls = control.polls
             sd_notify("READY=1", "WATCHDOG=1", f"STATUS={control.state}")
+            control.runtime.state.renew_holders()
         await asyncio.sleep(WATCHDOG_SECONDS)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sellctl.commands.completion import held_names
 from sellctl.commands.manual_exit import (
     ManualExit,
     accounts_text,
@@ -37,7 +38,12 @@ if TYPE_CHECKING:
 
 def close(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A symbol or the name of a structure, as `sellctl positions` shows it.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A symbol or the name of a structure, as `sellctl positions` shows it.", autocompletion=held_names
+        ),
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
     yes: YesOption = False,
     account: AccountOption = None,

@@ -51,6 +51,7 @@ def demo(
     from sellctl.sim.server import SimServer
 
     configure(debug=False)
+    load_watcher()
     scenario = load_scenario("demo")
     pace = speed or float(scenario.speed)
     typer.echo(f"{scenario.name}: {scenario.description}", err=True)
@@ -59,6 +60,15 @@ def demo(
         play(server, Path(folder), pace, _screen if on_screen else None)
         outcomes = _outcomes(server, Path(folder))
     raise typer.Exit(_report(outcomes, output))
+
+
+def load_watcher() -> None:
+    """Import what the watcher runs on before the simulated clock does: the first time it takes minutes at its speed."""
+    import importlib
+
+    adapters = ("alpaca.connect", "journal.store", "journal.episode_store", "journal.exits_since", "journal.queries")
+    for name in ("bootstrap", *adapters, "service.logs", "ui.displays", "ui.render"):
+        importlib.import_module(f"sellctl.{name}")
 
 
 def _report(outcomes: "list[_Outcome]", output: OutputFormat | None) -> ExitCode:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sellctl.commands.completion import exempt_names, held_underlyings
 from sellctl.commands.names import held_name, name_of, own_legs
 from sellctl.commands.session import options_of, record
 from sellctl.core.errors import ConfigError
@@ -13,15 +14,12 @@ if TYPE_CHECKING:
 
     from sellctl.service.options import Options
 
-NameArgument = Annotated[
-    str,
-    typer.Argument(help="The symbol of a position, an underlying with all its options, or the name of a structure."),
-]
+_NAME = "The symbol of a position, an underlying with all its options, or the name of a structure."
 
 
 def exempt(
     context: typer.Context,
-    name: NameArgument,
+    name: Annotated[str, typer.Argument(help=_NAME, autocompletion=held_underlyings)],
     not_held: Annotated[
         bool, typer.Option("--not-held", help="Don't check that it is held: for what is to come.")
     ] = False,
@@ -49,7 +47,9 @@ def exempt(
     typer.echo(f"{name} is exempt from the next check. Orders that are working at the broker stay there.", err=True)
 
 
-def manage(context: typer.Context, name: NameArgument) -> None:
+def manage(
+    context: typer.Context, name: Annotated[str, typer.Argument(help=_NAME, autocompletion=exempt_names)]
+) -> None:
     """Manage a position again.
 
     Ends its exemption, and resumes rules that were suspended after a split or an assignment.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sellctl.commands.completion import reasons, recorded_accounts, recorded_names
 from sellctl.commands.session import options_of
 from sellctl.core.errors import ConfigError
 from sellctl.core.text import did_you_mean
@@ -17,9 +18,16 @@ if TYPE_CHECKING:
     from sellctl.core.config.schema import Config
     from sellctl.journal.queries import Filters, Recorded
 
-SymbolArgument = Annotated[str | None, typer.Argument(help="Only this symbol or structure.", show_default=False)]
-AccountFilter = Annotated[str | None, typer.Option("--account", help="Only this account.")]
-ReasonFilter = Annotated[str | None, typer.Option("--reason", help="Only exits for this reason, e.g. stop_loss.")]
+SymbolArgument = Annotated[
+    str | None,
+    typer.Argument(help="Only this symbol or structure.", show_default=False, autocompletion=recorded_names),
+]
+AccountFilter = Annotated[
+    str | None, typer.Option("--account", help="Only this account.", autocompletion=recorded_accounts)
+]
+ReasonFilter = Annotated[
+    str | None, typer.Option("--reason", help="Only exits for this reason, e.g. stop_loss.", autocompletion=reasons)
+]
 DayFilter = Annotated[str | None, typer.Option("--day", help="Only this exchange date, e.g. 2025-08-26.")]
 SinceFilter = Annotated[str | None, typer.Option("--since", help="Only this exchange date and later ones.")]
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sellctl.commands.completion import held_names
 from sellctl.commands.names import name_of, not_held, structures_called
 from sellctl.commands.session import (
     AccountOption,
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 def positions(
     context: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(help="Show everything about this symbol or structure.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="Show everything about this symbol or structure.", show_default=False, autocompletion=held_names
+        ),
     ] = None,
     account: AccountOption = None,
     output: FormatOption = None,

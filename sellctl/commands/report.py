@@ -20,6 +20,7 @@ from sellctl.commands.journal_filters import (
 from sellctl.commands.session import FormatOption
 from sellctl.core.errors import ConfigError
 from sellctl.core.text import as_dollars
+from sellctl.installation import missing_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,8 +82,8 @@ def _write(path: "Path", found: "Sequence[Exit]", mode_at: "Callable[[str, int],
     try:
         from sellctl.ui.report_page import page
     except ImportError:
-        hint = "Install it: pip install 'sellctl[report]'."
-        raise ConfigError("Plots need the library pygal.", hint=hint) from None
+        sentence, hint = missing_extra("report --html", "report")
+        raise ConfigError(sentence, hint=hint) from None
     if not overwrite and path.exists():
         if not sys.stdin.isatty():
             raise ConfigError(f"{path} already exists.", hint="Add --overwrite to replace it, or name another file.")

@@ -9,6 +9,9 @@ import typer
 from sellctl.commands.session import YesOption, confirm_first_live, options_of, status_of
 from sellctl.core.errors import ConfigError
 from sellctl.core.exit_codes import ExitCode
+from sellctl.installation import missing_extra
+
+_PACKAGES = ("fastapi", "httptools", "jwt", "pydantic", "starlette")  # of the extra
 
 
 def serve(
@@ -46,5 +49,6 @@ def serve(
 
 def require_api() -> None:
     """Raise ConfigError when the extra `api` isn't installed."""
-    if any(importlib.util.find_spec(name) is None for name in ("fastapi", "jwt")):
-        raise ConfigError("The control API isn't installed.", hint="Run: pip install 'sellctl[api]'")
+    if any(importlib.util.find_spec(name) is None for name in _PACKAGES):
+        sentence, hint = missing_extra("The control API", "api")
+        raise ConfigError(sentence, hint=hint)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from sellctl.commands.completion import account_names
 from sellctl.core.errors import (
     BusyError,
     ConfigError,
@@ -37,7 +38,10 @@ FormatOption = Annotated[
     OutputFormat | None, typer.Option("--format", help="Default: a table on a terminal, plain text elsewhere.")
 ]
 AccountOption = Annotated[
-    list[str] | None, typer.Option("--account", "-a", help="Only this account; may be given several times.")
+    list[str] | None,
+    typer.Option(
+        "--account", "-a", help="Only this account; may be given several times.", autocompletion=account_names
+    ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 RUN_SECONDS = 48.5  # run-once ends within 50 s, also when a recipient of notifications does not answer

@@ -124,6 +124,7 @@ async def watching(
     def show(wait: float) -> None:
         exempt_what_is_loaded()
         sd_notify("READY=1", "WATCHDOG=1", "STATUS=watching")
+        runtime.state.renew_holders()
         after_poll(runtime.scheduler.market.is_open if runtime.scheduler.market else None)
         display.update(wait)
         if all_busy(runtime.scheduler):

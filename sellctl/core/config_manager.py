@@ -198,6 +198,15 @@ class ConfigManager:
         entry = node.entries.get(_SIMULATOR) if isinstance(node, Table) else None
         return entry is not None and isinstance(entry.node, Scalar) and entry.node.text.lower() == "true"
 
+    def unchecked(self) -> Table | None:
+        """The keys of the file as they are written, not checked; None when there are none or they can't be read."""
+        try:
+            path = self.find()
+            node = parse(_text_of(path)[0])[0] if path and path.is_file() else None
+        except (ConfigError, OSError):
+            return None
+        return node if isinstance(node, Table) else None
+
     def _from_environment(self) -> LoadedConfig:
         pair = key_pair(self._environ)
         if pair is None:

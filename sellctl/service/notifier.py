@@ -22,6 +22,7 @@ from sellctl.core.config.hosts import host_of
 from sellctl.core.config.schema import Config, NotificationKind
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.event import Event, EventKind, Severity
+from sellctl.installation import missing_extra
 
 QUIET_SECONDS: Final = 600.0
 QUIET_SECONDS_CRITICAL: Final = 120.0
@@ -161,7 +162,8 @@ def _apprise(config: Config) -> Any:
             warnings.simplefilter("ignore", DeprecationWarning)  # raised by imports of Apprise's plugins
             from apprise import Apprise, AppriseAsset  # noqa: PLC0415  an optional extra
     except ImportError:
-        raise ConfigError("notify needs the package apprise.", hint="Run: pip install 'sellctl[notify]'") from None
+        sentence, hint = missing_extra("The key notify", "notify")
+        raise ConfigError(sentence, hint=hint) from None
     apprise = Apprise(asset=AppriseAsset(http_redirects=False))
     for index, entry in enumerate(config.notify):
         with warnings.catch_warnings():

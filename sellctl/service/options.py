@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import typer
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -27,6 +29,15 @@ class Options:
 
         given = (("--config", self.config), ("--state-dir", self.state_dir))
         return shlex.join(["sellctl", *(part for name, path in given if path for part in (name, str(path))), *words])
+
+
+def given_path(root: "typer.Context", option: str, path: "Path | None") -> "Path | None":
+    """The path of a global option (`config`, `state_dir`) if it was given on the command line.
+
+    None if the environment names it: `core.config_manager` reads those variables itself.
+    """
+    source = root.get_parameter_source(option)
+    return None if source is not None and source.name == "ENVIRONMENT" else path
 
 
 FLAGS = frozenset({"--live", "--debug"})

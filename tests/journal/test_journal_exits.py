@@ -197,5 +197,5 @@ def test_without_the_plotting_library_the_page_says_how_to_get_it(
 ) -> None:
     a_history(tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "sellctl.ui.report_page", None)
-    with pytest.raises(ConfigError, match="pygal"):
+    with pytest.raises(ConfigError, match="needs the extra report"):
         said(tmp_path, "--html", str(tmp_path / "report.html"))

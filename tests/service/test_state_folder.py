@@ -54,6 +54,25 @@ def requests_of(state: StateFolder) -> tuple[list[str], list[str]]:
     return [request.symbol for request in requests], discarded
 
 
+# --- locks ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_still_works_renews_its_holder_files_and_no_others(state: StateFolder) -> None:
+    state.lock("PA1", "watch")
+    mine, another = state.path / "account-PA1.holder", put(state.path / "account-PA2.holder")
+    for file in (mine, another):
+        os.utime(file, (0, 0))
+    state.renew_holders()
+    assert mine.stat().st_mtime > 0
+    assert another.stat().st_mtime == 0
+
+
+def test_a_holder_file_that_is_gone_is_no_reason_to_stop(state: StateFolder) -> None:
+    state.lock("PA1", "watch")
+    (state.path / "account-PA1.holder").unlink()
+    state.renew_holders()
+
+
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sellctl.installation import missing_extra
+
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _BARE_REFERENCE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -124,7 +126,7 @@ def _from_keyring(place: str, _folder: Path) -> Resolved:
     try:
         import keyring  # noqa: PLC0415  an optional extra
     except ImportError:
-        raise SecretError("The keyring extra isn't installed.", "Run: pip install 'sellctl[keyring]'") from None
+        raise SecretError(*missing_extra("keyring:service/name", "keyring")) from None
     try:
         value = keyring.get_password(service, name)
     except keyring.errors.KeyringError as error:

@@ -111,8 +111,8 @@ def test_a_disabled_account_is_not_looked_up(load: Load) -> None:
 def test_the_keyring_extra_is_asked_for_by_name(refuse: Refuse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)
     error = refuse(with_secret("keyring:sellctl/main"))
-    assert "The keyring extra isn't installed." in error.sentence
-    assert error.hint == "Run: pip install 'sellctl[keyring]'"
+    assert "keyring:service/name needs the extra keyring, which isn't installed." in error.sentence
+    assert error.hint.endswith("install 'sellctl[keyring]'")
 
 
 def test_a_keyring_reference_has_a_service_and_a_name(refuse: Refuse) -> None:

@@ -1,0 +1,18 @@
+"""Reads contrib/Dockerfile: its instructions, with continued lines joined and comments left out."""
+
+import re
+from pathlib import Path
+
+CONTRIB = Path(__file__).parents[1] / "contrib"
+
+
+def instructions() -> list[tuple[str, str]]:
+    """Each instruction with its arguments, in order."""
+    lines = [line for line in (CONTRIB / "Dockerfile").read_text().splitlines() if not line.startswith("#")]
+    joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
+    return [(name, rest) for name, _, rest in (line.partition(" ") for line in joined.splitlines() if line)]
+
+
+def last(name: str) -> str:
+    """The arguments of the last instruction of a name."""
+    return [rest for each, rest in instructions() if each == name][-1]
