@@ -34,6 +34,7 @@ Part = tuple[str, str]  # a text and its style
 Line = list[Part]
 
 HEADS = ("symbol", "days", "qty", "entry", "now", "gain", "P&L", "value", "state")
+TRIGGER_HEAD = "nearest trigger"
 NUMBERS = frozenset({"days", "qty", "entry", "now", "gain", "P&L", "value"})
 LEFT_OUT_FIRST = ("value", "entry", "days")  # on a screen that is too narrow for all columns
 MIN_BAR, MAX_BAR = 5, 12
@@ -73,12 +74,13 @@ class _TriggerColumn:
 
     @property
     def width(self) -> int:
-        return sum(self.widths) + sum(width > 0 for width in self.widths[1:])
+        """At least that of its head, together with the blank between it and the bar."""
+        return max(sum(self.widths) + sum(width > 0 for width in self.widths[1:]), len(TRIGGER_HEAD) - 1)
 
     def text(self, decision: PositionDecision) -> str:
         name, price, distance = _trigger_parts(decision, priced=self.priced)
         aligned = (name.ljust(self.widths[0]), price.rjust(self.widths[1]), distance.rjust(self.widths[2]))
-        return " ".join(text for text, width in zip(aligned, self.widths, strict=True) if width)
+        return " ".join(text for text, width in zip(aligned, self.widths, strict=True) if width).ljust(self.width)
 
 
 def _trigger_parts(decision: PositionDecision, *, priced: bool) -> tuple[str, str, str]:
@@ -124,7 +126,7 @@ class Grid:
     def head(self) -> list[Line]:
         """The names of the columns and the rule below them."""
         names = {name: Cell(name, name, is_number=name in NUMBERS) for name in HEADS}
-        trigger = "nearest trigger".ljust(self.triggers.width + 1 + self.bar)
+        trigger = TRIGGER_HEAD.ljust(self.triggers.width + 1 + self.bar)
         texts = [*(text for text, _ in self._aligned(names)), trigger, *(["why"] if self.sentence else [])]
         return [[((" " * self.gap).join(texts).rstrip(), "bold")], [(self.glyphs.rule * self.width, "dim")]]
 

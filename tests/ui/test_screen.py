@@ -8,12 +8,13 @@ from builders import CALL, TODAYS_SPY_CALL, a_holding, a_market, a_policy, a_sna
 from ui_cases import ANSI, HOSTILE, LONGEST, a_plan, a_view, drawn
 
 from sellctl.core.decision.engine import decide
+from sellctl.core.decision.explain import explained
 from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.ui.documents import watch_document
-from sellctl.ui.grid import ASCII
+from sellctl.ui.grid import ASCII, HEADS
 from sellctl.ui.render import JSON_VERSION, json_text
 from sellctl.ui.screen import WatchScreen, event_text, screen_lines
 
@@ -181,3 +182,36 @@ def test_a_halt_is_shown_on_the_account_and_on_the_position_that_would_close() -
     assert "HALTED, no new orders: earnings tonight" in shown
     assert contract_text(CALL) in shown
     assert " halted " in shown
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_heads_fit_in_one_line_even_where_no_trigger_has_a_distance(width: int) -> None:
+    unpriced = [a_holding(symbol, "2", "222.00", bid=None, ask=None) for symbol in (LONGEST, CALL)]
+    account = AccountView(AccountFacts("main", "PA1"), Mode.PAPER, a_market(), a_plan(*unpriced))
+    lines = drawn(WatchScreen(WatchView(at("12:00"), (account,))), width).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert "nearest trigger" in lines[1]
+
+
+@pytest.mark.parametrize(("width", "left_out"), [(80, {"value", "entry", "days"}), (120, set()), (200, set())])
+def test_a_narrow_screen_leaves_columns_out_and_keeps_profit_and_state(width: int, left_out: set[str]) -> None:
+    head = texts(a_view(), width)[1].split()
+    assert set(HEADS) - set(head) == left_out
+    assert {"P&L", "state"} <= set(head)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_what_nothing_protects_says_so_in_words_with_the_line_that_would_change_it(width: int) -> None:
+    shown = " ".join(drawn(WatchScreen(a_view()), width, height=60).split())
+    assert "1 NOT MANAGED" in shown
+    words = "NOT MANAGED: rules cover options only; `applies_to: [option, stock]`"
+    assert words[:40] in shown
+
+
+def test_exempt_positions_are_counted_apart() -> None:
+    snapshot = replace(a_snapshot(a_holding(), a_holding("MSFT")), exempt=frozenset({"MSFT"}))
+    plan = explained(decide(snapshot, a_policy()), snapshot, a_policy())
+    account = AccountView(AccountFacts("main", "PA1"), Mode.PAPER, a_market(), plan)
+    shown = drawn(WatchScreen(WatchView(at("12:00"), (account,))), 120)
+    assert "1 exempt" in shown
+    assert "NOT MANAGED" not in shown
