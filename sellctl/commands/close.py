@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 def close(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="A symbol or the name of a structure, as `sellctl positions` shows it.")],
+    name: Annotated[str, typer.Argument(help="A symbol, contract or structure, as `sellctl positions` shows it.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,
     yes: YesOption = False,
     account: AccountOption = None,
