@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 NameArgument = Annotated[
     str,
-    typer.Argument(help="The symbol or contract of a position, an underlying with its options, or the name of a structure."),
+    typer.Argument(help="The symbol or contract of a position, an underlying with its options, or a structure."),
 ]
 
 
