@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from sellctl import __version__
 from sellctl.core.model.plan import DecisionState
+from sellctl.core.model.view import totals_of
 from sellctl.ui.displays import view_of
-from sellctl.ui.documents import Document, order_part, plan_document, positions_document
+from sellctl.ui.documents import Document, order_part, plan_document, positions_document, totals_part
 from sellctl.ui.formatting import counted, market_phase, sanitize
 from sellctl.ui.render import JSON_VERSION
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from sellctl.api.control import Control
     from sellctl.core.model.market import Market
     from sellctl.core.model.order import Order
-    from sellctl.core.model.view import AccountView
+    from sellctl.core.model.view import AccountView, Totals
     from sellctl.journal.queries import AuditRow
 
 
@@ -21,6 +22,7 @@ def status_document(control: "Control") -> Document:
     """The state of the watcher, the market and the accounts."""
     scheduler = control.runtime.scheduler
     view = view_of(control.runtime, (), 0)
+    totals = {plan.account: totals_of([(plan, structures)]) for plan, structures in control.plans_with_structures}
     return {
         "version": JSON_VERSION,
         "program": __version__,
@@ -33,7 +35,7 @@ def status_document(control: "Control") -> Document:
         "next_look_in_seconds": _rounded(control.next_poll_in),
         "problem": sanitize(str(scheduler.problem)) if scheduler.problem else "",
         "accounts": [
-            _account_part(watcher.name, account)
+            _account_part(watcher.name, account, totals.get(watcher.name))
             for watcher, account in zip(scheduler.watchers, view.accounts, strict=True)
         ],
     }
@@ -50,7 +52,7 @@ def _market_part(market: "Market | None") -> Document | None:
     }
 
 
-def _account_part(name: str, account: "AccountView") -> Document:
+def _account_part(name: str, account: "AccountView", totals: "Totals | None") -> Document:
     plan = account.plan
     return {
         "account": name,
@@ -62,6 +64,7 @@ def _account_part(name: str, account: "AccountView") -> Document:
         "orders_working": account.orders_working,
         "age_seconds": None if account.age is None else _rounded(account.age.total_seconds()),
         "problem": sanitize(account.problem or account.facts.blocked),
+        "totals": totals_part(totals) if totals else None,
     }
 
 

@@ -27,6 +27,24 @@ class Market(_Part):
     phase: str = Field(description="The state in words, for example: open, 1h 14m left.")
 
 
+class Total(_Part):
+    """A sum of dollars over positions, some of which may be unknown. An unknown amount is left out, never zero."""
+
+    dollars: str | None = Field(description="The sum of the known amounts; null when none is known.")
+    known: int = Field(description="Of how many positions the amount is known.")
+    of: int = Field(description="The number of positions.")
+
+
+class Totals(_Part):
+    """Counts and totals over the positions of an account."""
+
+    positions: int
+    not_managed: int = Field(description="Positions that no rule protects; the sentence of each says why.")
+    exempt: int = Field(description="Positions that you excluded, by command or in the configuration.")
+    market_value: Total
+    open_pnl: Total
+
+
 class AccountStatus(_Part):
     """One account, as of its last check."""
 
@@ -39,6 +57,7 @@ class AccountStatus(_Part):
     orders_working: int | None
     age_seconds: float | None = Field(description="Seconds since the last check.")
     problem: str
+    totals: Totals | None = Field(description="Null before the first check.")
 
 
 class Status(_Part):
@@ -73,10 +92,23 @@ class ConfigShown(_Part):
     values: list[ConfigValue]
 
 
+CONTRACT = "The option as people read it, such as AAPL 18 Dec 26 230 C; null for what is no option."
+VALUE = (
+    "Dollars that closing it would bring at the price one could get now: the bid for a long, the ask for a short, for "
+    "which it is below zero; 100 shares per contract, without commissions; null while that price is unknown."
+)
+STATE = (
+    "watching, closing, blocked, denied, fault, no quote, not managed (no rule protects it; the sentence says why and "
+    "what would change it) or exempt (by you)."
+)
+PNL = "Dollars gained or lost since entry at the same price; null while the price or the entry is unknown."
+
+
 class OrderLeg(_Part):
     """A leg of a multi-leg order, with the quantity of all its units."""
 
     symbol: str
+    contract: str | None = Field(description=CONTRACT)
     side: str | None
     qty: str | None
 
@@ -88,6 +120,7 @@ class Order(_Part):
     client_order_id: str
     by: Literal["sellctl", "you"]
     symbol: str
+    contract: str | None = Field(description=CONTRACT)
     side: str | None
     qty: str | None
     filled_qty: str
@@ -142,6 +175,7 @@ class Holding(_Part):
     """A position with its gain, its triggers and the decision on it."""
 
     symbol: str
+    contract: str | None = Field(description=CONTRACT)
     underlying: str
     asset: str
     days_left: int | None
@@ -152,9 +186,11 @@ class Holding(_Part):
     now: str | None
     now_side: str
     gain: str | None
+    market_value: str | None = Field(description=VALUE)
+    open_pnl: str | None = Field(description=PNL)
     quote: Quote | None
     triggers: list[Trigger]
-    state: str
+    state: str = Field(description=STATE)
     sentence: str
     reason: str | None
     urgency: str | None
@@ -168,6 +204,7 @@ class StructureLeg(_Part):
     """A leg of a structure; `qty` is what of its position belongs to it."""
 
     symbol: str
+    contract: str | None = Field(description=CONTRACT)
     side: str
     qty: str
 
@@ -190,12 +227,14 @@ class Structure(_Part):
     problem: str
     wide: bool
     gain: str | None
+    market_value: str | None = Field(description=VALUE)
+    open_pnl: str | None = Field(description=PNL)
     most_profit: str | None = Field(description='Dollars at expiration, "unlimited", or null when unknown.')
     most_loss: str | None = Field(description='Dollars at expiration, "unlimited", or null when unknown.')
     breakevens: list[str]
     judged_as_one: bool = Field(description="Whether a strategy judges it as one position, and not its legs.")
     triggers: list[Trigger]
-    state: str
+    state: str = Field(description=STATE)
     sentence: str
     reason: str | None
     legs: list[StructureLeg]
@@ -210,6 +249,7 @@ class AccountPositions(_Part):
     structures: list[Structure]
     orders: list[Order]
     faults: list[str]
+    totals: Totals
 
 
 class Positions(_Part):

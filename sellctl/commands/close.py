@@ -41,7 +41,7 @@ def close(
     name: Annotated[
         str,
         typer.Argument(
-            help="A symbol or the name of a structure, as `sellctl positions` shows it.", autocompletion=held_names
+            help="A symbol, contract or structure, as `sellctl positions` shows it.", autocompletion=held_names
         ),
     ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent; send nothing.")] = False,

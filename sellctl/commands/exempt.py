@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sellctl.service.options import Options
 
-_NAME = "The symbol of a position, an underlying with all its options, or the name of a structure."
+_NAME = "The symbol or contract of a position, an underlying with its options, or a structure."
 
 
 def exempt(

@@ -18,10 +18,14 @@ _ALL = "`sellctl positions` lists all positions."
 
 
 def name_of(text: str) -> str:
-    """The symbol that an argument means, in upper case, or the structure's name. ConfigError when it can be neither."""
+    """The symbol that an argument means, in upper case, or the structure's name. ConfigError when it can be neither.
+
+    A contract may be written as tables show it: "AAPL 18 Dec 26 230 C".
+    """
+    from sellctl.core.model.instrument import symbol_of
     from sellctl.core.structures.names import name_or_symbol
 
-    symbol = text.strip().upper()
+    symbol = symbol_of(text.strip()) or text.strip().upper()
     if not symbol:
         raise ConfigError("The symbol is empty.", hint=_ALL)
     longest = _MAX_NAME if "-" in symbol else _MAX_SYMBOL

@@ -49,6 +49,7 @@ def positions(
     from sellctl.ui.documents import positions_listing
     from sellctl.ui.render import emit
     from sellctl.ui.rows import POSITION_COLUMNS, positions_rows
+    from sellctl.ui.summaries import summary_lines
 
     wanted = "" if name is None else name_of(name)
     todays_orders: dict[str, tuple[Order, ...]] = {}
@@ -65,7 +66,8 @@ def positions(
         _show_details(runtime.scheduler, wanted, todays_orders, accounts, output)
     else:
         document = positions_listing(accounts, halted)
-        emit(POSITION_COLUMNS, positions_rows(accounts), output, title="Positions", document=document)
+        title = "\n".join(("Positions", *summary_lines(accounts)))
+        emit(POSITION_COLUMNS, positions_rows(accounts), output, title=title, document=document)
     raise typer.Exit(status_of(runtime.scheduler))
 
 

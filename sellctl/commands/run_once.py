@@ -70,9 +70,11 @@ def _print_unsent(scheduler: "AccountScheduler") -> bool:
 
     Returns whether there are any. The last plan decides: what an earlier one could not send may have been sent since.
     """
+    from sellctl.core.model.instrument import contract_text
+
     unsent = [
         (plan.account, decision) for state in scheduler.states if (plan := state.plan) for decision in plan.unsent
     ]
     for account, decision in unsent:
-        typer.echo(f"Not sent: {account}: {decision.holding.symbol}: {decision.sentence}", err=True)
+        typer.echo(f"Not sent: {account}: {contract_text(decision.holding.symbol)}: {decision.sentence}", err=True)
     return bool(unsent)

@@ -7,11 +7,13 @@ from typing import Any
 
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event
+from sellctl.core.model.gain import Total
+from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.market import Market
 from sellctl.core.model.order import Order, Side
 from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
-from sellctl.core.model.view import AccountListing, AccountView, ShownStructure, WatchView
+from sellctl.core.model.view import AccountListing, AccountView, ShownStructure, Totals, WatchView, totals_of
 from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit
 from sellctl.ui.formatting import days_left, exit_side, mode_text, number, number_data, ratio_data, sender, today_of
 from sellctl.ui.render import JSON_VERSION
@@ -59,6 +61,7 @@ def _proposed_part(each: ProposedExit) -> Document:
         "account": each.listing.account,
         "mode": _mode(each.listing),
         "symbol": each.symbol,
+        "contract": _contract(each.symbol),
         "qty": number(each.qty),
         "price": number_data(each.price),
         "proceeds": number_data(each.proceeds),
@@ -112,7 +115,7 @@ def positions_document(plans: Iterable[tuple[Plan, Sequence[ShownStructure]]]) -
     return {"version": JSON_VERSION, "accounts": [_account_part(plan, structures) for plan, structures in plans]}
 
 
-def _account_part(plan: Plan, structures: Iterable[ShownStructure]) -> Document:
+def _account_part(plan: Plan, structures: Sequence[ShownStructure]) -> Document:
     today = today_of(plan.made_at)
     return {
         "account": plan.account,
@@ -120,7 +123,23 @@ def _account_part(plan: Plan, structures: Iterable[ShownStructure]) -> Document:
         "holdings": [holding_part(decision, today) for decision in plan.decisions],
         "structures": [structure_part(each, today) for each in structures],
         "faults": list(plan.faults),
+        "totals": totals_part(totals_of([(plan, structures)])),
     }
+
+
+def totals_part(totals: Totals) -> Document:
+    """Counts and totals over positions, as part of a document."""
+    return {
+        "positions": totals.positions,
+        "not_managed": totals.not_managed,
+        "exempt": totals.exempt,
+        "market_value": _total_part(totals.market_value),
+        "open_pnl": _total_part(totals.open_pnl),
+    }
+
+
+def _total_part(total: Total) -> Document:
+    return {"dollars": number_data(total.dollars), "known": total.known, "of": total.count}
 
 
 def structure_part(structure: ShownStructure, today: dt.date) -> Document:
@@ -142,6 +161,7 @@ def structure_part(structure: ShownStructure, today: dt.date) -> Document:
         "problem": whole.prices.problem,
         "wide": whole.prices.wide,
         "gain": ratio_data(decision.gain),
+        **_dollars_part(decision),
         "most_profit": _bound(structure.most_profit),
         "most_loss": _bound(structure.most_loss),
         "breakevens": [number(price) for price in structure.breakevens],
@@ -157,7 +177,8 @@ def structure_part(structure: ShownStructure, today: dt.date) -> Document:
 def _leg_part(leg: PositionDecision, structure: ShownStructure) -> Document:
     symbol = leg.holding.symbol
     side = leg.holding.position.direction.value
-    return {"symbol": symbol, "side": side, "qty": number(structure.quantities[symbol])}
+    qty = structure.quantities[symbol]
+    return {"symbol": symbol, "contract": _contract(symbol), "side": side, "qty": number(qty)}
 
 
 def _bound(amount: Decimal | None) -> str | None:
@@ -200,6 +221,7 @@ def holding_part(decision: PositionDecision, today: dt.date) -> Document:
     return {
         **_position_part(holding, today),
         "gain": ratio_data(decision.gain),
+        **_dollars_part(decision),
         "quote": _quote_part(holding),
         "triggers": [_trigger_part(trigger) for trigger in decision.triggers],
         "state": decision.state.value,
@@ -213,10 +235,21 @@ def holding_part(decision: PositionDecision, today: dt.date) -> Document:
     }
 
 
+def _dollars_part(decision: PositionDecision) -> Document:
+    return {"market_value": number_data(decision.market_value), "open_pnl": number_data(decision.open_pnl)}
+
+
+def _contract(symbol: str) -> str | None:
+    """The contract that a symbol names, for people; None for what is no option."""
+    contract = contract_text(symbol)
+    return None if contract == symbol else contract
+
+
 def _position_part(holding: Holding, today: dt.date) -> Document:
     position = holding.position
     return {
         "symbol": holding.symbol,
+        "contract": _contract(holding.symbol),
         "underlying": position.instrument.underlying,
         "asset": position.instrument.asset_class.value,
         "days_left": days_left(holding, today),
@@ -262,7 +295,8 @@ def _submit_part(order: SubmitOrder) -> Document:
 
 def _traded(symbol: str, side: Side | None, qty: Decimal | None) -> Document:
     """A leg of a multi-leg order."""
-    return {"symbol": symbol, "side": side.value if side else None, "qty": number_data(qty)}
+    side_name = side.value if side else None
+    return {"symbol": symbol, "contract": _contract(symbol), "side": side_name, "qty": number_data(qty)}
 
 
 def _cancel_part(cancel: CancelOrder) -> Document:
@@ -276,6 +310,7 @@ def order_part(order: Order) -> Document:
         "client_order_id": order.client_order_id,
         "by": sender(order),
         "symbol": order.symbol,
+        "contract": _contract(order.symbol),
         "side": order.side.value if order.side else None,
         "qty": number_data(order.qty),
         "filled_qty": number(order.filled_qty),
@@ -321,6 +356,7 @@ def _watched_account_part(account: AccountView) -> Document:
         "holdings": [holding_part(decision, today_of(plan.made_at)) for decision in plan.decisions] if plan else None,
         "structures": [structure_part(each, today_of(plan.made_at)) for each in account.structures] if plan else None,
         "faults": plan.faults if plan else (),
+        "totals": totals_part(totals_of([(plan, account.structures)])) if plan else None,
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.plan import Plan, PositionDecision
 from sellctl.core.model.view import ShownStructure
 from sellctl.core.text import as_dollars
@@ -43,7 +44,7 @@ def _entries(plan: Plan, structure_of: dict[str, ShownStructure]) -> Iterator[En
         symbol = decision.holding.symbol
         structure = structure_of.get(symbol)
         if structure is None:
-            yield Entry(decision, Cell(symbol, symbol))
+            yield Entry(decision, symbol_cell(symbol))
         elif structure.name not in shown:
             shown.add(structure.name)
             title = sanitize(structure.title)
@@ -55,8 +56,20 @@ def _entries(plan: Plan, structure_of: dict[str, ShownStructure]) -> Iterator[En
 
 def _leg(decision: PositionDecision, structure: ShownStructure) -> Entry:
     symbol = decision.holding.symbol
-    cell = Cell(symbol, symbol, short=f"{_INDENT}{sanitize(symbol)}")
+    cell = Cell(symbol, symbol, short=f"{_INDENT}{sanitize(contract_text(symbol))}")
     return Entry(decision, cell, needs_no_trigger=structure.is_one)
+
+
+def symbol_cell(symbol: str) -> Cell:
+    """A symbol for programs, which a drawn table shows as the contract that it names: AAPL 18 Dec 26 230 C."""
+    contract = contract_text(symbol)
+    return Cell(symbol, symbol, short="" if contract == symbol else contract)
+
+
+def contract_cell(symbol: str) -> Cell:
+    """The contract that a symbol names, beside it where tables aren't drawn; empty for what is no option."""
+    contract = contract_text(symbol)
+    return Cell("", None) if contract == symbol else Cell(contract, contract)
 
 
 def outlook_text(structure: ShownStructure) -> str:

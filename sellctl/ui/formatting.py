@@ -49,6 +49,8 @@ STATE_WORD = {
     DecisionState.DENIED: "not sent",
     DecisionState.FAULT: "error",
     DecisionState.NO_QUOTE: "no quote",
+    DecisionState.NOT_MANAGED: "NOT MANAGED",
+    DecisionState.EXEMPT: "exempt",
 }
 STATE_TONE = {
     DecisionState.WATCHING: Tone.PLAIN,
@@ -57,6 +59,8 @@ STATE_TONE = {
     DecisionState.DENIED: Tone.WARN,
     DecisionState.FAULT: Tone.BAD,
     DecisionState.NO_QUOTE: Tone.BAD,
+    DecisionState.NOT_MANAGED: Tone.WARN,
+    DecisionState.EXEMPT: Tone.QUIET,
 }
 
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sellctl.core.model.plan import DecisionState, PositionDecision
@@ -13,6 +13,7 @@ from sellctl.ui.formatting import (
     STATE_WORD,
     Cell,
     Tone,
+    amount_cell,
     as_cell,
     days_cell,
     distance_text,
@@ -20,6 +21,7 @@ from sellctl.ui.formatting import (
     nearest,
     now_cell,
     price_cell,
+    profit_cell,
     progress_to,
     qty_cell,
     sanitize,
@@ -31,8 +33,10 @@ from sellctl.ui.formatting import (
 Part = tuple[str, str]  # a text and its style
 Line = list[Part]
 
-HEADS = ("symbol", "days", "qty", "entry", "now", "gain", "state")
-NUMBERS = frozenset({"days", "qty", "entry", "now", "gain"})
+HEADS = ("symbol", "days", "qty", "entry", "now", "gain", "P&L", "value", "state")
+TRIGGER_HEAD = "nearest trigger"
+NUMBERS = frozenset({"days", "qty", "entry", "now", "gain", "P&L", "value"})
+LEFT_OUT_FIRST = ("value", "entry", "days")  # on a screen that is too narrow for all columns
 MIN_BAR, MAX_BAR = 5, 12
 ROOMY = 100  # from this width on, triggers show their price and columns are two spaces apart
 MIN_SENTENCE = 36
@@ -70,12 +74,13 @@ class _TriggerColumn:
 
     @property
     def width(self) -> int:
-        return sum(self.widths) + sum(width > 0 for width in self.widths[1:])
+        """At least that of its head, together with the blank between it and the bar."""
+        return max(sum(self.widths) + sum(width > 0 for width in self.widths[1:]), len(TRIGGER_HEAD) - 1)
 
     def text(self, decision: PositionDecision) -> str:
         name, price, distance = _trigger_parts(decision, priced=self.priced)
         aligned = (name.ljust(self.widths[0]), price.rjust(self.widths[1]), distance.rjust(self.widths[2]))
-        return " ".join(text for text, width in zip(aligned, self.widths, strict=True) if width)
+        return " ".join(text for text, width in zip(aligned, self.widths, strict=True) if width).ljust(self.width)
 
 
 def _trigger_parts(decision: PositionDecision, *, priced: bool) -> tuple[str, str, str]:
@@ -96,7 +101,7 @@ class Grid:
 
     width: int
     gap: int
-    widths: tuple[int, ...]
+    columns: Mapping[str, int]  # the width of each column by its head
     triggers: _TriggerColumn
     bar: int
     sentence: int  # the width of sentences; 0: they are below their row, and only where the state needs one
@@ -106,20 +111,22 @@ class Grid:
     def of(cls, view: WatchView, width: int, glyphs: Glyphs) -> "Grid":
         """The grid for all positions."""
         rows = [(account, each) for account in view.accounts for each in entries_in(account)]
-        texts = [[cell.drawn for cell in _cells(account, entry)] for account, entry in rows]
-        widths = tuple(max(len(text) for text in column) for column in zip(HEADS, *texts, strict=True))
+        cells = [_cells(account, entry) for account, entry in rows]
+        columns = {head: max(len(head), *(len(each[head].drawn) for each in cells), 0) for head in HEADS}
         triggers = _TriggerColumn.of([entry.decision for _, entry in rows], priced=width >= ROOMY)
         trigger = triggers.width
-        gap = 2 if width >= ROOMY or sum(widths) + 2 * len(HEADS) + trigger + 1 + MIN_BAR <= width else 1
-        left = width - sum(widths) - gap * len(HEADS) - trigger - 1
+        shown = _fitting(columns, width - trigger - 1, 2 if width >= ROOMY else 1)
+        used = sum(shown.values())
+        gap = 2 if width >= ROOMY or used + 2 * len(shown) + trigger + 1 + MIN_BAR <= width else 1
+        left = width - used - gap * len(shown) - trigger - 1
         bar = min(left, MAX_BAR) if left >= MIN_BAR else 0
         sentence = left - bar - gap
-        return cls(width, gap, widths, triggers, bar, sentence if sentence >= MIN_SENTENCE else 0, glyphs)
+        return cls(width, gap, shown, triggers, bar, sentence if sentence >= MIN_SENTENCE else 0, glyphs)
 
     def head(self) -> list[Line]:
         """The names of the columns and the rule below them."""
-        names = [Cell(name, name, is_number=name in NUMBERS) for name in HEADS]
-        trigger = "nearest trigger".ljust(self.triggers.width + 1 + self.bar)
+        names = {name: Cell(name, name, is_number=name in NUMBERS) for name in HEADS}
+        trigger = TRIGGER_HEAD.ljust(self.triggers.width + 1 + self.bar)
         texts = [*(text for text, _ in self._aligned(names)), trigger, *(["why"] if self.sentence else [])]
         return [[((" " * self.gap).join(texts).rstrip(), "bold")], [(self.glyphs.rule * self.width, "dim")]]
 
@@ -137,9 +144,9 @@ class Grid:
         yield [*line, (" " * self.gap, ""), (first, _sentence_style(decision))]
         yield from ([(" " * used + other, _sentence_style(decision))] for other in others)
 
-    def _aligned(self, cells: Sequence[Cell]) -> list[Part]:
-        """The cells at their widths, numbers right-aligned."""
-        pairs = zip(cells, self.widths, strict=True)
+    def _aligned(self, cells: Mapping[str, Cell]) -> list[Part]:
+        """The cells of the columns at their widths, numbers right-aligned."""
+        pairs = [(cells[head], width) for head, width in self.columns.items()]
         return [(c.drawn.rjust(w) if c.is_number else c.drawn.ljust(w), TONES[c.tone]) for c, w in pairs]
 
     def _trigger(self, decision: PositionDecision) -> Iterator[Part]:
@@ -171,17 +178,35 @@ def entries_in(account: AccountView) -> list[Entry]:
     return entries_of(account.plan, account.structures) if account.plan else []
 
 
-def _cells(account: AccountView, entry: Entry) -> tuple[Cell, ...]:
-    """The cells under HEADS."""
+def _fitting(columns: Mapping[str, int], room: int, gap: int) -> Mapping[str, int]:
+    """The columns that fit, each with a gap behind it."""
+    left = dict(columns)
+    for head in LEFT_OUT_FIRST:
+        if sum(left.values()) + gap * len(left) > room:
+            del left[head]
+    return left
+
+
+def _cells(account: AccountView, entry: Entry) -> Mapping[str, Cell]:
+    """The cells by their HEADS."""
     decision, holding = entry.decision, entry.decision.holding
     today = today_of(account.plan.made_at) if account.plan else dt.date.max
-    symbol = as_cell(entry.symbol)
-    paid, now, gain = price_cell(holding.position.entry_price), now_cell(holding), gain_cell(decision.gain)
-    return (symbol, days_cell(holding, today), qty_cell(holding), paid, now, gain, state_cell(decision))
+    return {
+        "symbol": as_cell(entry.symbol),
+        "days": days_cell(holding, today),
+        "qty": qty_cell(holding),
+        "entry": price_cell(holding.position.entry_price),
+        "now": now_cell(holding),
+        "gain": gain_cell(decision.gain),
+        "P&L": profit_cell(decision.open_pnl),
+        "value": amount_cell(decision.market_value),
+        "state": state_cell(decision),
+    }
 
 
 def _sentence_style(decision: PositionDecision) -> str:
-    return "bold red" if decision.alert else "" if decision.state is not DecisionState.WATCHING else "dim"
+    is_quiet = decision.state in {DecisionState.WATCHING, DecisionState.EXEMPT}
+    return "bold red" if decision.alert else "dim" if is_quiet else ""
 
 
 def note_lines(text: str, style: str, width: int, indent: int) -> Iterator[Line]:

@@ -29,7 +29,9 @@ def emit(
 ) -> None:
     """Print rows on stdout. Without a format: a table on a terminal, else plain. JSON prints `document` if given.
 
-    A closed pipe (`| head`) is no error: the command keeps its own exit status.
+    Lines of the title after its first are about all rows. They stand above a table; above rows as text they are printed
+    on stderr, so that a program reads rows only; JSON has them in the document. A closed pipe (`| head`) is no error:
+    the command keeps its own exit status.
     """
     if fmt is OutputFormat.JSON and document is not None:
         write(json_text(document, indent=2) + "\n")
@@ -59,6 +61,8 @@ def _emit_on(
     if fmt is OutputFormat.TABLE:
         write(_as_table(columns, cells, title, out), out)
     else:
+        if fmt is not OutputFormat.JSON:
+            write("".join(f"{line}\n" for line in title.splitlines()[1:]), sys.stderr)
         write(_AS_TEXT[fmt](columns, cells), out)
 
 
@@ -91,12 +95,17 @@ def json_text(document: object, *, indent: int | None = None) -> str:
 
 
 Cells = Sequence[Sequence[Cell]]
+# In a drawn table the cell of a symbol shows its contract, which this column would repeat.
+_NOT_DRAWN = frozenset({"contract"})
 
 
 def _as_table(columns: Sequence[str], cells: Cells, title: str, out: TextIO) -> str:
     from sellctl.ui.tables import table_text  # noqa: PLC0415  rich is slow to import, and only a table needs it
 
-    return table_text(columns, cells, title, out)
+    drawn = [index for index, column in enumerate(columns) if column not in _NOT_DRAWN]
+    return table_text(
+        [columns[index] for index in drawn], [[row[index] for index in drawn] for row in cells], title, out
+    )
 
 
 def _as_plain(columns: Sequence[str], cells: Cells) -> str:

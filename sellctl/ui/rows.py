@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
@@ -10,7 +11,7 @@ from sellctl.core.model.position import Holding
 from sellctl.core.model.view import AccountListing, ShownStructure
 from sellctl.core.text import as_dollars, as_net
 from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit, Result, total
-from sellctl.ui.entries import Entry, entries_of, outlook_text
+from sellctl.ui.entries import Entry, contract_cell, entries_of, outlook_text, symbol_cell
 from sellctl.ui.formatting import (
     Cell,
     Tone,
@@ -43,23 +44,50 @@ from sellctl.ui.formatting import (
     trigger_name,
 )
 
-PLAN_COLUMNS = ("account", "mode", "symbol", "qty", "gain", "state", "what happens", "why")
+PLAN_COLUMNS = ("account", "mode", "symbol", "contract", "qty", "gain", "state", "what happens", "why")
 POSITION_COLUMNS = (
     "account",
     "mode",
     "symbol",
+    "contract",
     "days",
     "qty",
     "entry",
     "now",
     "gain",
+    "P&L",
+    "value",
     "state",
     "nearest trigger",
     "why",
 )
-ORDER_COLUMNS = ("account", "mode", "symbol", "side", "qty", "filled", "type", "price", "status", "sent", "by")
-PROPOSED_COLUMNS = ("account", "mode", "symbol", "qty", "price", "proceeds", "P&L", "what happens", "why")
-OUTCOME_COLUMNS = ("account", "mode", "symbol", "qty", "filled", "price", "result", "why")
+ORDER_COLUMNS = (
+    "account",
+    "mode",
+    "symbol",
+    "contract",
+    "side",
+    "qty",
+    "filled",
+    "type",
+    "price",
+    "status",
+    "sent",
+    "by",
+)
+PROPOSED_COLUMNS = (
+    "account",
+    "mode",
+    "symbol",
+    "contract",
+    "qty",
+    "price",
+    "proceeds",
+    "P&L",
+    "what happens",
+    "why",
+)
+OUTCOME_COLUMNS = ("account", "mode", "symbol", "contract", "qty", "filled", "price", "result", "why")
 DETAIL_COLUMNS = ("what", "value")
 
 TableRow = tuple[object, ...]
@@ -73,24 +101,29 @@ def plan_rows(accounts: Iterable[AccountListing]) -> list[TableRow]:
 def _plan_rows(account: AccountListing) -> Iterator[TableRow]:
     name, mode, plan = account.account, mode_cell(paper=account.paper), account.plan
     if plan is None:
-        yield (name, mode, None, None, None, _no_plan(account), "nothing", account.problem)
+        yield (name, mode, None, None, None, None, _no_plan(account), "nothing", account.problem)
         return
     leads = _leads(plan.decisions)
     for decision in plan.decisions:
         holding = decision.holding
-        shown = (name, mode, holding.symbol, qty_cell(holding), gain_cell(decision.gain), state_cell(decision))
-        yield (*shown, *_action(decision, leads))
+        shown = (*_named(holding.symbol), qty_cell(holding), gain_cell(decision.gain), state_cell(decision))
+        yield (name, mode, *shown, *_action(decision, leads))
     for cancel in plan.stale:
         order = cancel.order
         stale = Cell("stale", "stale", Tone.WARN)
-        yield (name, mode, order.symbol, order.qty, None, stale, f"cancel {order_text(order)}", cancel.why)
+        yield (name, mode, *_named(order.symbol), order.qty, None, stale, f"cancel {order_text(order)}", cancel.why)
     for fault in plan.faults:
-        yield (name, mode, None, None, None, Cell("error", DecisionState.FAULT.value, Tone.BAD), "nothing", fault)
+        yield (name, mode, None, None, None, None, Cell("error", DecisionState.FAULT.value, Tone.BAD), "nothing", fault)
 
 
 def _no_plan(account: AccountListing) -> Cell:
     """The state of an account without a plan."""
     return Cell("in use", "in use", Tone.WARN) if account.in_use else Cell("not read", "not read", Tone.BAD)
+
+
+def _named(symbol: str) -> tuple[Cell, Cell]:
+    """The cells of a symbol and of the contract that it names."""
+    return symbol_cell(symbol), contract_cell(symbol)
 
 
 def what_happens(decision: PositionDecision) -> str:
@@ -106,7 +139,7 @@ def _action(decision: PositionDecision, leads: Mapping[str, str]) -> tuple[str, 
     """What happens, and why: the reason of an order; without one the whole sentence, because it has the obstacle."""
     lead, signal = leads.get(decision.holding.symbol, ""), decision.signal
     if lead and signal and not decision.submit:
-        return f"in the order of {lead}", signal.sentence
+        return f"in the order of {contract_text(lead)}", signal.sentence
     return what_happens(decision), signal.sentence if decision.submit and signal else decision.sentence
 
 
@@ -129,7 +162,7 @@ def proposed_rows(proposed: Sequence[ProposedExit]) -> list[TableRow]:
     if closing[1:] == []:
         return rows
     amounts = (amount_cell(total(each.proceeds for each in closing)), profit_cell(total(each.pnl for each in closing)))
-    return [*rows, ("total", None, None, None, None, *amounts, None, None)]
+    return [*rows, ("total", None, None, None, None, None, *amounts, None, None)]
 
 
 def _proposed_row(each: ProposedExit, leads: Mapping[str, str]) -> TableRow:
@@ -138,7 +171,7 @@ def _proposed_row(each: ProposedExit, leads: Mapping[str, str]) -> TableRow:
     return (
         account.account,
         mode_cell(paper=account.paper),
-        each.symbol,
+        *_named(each.symbol),
         qty_cell(decision.holding),
         price_cell(each.price),
         *amounts,
@@ -162,7 +195,7 @@ def _outcome_row(each: ExitOutcome) -> TableRow:
     return (
         account.account,
         mode_cell(paper=account.paper),
-        each.proposed.symbol,
+        *_named(each.proposed.symbol),
         qty_cell(each.proposed.decision.holding),
         each.filled,
         price,
@@ -177,7 +210,7 @@ def positions_rows(accounts: Iterable[AccountListing]) -> list[TableRow]:
 
 
 def _positions_rows(account: AccountListing) -> Iterator[TableRow]:
-    name, mode, plan, empty = account.account, mode_cell(paper=account.paper), account.plan, (None,) * 6
+    name, mode, plan, empty = account.account, mode_cell(paper=account.paper), account.plan, (None,) * 9
     if plan is None:
         yield (name, mode, *empty, _no_plan(account), None, account.problem)
         return
@@ -190,12 +223,15 @@ def _positions_rows(account: AccountListing) -> Iterator[TableRow]:
 def _position_cells(plan: Plan, entry: Entry) -> TableRow:
     decision, holding = entry.decision, entry.decision.holding
     return (
-        entry.symbol if entry.symbol.short else holding.symbol,
+        entry.symbol,
+        contract_cell(holding.symbol),
         days_cell(holding, today_of(plan.made_at)),
         qty_cell(holding),
         price_cell(holding.position.entry_price),
         now_cell(holding),
         gain_cell(decision.gain),
+        profit_cell(decision.open_pnl),
+        amount_cell(decision.market_value),
         state_cell(decision),
         nearest_text(decision),
         entry.sentence,
@@ -211,7 +247,7 @@ def _order_row(account: AccountListing, order: Order) -> TableRow:
     return (
         account.account,
         mode_cell(paper=account.paper),
-        order.symbol,
+        *_named(order.symbol),
         side_text(order.side),
         order.qty,
         order.filled_qty,
@@ -249,6 +285,7 @@ def position_details(
         ("quote", _quote(holding.quote, market.now)),
         ("quote problem", _quote_problem(holding)),
         ("gain", _gain(decision)),
+        *_dollars(decision),
         *(("trigger", _trigger(decision, trigger)) for trigger in decision.triggers),
         ("exit in progress", _exit_in_progress(holding)),
         *(("open order", _order(order)) for order in orders if not order.is_terminal),
@@ -268,8 +305,7 @@ def _contract(holding: Holding, market: Market) -> str:
     left = days_left(holding, market.today)
     when = {0: "today", 1: "tomorrow"}.get(left or 0, f"in {left} days")
     adjusted = "; adjusted: it may not deliver 100 shares" if option.is_adjusted else ""
-    strike = f"{holding.position.instrument.underlying} {as_dollars(option.strike)} {option.right.value}"
-    return f"{strike}, expires {when} ({option.expires:%a %d %b %Y}){adjusted}"
+    return f"{option.text}, expires {when} ({option.expires:%a %d %b %Y}){adjusted}"
 
 
 def _quantity(holding: Holding) -> str:
@@ -303,6 +339,15 @@ def _gain(decision: PositionDecision) -> Cell:
         else ""
     )
     return Cell(f"{cell.text}{at}" if at else "unknown", cell.data, cell.tone)
+
+
+def _dollars(decision: PositionDecision) -> Iterator[tuple[str, Cell]]:
+    """Market value and open P&L, at the price one could get now."""
+    for name, cell in (
+        ("open P&L", profit_cell(decision.open_pnl)),
+        ("market value", amount_cell(decision.market_value)),
+    ):
+        yield name, cell if cell.data is not None else Cell("unknown", None)
 
 
 def _trigger(decision: PositionDecision, trigger: Trigger) -> str:
@@ -352,6 +397,7 @@ def structure_page(
         ("quote", f"bid {as_dollars(whole.prices.bid)}, ask {as_dollars(whole.prices.ask)}, net of its legs"),
         ("quote problem", _quote_problem(whole)),
         ("gain", _gain(decision)),
+        *_dollars(decision),
         ("at expiration", outlook_text(structure)),
         *(("trigger", _trigger(decision, trigger)) for trigger in decision.triggers),
         *(("open order", _order_of(order)) for order in orders if not order.is_terminal),
@@ -370,7 +416,7 @@ def _what_happens_to_legs(structure: ShownStructure) -> Iterator[str]:
     for leg in structure.legs:
         lead = leads.get(leg.holding.symbol)
         if leg.is_notable and lead is None:
-            yield f"{leg.holding.symbol}: {what_happens(leg)}"
+            yield f"{contract_text(leg.holding.symbol)}: {what_happens(leg)}"
         elif lead == leg.holding.symbol:
             yield f"{what_happens(leg)}, all legs in one order"
 
@@ -378,14 +424,15 @@ def _what_happens_to_legs(structure: ShownStructure) -> Iterator[str]:
 def _leg(leg: PositionDecision, structure: ShownStructure) -> str:
     holding, prices = leg.holding, leg.holding.prices
     held = holding.position
-    qty = f"{held.direction.value} {number(structure.quantities[holding.symbol])} {holding.symbol}"
+    leg_name = contract_text(holding.symbol)
+    qty = f"{held.direction.value} {number(structure.quantities[holding.symbol])} {leg_name}"
     beyond = "" if held.qty == structure.quantities[holding.symbol] else f" of {number(held.qty)} held"
     sides = f"bid {as_dollars(prices.bid)}, ask {as_dollars(prices.ask)}"
     return f"{qty}{beyond}, entry {as_dollars(held.entry_price)}, {prices.problem or sides}"
 
 
 def _order_of(order: Order) -> str:
-    return f"{order.symbol or 'its legs'}: {_order(order)}"
+    return f"{contract_text(order.symbol) or 'its legs'}: {_order(order)}"
 
 
 def _net_entry(whole: Holding) -> str:

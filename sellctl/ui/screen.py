@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.model.plan import DecisionState, PositionDecision, Urgency
-from sellctl.core.model.view import AccountView, Mode, WatchView
+from sellctl.core.model.plan import STAYS_OPEN, PositionDecision, Urgency
+from sellctl.core.model.view import AccountView, Mode, Totals, WatchView, totals_of
 from sellctl.ui.formatting import clock, counted, duration, market_phase, nearest, profit, sanitize
 from sellctl.ui.grid import ASCII, UNICODE, Glyphs, Grid, Line, Part, entries_in, note_lines
+from sellctl.ui.summaries import dollars_texts
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -140,7 +141,7 @@ def _rank(decision: PositionDecision) -> tuple[int, Decimal]:
     """Exits by urgency first, then positions by the distance to their nearest trigger."""
     trigger = nearest(decision)
     distance = trigger.distance if trigger else None
-    urgency = decision.signal.urgency if decision.signal else len(Urgency) + (decision.state is DecisionState.WATCHING)
+    urgency = decision.signal.urgency if decision.signal else len(Urgency) + (decision.state in STAYS_OPEN)
     return urgency, FARTHEST if distance is None else abs(distance)
 
 
@@ -170,8 +171,18 @@ def _account_notes(account: AccountView) -> Iterator[Part]:
         yield f"{counted(account.orders_working, 'order')} working", ""
     if account.realised:
         yield f"today {profit(account.realised)}", "green" if account.realised > 0 else "red"
-    if account.plan and not account.plan.decisions:
+    if account.plan:
+        yield from _totals_notes(totals_of([(account.plan, account.structures)]))
+
+
+def _totals_notes(totals: Totals) -> Iterator[Part]:
+    if not totals.positions:
         yield "no positions", "dim"
+    if totals.not_managed:
+        yield f"{totals.not_managed} NOT MANAGED", "bold yellow"
+    if totals.exempt:
+        yield f"{totals.exempt} exempt", "dim"
+    yield from ((text, "") for text in dollars_texts(totals))
 
 
 def _problems(account: AccountView, width: int) -> Iterator[Line]:

@@ -24,6 +24,8 @@ INDENT = 4
 # A column with a text of several words that is longer than PROSE_FROM may wrap, but is never narrower than MIN_PROSE.
 PROSE_FROM = 28
 MIN_PROSE = 28
+# What of a position moves below its line first, so that its state stays in it.
+MOVED_FIRST = ("nearest trigger", "value", "entry", "now")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def table_text(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: st
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str, width: int) -> RenderableType:
     """The table for a terminal of `width` columns."""
-    parts: list[RenderableType] = [Text(title, "bold")] if title else []
+    parts: list[RenderableType] = [Text(line, "" if index else "bold") for index, line in enumerate(title.splitlines())]
     if rows:
         built = [Column(name, tuple(row[index] for row in rows)) for index, name in enumerate(columns)]
         parts.append(_in_columns(built) if _fits(built, width) else _below(built, width))
@@ -110,8 +112,11 @@ def _is_unicode() -> bool:
 
 
 def _split(columns: Sequence[Column], width: int) -> tuple[list[Column], list[Column]]:
-    """The columns that stay in the line, and those that move below it: prose first, then from the right."""
+    """The columns that stay in the line, and those that move below it: prose, MOVED_FIRST, then from the right."""
     short = [column for column in columns if not column.is_prose]
+    for name in MOVED_FIRST:
+        if _line_width(short) > width:
+            short = [column for column in short if column.name != name]
     while len(short) > 1 and _line_width(short) > width:
         del short[-1]
     return short, [column for column in columns if column not in short]

@@ -88,7 +88,14 @@ def test_the_page_shows_positions_working_exits_and_events(tab: Tab, stuck: Serv
     tab.until("document.querySelectorAll('#exits tbody tr').length === 1")
     assert "Watching. Market open" in tab.text("#state")
     positions = tab.text("#positions")
-    assert "AAPL $200 call" in positions
+    assert "AAPL 18 Dec 26 200 C" in positions
+    assert "AAPL261218C00200000" in positions
+    assert "value $258.00" in positions
+    assert "\u2212$42.00" in positions
+    assert "NOT MANAGED: rules cover options only; " in positions
+    assert tab.text("#positions-title").split() == ["Positions", "(4)", "1", "NOT", "MANAGED"]
+    assert "Open P&L +$27.00, value $11,969.50" in tab.text("#accounts")
+    assert "1 NOT MANAGED" in tab.text("#accounts")
     assert "target $1.10, 27.9% away" in positions
     assert "stop $0.80" in positions
     assert "\u221214.0%" in positions
@@ -124,8 +131,9 @@ def test_the_page_shows_a_structure_with_its_legs_beneath(tab: Tab, tmp_path: Pa
         assert "AAPL vertical" in rows[0]
         assert "AAPL-vertical-261218-210-220C" in rows[0]
         assert "target $3.00" in rows[0]
-        assert "$1600.00 profit at most, $400.00 loss at most, breakeven at $212.00" in rows[0]
-        assert "AAPL $210 call" in rows[1]
+        assert "$1,600.00 profit at most, $400.00 loss at most, breakeven at $212.00" in rows[0]
+        assert "AAPL 18 Dec 26 210 C" in rows[1]
+        assert "+$76.00" in rows[1]
         assert "target" not in rows[1]
         assert tab.run("document.querySelectorAll('#positions tr.leg').length") == 2
         assert "(2)" in tab.text("#positions-title")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_market, a_position, an_order, at, replace
+from builders import CALL, CALL_TEXT, a_market, a_position, an_order, at, replace
 from order_builders import A_BACKSTOP, AN_EXIT, a_backstop_request, a_request, a_signal, an_exit_of
 from order_desk import OTHER, THIRD, TIMED_OUT, TOO_MANY, Desk
 from order_fakes import FakeBroker, FakeJournal, as_shown, refusal
@@ -37,7 +37,7 @@ def test_an_order_is_written_down_sent_once_and_told() -> None:
     assert desk.send()
     assert desk.journal.rows == [("intent", AN_EXIT), ("accepted", AN_EXIT)]
     assert desk.broker.requests == ["submit 10"]
-    assert desk.sentences == [f"{CALL} sent: sell 10 limit $0.70: bid $0.70 is at or below the stop $0.80"]
+    assert desk.sentences == [f"{CALL_TEXT} sent: sell 10 limit $0.70: bid $0.70 is at or below the stop $0.80"]
     assert (desk.manager.pending_count, desk.manager.pending_symbols, desk.unresolved()) == (1, (CALL,), 0)
 
 
@@ -54,7 +54,7 @@ def test_a_halt_since_the_decision_stops_every_order_but_a_panics() -> None:
     assert not desk.send()
     assert not desk.guard()
     assert desk.broker.requests == []
-    assert desk.sentences == [f"{CALL} halted: not sent: halted (earnings tonight)"]
+    assert desk.sentences == [f"{CALL_TEXT} halted: not sent: halted (earnings tonight)"]
     assert desk.send(reason=Reason.PANIC)
 
 
@@ -186,7 +186,7 @@ def test_after_a_lost_answer_the_next_request_is_the_look_up() -> None:
     assert desk.send()
     assert desk.broker.requests == ["submit 10", "look up"]
     assert desk.journal.kinds == ["intent", "unknown"]
-    assert desk.sentences[-1] == f"{CALL} sent: the broker has the order (new)"
+    assert desk.sentences[-1] == f"{CALL_TEXT} sent: the broker has the order (new)"
     assert desk.manager.unknown == ()
 
 
@@ -288,7 +288,7 @@ def test_every_refusal_counts_in_the_row_and_only_one_without_a_next_step_fails_
 def test_an_order_that_waits_for_our_own_budget_was_not_refused() -> None:
     desk = Desk(FakeBroker(answers=[RateLimitedError("It waits.", answer=TOO_MANY.answer, is_ours=True)]))
     assert not desk.send()
-    assert desk.sentences == [f"{CALL} denied: not sent: It waits."]
+    assert desk.sentences == [f"{CALL_TEXT} denied: not sent: It waits."]
     assert (desk.book.rejects(CALL, 0.0).count, desk.manager.rejected, desk.book.open) == (0, (), ())
 
 
@@ -302,7 +302,7 @@ def test_an_order_that_was_refused_unclearly_counts_once_two_look_ups_do_not_fin
     assert desk.broker.requests.count("submit 10") == 1
     assert (desk.journal.kinds[-1], desk.sentences[-1]) == (
         "refused",
-        f"{CALL} rejected: the broker refused: it has no such order",
+        f"{CALL_TEXT} rejected: the broker refused: it has no such order",
     )
     assert (desk.book.rejects(CALL, 11.0).count, desk.manager.rejected, desk.book.open) == (1, (CALL,), ())
 
@@ -330,7 +330,7 @@ def test_a_fill_that_is_shown_again_and_again_is_written_and_told_once() -> None
     desk.settle(shown)
     desk.settle(shown)
     assert desk.journal.kinds.count("fill") == 1
-    assert desk.sentences[-1] == f"{CALL} filled: 4 of 10 at $0.71"
+    assert desk.sentences[-1] == f"{CALL_TEXT} filled: 4 of 10 at $0.71"
     (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
     assert holding.state.qty_left == 6
 
@@ -361,7 +361,7 @@ def test_an_order_that_is_rejected_after_its_acceptance_counts_as_a_reject() -> 
     desk = Desk()
     desk.send()
     desk.settle(desk.broker.shows(AN_EXIT, status="rejected"))
-    assert desk.sentences[-1] == f"{CALL} rejected: the broker rejected the order"
+    assert desk.sentences[-1] == f"{CALL_TEXT} rejected: the broker rejected the order"
     assert desk.manager.rejected == (CALL,)
 
 
@@ -395,7 +395,7 @@ def test_an_exit_that_an_earlier_process_left_working_goes_on_at_its_step() -> N
     assert holding.state.exit is not None
     assert (holding.state.exit.step, holding.state.exit.age) == (3, dt.timedelta(seconds=30))
     assert desk.journal.kinds == ["adopted"]
-    assert desk.sentences == [f"{CALL} adopted: an order of an earlier run is working (new)"]
+    assert desk.sentences == [f"{CALL_TEXT} adopted: an order of an earlier run is working (new)"]
     desk.settle(as_shown(a_request()))
     assert desk.journal.kinds == ["adopted"]
 
@@ -439,7 +439,7 @@ def test_a_cancel_is_written_down_and_asked_for_and_the_next_read_shows_its_end(
     assert desk.cancel(desk.broker.orders[AN_EXIT])
     assert desk.broker.requests[1:] == ["cancel"]
     assert desk.journal.kinds == ["intent", "accepted", "cancel"]
-    assert desk.sentences[-1] == f"{CALL} canceled: it is old"
+    assert desk.sentences[-1] == f"{CALL_TEXT} canceled: it is old"
     assert (desk.manager.pending_count, desk.manager.pending_cancel_ids) == (1, {desk.broker.orders[AN_EXIT].id})
     desk.manager.follow(desk.broker.orders.values())
     assert desk.journal.kinds[-1] == "canceled"
@@ -514,7 +514,7 @@ def test_a_backstop_is_written_down_as_every_order_and_is_no_exit() -> None:
     desk = Desk()
     assert not desk.guard()
     assert desk.journal.rows == [("intent", A_BACKSTOP), ("accepted", A_BACKSTOP)]
-    assert desk.sentences == [f"{CALL} sent: backstop: sell 10 stop $0.40 (day)"]
+    assert desk.sentences == [f"{CALL_TEXT} sent: backstop: sell 10 stop $0.40 (day)"]
     assert (desk.manager.pending_count, desk.manager.symbols_with_backstop) == (0, (CALL,))
 
 
@@ -539,7 +539,7 @@ def test_a_backstop_that_fills_is_told_and_may_be_missing_in_the_positions() -> 
     desk.guard()
     shown = desk.broker.shows(A_BACKSTOP, status="filled", filled_qty=Decimal(10), filled_at=at("12:01"))
     desk.settle(replace(shown, filled_avg_price=Decimal("0.39")))
-    assert desk.sentences[-1] == f"{CALL} filled: backstop: 10 of 10 at $0.39"
+    assert desk.sentences[-1] == f"{CALL_TEXT} filled: backstop: 10 of 10 at $0.39"
     (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
     assert holding.state.filled_at == at("12:01")
     assert holding.state.backstop.paused

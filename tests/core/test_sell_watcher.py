@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from builders import CALL, PUT, TUESDAY, a_policy, a_position, an_order, at, our_order, replace
+from builders import CALL, CALL_TEXT, PUT, TUESDAY, a_policy, a_position, an_order, at, our_order, replace
 from order_builders import an_exit_order
 from shell_fakes import NoEpisodeStore, World, a_broker_failure
 
@@ -351,7 +351,7 @@ def with_a_stale_order() -> World:
 def test_a_request_to_close_is_evidence_and_the_next_poll_executes_it() -> None:
     world = polled(World())
     world.watcher.take_request(a_request())
-    assert world.texts == [f"{CALL}: close requested by sellctl close"]
+    assert world.texts == [f"{CALL_TEXT}: close requested by sellctl close"]
     assert world.journal.notes == [("main", "request", {"symbol": CALL, "verb": "close", "by": "sellctl close"})]
     polled(world)
     assert [order.symbol for order in world.broker.sent] == [CALL]

@@ -8,6 +8,8 @@ import pytest
 from alternative_broker import AlternativeBroker, position
 from stage import Program
 
+from sellctl.core.model.instrument import contract_text
+
 CALL = "AAPL261218C00200000"
 PUT = "AAPL261218P00200000"
 TODAY = "AAPL261124C00200000"
@@ -177,5 +179,5 @@ def test_a_short_leg_is_left_alone_with_an_alert_while_its_cover_can_not_be_read
         program = program_for(broker, tmp_path, f"sell_module: {{strategies: [{condors}]}}\n")
         result = program.run("run-once")
     assert broker.sent == []
-    assert f"{higher} degraded: " in result.err
+    assert f"{contract_text(higher)} degraded: " in result.err
     assert "no other position covers it, but one that can't be read may" in result.err

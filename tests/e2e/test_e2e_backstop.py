@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from stage import Play, Stage
 
+from sellctl.core.model.instrument import contract_text
+
 CALL, SHARES = "AAPL261218C00200000", "MSFT"
 SCENARIO = """
     start: "2026-11-24 12:00"
@@ -118,7 +120,7 @@ def test_a_target_replaces_a_resting_backstop_and_sells_once(play: Play) -> None
 def test_a_broker_that_rejects_option_backstops_is_tried_once_and_exits_continue(play: Play) -> None:
     stage = play(STRICT, RULES)
     first = stage.run("run-once")
-    assert f"{CALL} rejected: the broker refused the backstop" in first.err
+    assert f"{contract_text(CALL)} rejected: the broker refused the backstop" in first.err
     posts = len([one for one in stage.sent() if one.startswith("POST")])
     again = stage.run("run-once")
     assert "backstop" not in again.err

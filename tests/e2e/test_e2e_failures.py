@@ -9,6 +9,8 @@ from typing import Any
 from alternative_broker import AlternativeBroker, position
 from stage import Program
 
+from sellctl.core.model.instrument import contract_text
+
 CALL = "AAPL261218C00200000"
 PUT = "MSFT261218P00400000"
 STOPPED = {CALL: (0.70, 0.72)}
@@ -92,14 +94,14 @@ def test_while_the_market_is_closed_only_read_commands_request_quotes(tmp_path: 
 def test_a_stop_that_the_users_own_order_blocks_raises_a_critical_alert(tmp_path: Path) -> None:
     with AlternativeBroker(position(CALL, 3, 1.0), STOPPED, orders=[an_order(CALL, 3, 4.0)]) as broker:
         result = program_for(broker, tmp_path).shell("run-once")
-    assert f"| CRITICAL | other {CALL} blocked: stop -20%" in result.err
+    assert f"| CRITICAL | other {contract_text(CALL)} blocked: stop -20%" in result.err
     assert broker.sent == []
 
 
 def test_a_position_without_an_entry_price_raises_an_alert(tmp_path: Path) -> None:
     with AlternativeBroker(position(CALL, 3, 0.0), STOPPED) as broker:
         result = program_for(broker, tmp_path).shell("run-once")
-    assert f"| ERROR | other {CALL} alert: entry price unknown" in result.err
+    assert f"| ERROR | other {contract_text(CALL)} alert: entry price unknown" in result.err
 
 
 def test_a_stop_right_after_another_processs_fill_is_sold_in_the_same_run(tmp_path: Path) -> None:

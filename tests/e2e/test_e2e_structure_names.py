@@ -5,6 +5,7 @@ from e2e_scenes import CALL, HIGHER, a_day, all_reasons, at
 from stage import Play, Stage
 from test_e2e_structures import uncovered_at_any_fill
 
+from sellctl.core.model.instrument import contract_text
 from sellctl.service.state_folder import StateFolder
 
 PUT, LOWER = "AAPL261218P00180000", "AAPL261218P00170000"
@@ -221,7 +222,7 @@ def test_what_leaves_in_one_order_is_told_so_and_with_its_net_price(play: Play) 
     rules = "{match: {structure: iron_condor}, name: condors, rules: {take_profit: 99%}}"
     stage = a_condor(play, f"sell_module: {{strategies: [{rules}]}}\n")
     shown = stage.run("close", NAME, "--dry-run", "--format", "plain").out
-    assert shown.count(f"in the order of {CALL}") == 3
+    assert shown.count(f"in the order of {contract_text(CALL)}") == 3
     assert "wait" not in shown
     done = stage.run("close", NAME, "--yes", "--format", "json").document["exits"]
     assert [each["result"] for each in done] == ["filled"] * 4
@@ -238,4 +239,4 @@ def test_a_due_exit_of_a_structure_is_one_line_on_its_page(play: Play) -> None:
     assert "debit, all legs in one order" in page
     assert "(all legs of" not in page
     table = stage.run("run-once", "--dry-run", "--format", "plain").out
-    assert table.count(f"in the order of {CALL}") == 3
+    assert table.count(f"in the order of {contract_text(CALL)}") == 3

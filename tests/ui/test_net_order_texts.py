@@ -51,7 +51,7 @@ def test_an_order_at_the_broker(limit: str, text: str) -> None:
 def test_in_a_table_it_is_text_and_for_programs_the_number(limit: str, text: str) -> None:
     order = a_multi_leg_order(CONDOR, "2", limit=limit)
     (row,) = orders_rows([(AccountListing("main", paper=True), order)])
-    assert (row[7].text, row[7].data) == (text, limit.rstrip("0"))
+    assert (row[8].text, row[8].data) == (text, limit.rstrip("0"))
     assert order_part(order)["limit_price"] == limit.rstrip("0")
 
 

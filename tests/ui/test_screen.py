@@ -8,11 +8,13 @@ from builders import CALL, TODAYS_SPY_CALL, a_holding, a_market, a_policy, a_sna
 from ui_cases import ANSI, HOSTILE, LONGEST, a_plan, a_view, drawn
 
 from sellctl.core.decision.engine import decide
+from sellctl.core.decision.explain import explained
 from sellctl.core.model.event import Event, Severity
+from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.ui.documents import watch_document
-from sellctl.ui.grid import ASCII
+from sellctl.ui.grid import ASCII, HEADS
 from sellctl.ui.render import JSON_VERSION, json_text
 from sellctl.ui.screen import WatchScreen, event_text, screen_lines
 
@@ -40,7 +42,7 @@ def test_every_holding_has_its_row_and_nothing_is_cut(width: int) -> None:
     assert "…" not in out
     for account in view.accounts:
         for decision in account.plan.decisions if account.plan else ():
-            assert sum(line.startswith(f"{decision.holding.symbol} ") for line in out.splitlines()) == 1
+            assert sum(line.startswith(f"{contract_text(decision.holding.symbol)} ") for line in out.splitlines()) == 1
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -54,16 +56,18 @@ def test_colour_only_repeats_what_the_text_says(width: int) -> None:
 def test_each_account_shows_its_mode_and_its_condition() -> None:
     lines = texts(a_view(), 80)
     assert "main  PAPER  open, 1h 02m left  updated 1s ago  42 req/min  2 orders working" in lines
-    assert "ira   LIVE   open, 1h 02m left  updated 45s ago  12 req/min" in lines
+    assert "    1 NOT MANAGED  open P&L -$1,312.78 (8 of 9 known)" in lines
+    assert "    value $4,207.60 (8 of 9 known)" in lines
+    assert "ira   LIVE   open, 1h 02m left  updated 45s ago  12 req/min  open P&L -$15.00" in lines
     assert "old  PAPER  not updated yet" in lines
     assert "  problem: the broker refused the key (401): check ALPACA_API_KEY" in lines
 
 
 def test_a_narrow_screen_shows_the_sentence_of_a_position_that_isnt_just_watched() -> None:
     lines = texts(a_view(), 80)
-    row = next(index for index, line in enumerate(lines) if line.startswith(LONGEST))
+    row = next(index for index, line in enumerate(lines) if line.startswith(contract_text(LONGEST)))
     assert lines[row + 1].startswith("    target +10%: ")
-    watched = next(index for index, line in enumerate(lines) if line.startswith(CALL))
+    watched = next(index for index, line in enumerate(lines) if line.startswith(contract_text(CALL)))
     assert not lines[watched + 1].startswith(" ")
 
 
@@ -79,13 +83,13 @@ def test_a_wide_screen_shows_every_sentence_beside_its_position() -> None:
 def test_the_nearest_trigger_stands_with_its_distance_and_on_a_wide_screen_with_its_price(
     width: int, trigger: str
 ) -> None:
-    row = next(line for line in texts(a_view(), width) if line.startswith(TODAYS_SPY_CALL))
+    row = next(line for line in texts(a_view(), width) if line.startswith(contract_text(TODAYS_SPY_CALL)))
     assert trigger in row
 
 
 @pytest.mark.parametrize(("width", "trigger"), [(200, "target $2.20,   reached"), (80, "target reached")])
 def test_a_trigger_that_the_price_has_reached_says_so(width: int, trigger: str) -> None:
-    row = next(line for line in texts(a_view(), width) if line.startswith(LONGEST))
+    row = next(line for line in texts(a_view(), width) if line.startswith(contract_text(LONGEST)))
     assert trigger in row
 
 
@@ -105,14 +109,14 @@ def _bar_of(bid: str) -> int:
 def test_a_low_terminal_is_never_overrun_and_shows_what_is_closing(width: int, height: int) -> None:
     lines = texts(with_holdings(60), width, height)
     assert len(lines) < height
-    assert any(line.startswith(LONGEST) for line in lines)
-    shown = sum(bool(re.match(r"F\d", line)) for line in lines)
+    assert any(line.startswith(contract_text(LONGEST)) for line in lines)
+    shown = sum(bool(re.match(r"F \d", line)) for line in lines)
     assert f"  … {60 - shown} more positions (enlarge the terminal to see all)" in lines
 
 
 def test_a_tall_terminal_shows_them_all() -> None:
     lines = texts(with_holdings(60), 80, 80)
-    assert sum(bool(re.match(r"F\d", line)) for line in lines) == 60
+    assert sum(bool(re.match(r"F \d", line)) for line in lines) == 60
     assert not any("more position" in line for line in lines)
 
 
@@ -176,5 +180,38 @@ def test_a_halt_is_shown_on_the_account_and_on_the_position_that_would_close() -
     account = replace(a_view().accounts[0], plan=halted, halted="earnings tonight")
     shown = drawn(WatchScreen(a_view(accounts=(account,))), 80)
     assert "HALTED, no new orders: earnings tonight" in shown
-    assert f"{CALL}" in shown
+    assert contract_text(CALL) in shown
     assert " halted " in shown
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_heads_fit_in_one_line_even_where_no_trigger_has_a_distance(width: int) -> None:
+    unpriced = [a_holding(symbol, "2", "222.00", bid=None, ask=None) for symbol in (LONGEST, CALL)]
+    account = AccountView(AccountFacts("main", "PA1"), Mode.PAPER, a_market(), a_plan(*unpriced))
+    lines = drawn(WatchScreen(WatchView(at("12:00"), (account,))), width).splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert "nearest trigger" in lines[1]
+
+
+@pytest.mark.parametrize(("width", "left_out"), [(80, {"value", "entry", "days"}), (120, set()), (200, set())])
+def test_a_narrow_screen_leaves_columns_out_and_keeps_profit_and_state(width: int, left_out: set[str]) -> None:
+    head = texts(a_view(), width)[1].split()
+    assert set(HEADS) - set(head) == left_out
+    assert {"P&L", "state"} <= set(head)
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_what_nothing_protects_says_so_in_words_with_the_line_that_would_change_it(width: int) -> None:
+    shown = " ".join(drawn(WatchScreen(a_view()), width, height=60).split())
+    assert "1 NOT MANAGED" in shown
+    words = "NOT MANAGED: rules cover options only; `applies_to: [option, stock]`"
+    assert words[:40] in shown
+
+
+def test_exempt_positions_are_counted_apart() -> None:
+    snapshot = replace(a_snapshot(a_holding(), a_holding("MSFT")), exempt=frozenset({"MSFT"}))
+    plan = explained(decide(snapshot, a_policy()), snapshot, a_policy())
+    account = AccountView(AccountFacts("main", "PA1"), Mode.PAPER, a_market(), plan)
+    shown = drawn(WatchScreen(WatchView(at("12:00"), (account,))), 120)
+    assert "1 exempt" in shown
+    assert "NOT MANAGED" not in shown

@@ -76,13 +76,14 @@ def test_a_structure_is_followed_by_its_legs_and_what_is_alone_is_alone() -> Non
 
 def test_its_row_has_units_net_entry_net_price_gain_trigger_and_what_it_can_win_and_lose() -> None:
     row = [getattr(cell, "text", cell) for cell in positions_rows([a_listing()])[0]]
-    assert row[3:10] == ["24", "-2", "2.00", "0.78", "+61.0%", "watching", "target $0.40, 48.7% away"]
-    assert str(row[10]).endswith(
+    assert row[3:9] == ["", "24", "-2", "2.00", "0.78", "+61.0%"]
+    assert row[9:13] == ["+$244.00", "-$156.00", "watching", "target $0.40, 48.7% away"]
+    assert str(row[13]).endswith(
         "no rule is met; $400.00 profit at most, $1,600.00 loss at most, breakeven at $178.00 and $212.00"
     )
     covered = [getattr(cell, "text", cell) for cell in positions_rows([a_listing()])[5]]
-    assert covered[4:7] == ["+1", "395.00", "405.95"]
-    assert "judged alone" in str(covered[10])
+    assert covered[5:8] == ["+1", "395.00", "405.95"]
+    assert "judged alone" in str(covered[13])
 
 
 def test_at_80_columns_a_structure_has_its_short_name_and_its_legs_are_indented(
@@ -94,7 +95,7 @@ def test_at_80_columns_a_structure_has_its_short_name_and_its_legs_are_indented(
     assert all(len(line) <= 80 for line in lines)
     assert "…" not in out
     assert any(line.startswith("main     PAPER  AAPL iron condor ") for line in lines)
-    assert any(f"  {put(170)}" in line for line in lines)
+    assert any("  AAPL 18 Dec 26 170 P" in line for line in lines)
     assert NAME in "".join(lines).replace(" ", "")
 
 
@@ -115,7 +116,13 @@ def test_the_document_lists_positions_as_before_and_structures_besides() -> None
     condor, covered = account["structures"]
     assert (condor["name"], condor["kind"], condor["units"], condor["judged_as_one"]) == (NAME, "iron_condor", 2, True)
     assert (condor["entry"], condor["now"], condor["gain"], condor["most_loss"]) == ("2", "0.78", "0.61", "1600")
-    assert condor["legs"][1] == {"symbol": put(180), "side": "short", "qty": "2"}
+    assert condor["legs"][1] == {
+        "symbol": put(180),
+        "contract": "AAPL 18 Dec 26 180 P",
+        "side": "short",
+        "qty": "2",
+    }
+    assert (condor["market_value"], condor["open_pnl"]) == ("-156", "244")
     assert (covered["most_profit"], covered["most_loss"], covered["own_name"]) == ("2500", "39500", None)
     assert json.loads(json.dumps(account)) == account
 
@@ -138,9 +145,9 @@ def test_the_screen_shows_the_structure_and_its_legs_within_its_width(width: int
     view = WatchView(market.now, (account,))
     out = drawn(WatchScreen(view), width)
     assert all(len(line) <= width for line in out.splitlines())
-    lines = [line for line in out.splitlines() if "condor" in line or put(170) in line]
+    lines = [line for line in out.splitlines() if "condor" in line or "170 P" in line]
     assert lines[0].startswith("AAPL iron condor ")
-    assert lines[1].startswith(f"  {put(170)}")
+    assert lines[1].startswith("  AAPL 18 Dec 26 170 P ")
     assert "NOT MANAGED" in out
     assert watch_document(view)["accounts"][0]["structures"][0]["name"] == NAME
 
@@ -151,11 +158,13 @@ def test_the_page_of_a_structure_has_everything_about_it(capsys: pytest.CaptureF
     out = capsys.readouterr().out
     for line in (
         "iron condor, 2 units",
-        f"short 2 {put(180)}, entry $2.00, bid $0.78, ask $0.82",
+        "short 2 AAPL 18 Dec 26 180 P, entry $2.00, bid $0.78, ask $0.82",
         "in 24 days (Fri 18 Dec 2026)",
         "credit $2.00",
         "bid $0.62, ask $0.78, net of its legs",
         "+61.0% at the ask, $0.78",
+        "open P&L       +$244.00",
+        "market value   -$156.00",
         "target at $0.40, 48.7% away",
     ):
         assert line in out

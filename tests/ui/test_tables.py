@@ -18,7 +18,7 @@ from ui_cases import (
 from sellctl.core.config.schema import Pullback, RulesConfig, SellModuleConfig, StrategyConfig, TrailingStopConfig
 from sellctl.core.model.view import AccountListing
 from sellctl.ui.formats import OutputFormat
-from sellctl.ui.formatting import progress_to
+from sellctl.ui.formatting import as_cell, progress_to
 from sellctl.ui.render import emit
 from sellctl.ui.rows import (
     DETAIL_COLUMNS,
@@ -31,6 +31,7 @@ from sellctl.ui.rows import (
     position_details,
     positions_rows,
 )
+from sellctl.ui.summaries import summary_lines
 
 MAIN = AccountListing("main", paper=True)
 PLANS = (listed(an_afternoon()), listed(a_second_account(), paper=False))
@@ -70,7 +71,7 @@ def test_no_symbol_and_no_number_is_ever_cut(
     words = out.split()
     for row in rows:
         assert {str(cell.text) for cell in row if hasattr(cell, "is_number") and cell.is_number} - {""} <= set(words)
-        assert row[2] is None or row[2] in words
+        assert row[2] is None or as_cell(row[2]).drawn in " ".join(words)
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -90,14 +91,60 @@ def test_a_wide_terminal_puts_a_position_on_one_line_and_a_narrow_one_its_senten
 ) -> None:
     rows = positions_rows([listed(a_plan(a_holding("TSLA")))])
     wide = table(POSITION_COLUMNS, rows, 200, capsys, monkeypatch).splitlines()
-    narrow = table(POSITION_COLUMNS, rows, 72, capsys, monkeypatch).splitlines()
-    assert wide[-1].split(maxsplit=8)[-1] == rows[0][-1]
-    assert narrow[-1].startswith("    ")
-    assert narrow[-1].endswith(str(rows[0][-1]))
+    narrow = table(POSITION_COLUMNS, rows, 80, capsys, monkeypatch).splitlines()
+    assert "TSLA" in wide[2]
+    assert wide[2].split("NOT MANAGED", 1)[1].strip().startswith("NOT MANAGED: rules cover options only; ")
+    assert narrow[2].endswith(" NOT MANAGED")
+    assert all(line.startswith("    ") for line in narrow[3:])
+    assert " ".join(" ".join(narrow[3:]).split()) == rows[0][-1]
+
+
+def test_at_80_columns_a_contract_its_gain_in_dollars_and_its_state_stay_in_the_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = positions_rows([listed(a_plan(a_holding(CALL, "10", "1.00", bid="1.04", ask="1.06")))])
+    _, _, line, *beneath = table(POSITION_COLUMNS, rows, 80, capsys, monkeypatch).splitlines()
+    assert " ".join(line.split()) == "main PAPER AAPL 18 Dec 26 200 C 24 +10 1.04 +4.0% +$40.00 watching"
+    assert beneath[0] == "    entry 1.00 · value $1,040.00 · nearest trigger target $1.10, 5.8% away · +4%"
+
+
+def test_what_is_said_of_all_rows_stands_above_a_table_and_never_among_rows_for_programs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = positions_rows([listed(an_afternoon())])
+    title = "\n".join(("Positions", *summary_lines([listed(an_afternoon())])))
+    summary = "PAPER: 9 positions, 1 NOT MANAGED, open P&L -$1,312.78 (8 of 9 known), value $4,207.60 (8 of 9 known)"
+    for fmt in (OutputFormat.PLAIN, OutputFormat.CSV, OutputFormat.MARKDOWN):
+        emit(POSITION_COLUMNS, rows, fmt, title=title)
+        out, err = capsys.readouterr()
+        assert err == f"{summary}\n"
+        assert "8 of 9" not in out
+    with a_terminal(monkeypatch, 200):
+        emit(POSITION_COLUMNS, rows, None, title=title)
+    out, err = capsys.readouterr()
+    assert ANSI.sub("", out).splitlines()[:2] == ["Positions", summary]
+    assert err == ""
+
+
+def test_paper_and_real_money_are_never_added_up() -> None:
+    paper, live = listed(a_second_account()), listed(a_second_account(), paper=False)
+    assert summary_lines([paper, live, paper]) == [
+        "PAPER: 4 positions, open P&L -$30.00, value $2,030.00",
+        "LIVE: 2 positions, open P&L -$15.00, value $1,015.00",
+    ]
+
+
+def test_an_account_without_positions_or_a_plan_has_no_summary_and_nothing_known_is_unknown() -> None:
+    assert summary_lines([AccountListing("main", paper=True, problem="no answer")]) == []
+    assert summary_lines([listed(a_plan())]) == []
+    unknown = listed(a_plan(a_holding(bid=None, ask=None)))
+    assert summary_lines([unknown]) == [
+        "PAPER: 1 position, open P&L unknown (0 of 1 known), value unknown (0 of 1 known)"
+    ]
 
 
 def test_the_plan_shows_what_happens_and_why() -> None:
-    said = {row[2]: (str(row[6]), str(row[7])) for row in plan_rows([listed(an_afternoon())])[:9]}
+    said = {as_cell(row[2]).data: (str(row[7]), str(row[8])) for row in plan_rows([listed(an_afternoon())])[:9]}
     assert said[LONGEST][0] == "sell 1 limit $2.25"
     assert said[LONGEST][1].startswith("target +10%")
     assert said["NVDA261127P00180000"][0] == "wait"
@@ -109,8 +156,8 @@ def test_the_plan_shows_what_happens_and_why() -> None:
 def test_stale_orders_and_unreadable_rows_stand_in_the_plan() -> None:
     *_, stale = plan_rows([listed(an_afternoon())])
     *_, fault = plan_rows([listed(a_second_account())])
-    assert stale[6:] == ("cancel sell 3 limit $410.00", "8 min old, 3 min allowed")
-    assert fault[7] == "XYZ could not be read: qty is 'abc'"
+    assert stale[7:] == ("cancel sell 3 limit $410.00", "8 min old, 3 min allowed")
+    assert fault[8] == "XYZ could not be read: qty is 'abc'"
 
 
 def test_the_nearest_trigger_comes_with_its_price_and_distance() -> None:
@@ -170,12 +217,14 @@ def test_the_page_shows_everything_about_one_position() -> None:
         ("symbol", LONGEST),
         (
             "contract",
-            "GOOGL1 $200.00 call, expires in 24 days (Fri 18 Dec 2026); adjusted: it may not deliver 100 shares",
+            "GOOGL1 18 Dec 26 200 C, expires in 24 days (Fri 18 Dec 2026); adjusted: it may not deliver 100 shares",
         ),
         ("quantity", "long 5, 5 free to close"),
         ("entry", "$2.40"),
         ("quote", "bid $1.85, ask $1.95, 0s old"),
         ("gain", "-22.9% at the bid, $1.85"),
+        ("open P&L", "-$275.00"),
+        ("market value", "$925.00"),
         ("trigger", "stop at $1.92, reached"),
         ("trigger", "target at $2.64, 42.7% away"),
         ("exit in progress", "stop loss, order 2, sent 1s ago"),
@@ -209,7 +258,7 @@ def test_the_page_shows_what_is_unknown() -> None:
 def test_numbers_in_csv_are_numbers_and_unknown_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
     plan = a_plan(a_holding(qty="3", entry="1.20", bid=None, ask=None, short=True))
     emit(POSITION_COLUMNS, positions_rows([listed(plan)]), OutputFormat.CSV)
-    assert capsys.readouterr().out.splitlines()[1].startswith(f"main,paper,{CALL},24,-3,1.2,,,")
+    assert capsys.readouterr().out.splitlines()[1].startswith(f"main,paper,{CALL},AAPL 18 Dec 26 200 C,24,-3,1.2,,,,,")
     assert Decimal("1.2") == plan.decisions[0].holding.position.entry_price
 
 

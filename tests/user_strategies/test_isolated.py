@@ -200,7 +200,7 @@ def test_positions_of_a_strategy_that_is_out_are_shown_as_not_managed_with_an_al
     for _ in range(2):
         snapshot = a_snapshot(a_holding(bid="1.20", ask="1.22"), a_holding(PUT))
         decision = the_decision(snapshot, policy, CALL)
-        assert (decision.state, decision.alert, decision.signal) == (DecisionState.WATCHING, True, None)
+        assert (decision.state, decision.alert, decision.signal) == (DecisionState.NOT_MANAGED, True, None)
         assert decision.sentence.startswith("NOT MANAGED: strategy mine is disabled for today: it takes too long")
         assert decision.gain == Decimal("0.2")
     explanation = explain(snapshot, policy, CALL)

@@ -8,8 +8,8 @@
   const REFRESH_EVERY = 15_000; // in addition to the refresh after each check
   const RETRY_AFTER = [1_000, 2_000, 5_000, 10_000];
   const NAMES = { take_profit: "target", stop_loss: "stop" };
-  const STATES = { denied: "not sent", fault: "error" };
-  const TONES = { watching: "", closing: "good", blocked: "warn", denied: "warn", fault: "bad", "no quote": "bad" };
+  const STATES = { denied: "not sent", fault: "error", "not managed": "NOT MANAGED" };
+  const TONES = { closing: "good", blocked: "warn", denied: "warn", fault: "bad", "no quote": "bad", "not managed": "warn" };
   const $ = (id) => document.getElementById(id);
 
   let session = null; // {token, role, stopper}
@@ -33,13 +33,16 @@
     return `${value > 0 ? "+" : value < 0 ? "\u2212" : ""}${Math.abs(value).toFixed(1)}%`;
   };
 
-  const contract = (symbol) => {
-    const parts = /^([A-Z.]+\d?)(\d{2})(\d{2})(\d{2})([CP])(\d{8})$/.exec(symbol);
-    if (!parts) return "";
-    const day = new Date(Date.UTC(2000 + Number(parts[2]), Number(parts[3]) - 1, Number(parts[4])));
-    const when = day.toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
-    return `${parts[1]} $${Number(parts[6]) / 1000} ${parts[5] === "C" ? "call" : "put"}, ${when}`;
+  // An amount in dollars and cents; a profit or loss always with its sign.
+  const amount = (text) => {
+    if (text === null) return "unknown";
+    const digits = Math.abs(Number(text)).toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+    return `${Number(text) < 0 ? "\u2212" : ""}$${digits}`;
   };
+  const profit = (text) => (text !== null && Number(text) > 0 ? `+${amount(text)}` : amount(text));
+
+  // A total says of how many positions it is while some amounts are unknown.
+  const total = (it, format) => format(it.dollars) + (it.known < it.of ? ` (${it.known} of ${it.of} known)` : "");
 
   const name = (reason) => NAMES[reason] || reason.replaceAll("_", " ");
   const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
@@ -93,14 +96,16 @@
 
   // --- sections ------------------------------------------------------------------------------------------------------
 
-  const POSITION = [["Position", ""], ["Quantity", "number"], ["Entry", "number"], ["Now", "number"],
-    ["Gain", "number"], ["Triggers", ""], ["State", "wide"]];
+  const POSITION = [["Position", ""], ["Quantity", "number"], ["Entry", "number"], ["Now, value", "number"],
+    ["Gain, P&L", "number"], ["Triggers", ""], ["State", "wide"]];
   const EXIT = [["Position", ""], ["Order", ""], ["Filled", "number"], ["Status", ""], ["Why", "wide"]];
 
   const showPositions = (accounts) => {
     const held = accounts.flatMap((account) => rows(account).map((it) => ({ account: account.account, ...it })));
-    const count = accounts.reduce((sum, account) => sum + account.holdings.length, 0);
+    const summed = (name) => accounts.reduce((sum, account) => sum + account.totals[name], 0);
+    const [count, unprotected] = [summed("positions"), summed("not_managed")];
     setText($("positions-count"), count ? `(${count})` : "");
+    setText($("not-managed-count"), unprotected ? `${unprotected} NOT MANAGED` : "");
     $("positions").hidden = !count;
     $("positions-empty").hidden = count > 0;
     reconcile($("positions").tBodies[0], held, (it) => `${it.account} ${it.symbol} ${it.side}`, row(POSITION), showPosition);
@@ -131,20 +136,21 @@
 
   const outlook = (structure) => {
     if (structure.most_profit === null || structure.most_loss === null) return "";
-    const bound = (amount, noun) => (amount === "unlimited" ? `unlimited ${noun}` : `${dollars(amount)} ${noun} at most`);
+    const bound = (most, noun) => (most === "unlimited" ? `unlimited ${noun}` : `${amount(most)} ${noun} at most`);
     const evens = structure.breakevens.map(dollars).join(" and ");
     return [bound(structure.most_profit, "profit"), bound(structure.most_loss, "loss"), evens && `breakeven at ${evens}`].filter(Boolean).join(", ");
   };
 
   const showPosition = (tr, it) => {
     const [what, qty, entry, now, gain, triggers, state] = tr.children;
-    const more = it.title ? it.symbol : contract(it.symbol);
-    twoLines(what, it.title || it.symbol, [more, it.account, left(it.days_left)].filter(Boolean).join(" · "));
+    const called = it.title || it.contract || it.symbol;
+    const more = called === it.symbol ? "" : it.symbol;
+    twoLines(what, called, [more, it.account, left(it.days_left)].filter(Boolean).join(" · "));
     tr.classList.toggle("leg", Boolean(it.isLeg));
     setText(qty, it.side === "short" ? `\u2212${it.qty}` : it.qty);
     setText(entry, dollars(it.entry));
-    setText(now, it.now === null ? "?" : `${dollars(it.now)} ${it.now_side}`);
-    setText(gain, it.gain === null ? "unknown" : percent(it.gain));
+    twoLines(now, it.now === null ? "?" : `${dollars(it.now)} ${it.now_side}`, `value ${amount(it.market_value)}`);
+    twoLines(gain, it.gain === null ? "unknown" : percent(it.gain), profit(it.open_pnl));
     gain.className = `number ${it.gain === null ? "warn" : Number(it.gain) < 0 ? "bad" : "good"}`;
     showTriggers(triggers, it);
     twoLines(state, STATES[it.state] || it.state, it.sentence);
@@ -165,7 +171,8 @@
     const working = accounts.flatMap((account) => account.orders.filter((order) => order.by === "sellctl").map((order) => {
       const closed = closedBy(account, order);
       const symbol = order.symbol || (closed ? closed.symbol : order.legs.map((leg) => leg.symbol).join(" + "));
-      return { ...order, account: account.account, symbol, title: closed ? closed.title : "", why: closed ? closed.sentence : "" };
+      const title = (closed && closed.title) || order.contract;
+      return { ...order, account: account.account, symbol, title, why: closed ? closed.sentence : "" };
     }));
     setText($("exits-count"), working.length ? `(${working.length})` : "");
     $("exits").hidden = !working.length;
@@ -183,8 +190,7 @@
 
   const showExit = (tr, it) => {
     const [what, order, filled, status, why] = tr.children;
-    const more = it.title ? it.symbol : contract(it.symbol);
-    twoLines(what, it.title || it.symbol, [more, it.account].filter(Boolean).join(" · "));
+    twoLines(what, it.title || it.symbol, [it.title && it.symbol, it.account].filter(Boolean).join(" · "));
     const price = it.limit_price === null ? it.type : `at ${it.legs.length ? net(it.limit_price) : dollars(it.limit_price)}`;
     setText(order, `${it.side || "multi-leg"} ${it.qty || "?"} ${price}`);
     setText(filled, `${it.filled_qty} of ${it.qty || "?"}`);
@@ -193,15 +199,20 @@
   };
 
   const showAccounts = (accounts) => {
-    const make = () => { const li = element("li"); li.append(element("strong"), element("span", "", "pill"), element("span", "", "small"), element("span", "", "error")); return li; };
+    const parts = [["strong"], ["span", "pill"], ["span", "small"], ["span", "small"], ["span", "state warn"], ["span", "error"]];
+    const make = () => { const li = element("li"); li.append(...parts.map(([tag, style]) => element(tag, "", style))); return li; };
     reconcile($("accounts"), accounts, (it) => it.account, make, (li, it) => {
-      const [title, mode, facts, problem] = li.children;
+      const [title, mode, facts, money, unprotected, problem] = li.children;
       setText(title, it.account);
       setText(mode, it.mode === "live" ? "real money" : it.mode);
       mode.className = `pill ${it.mode}`;
       const counts = it.holdings === null ? "not updated yet" : `${counted(it.holdings, "position")}, ${it.leaving} closing, ${it.blocked} blocked`;
       const age = it.age_seconds === null ? "" : `, updated ${seconds(it.age_seconds)} ago`;
       setText(facts, counts + age);
+      const totals = it.totals && it.totals.positions ? it.totals : null;
+      const exempt = totals && totals.exempt ? `, ${totals.exempt} exempt` : "";
+      setText(money, totals ? `Open P&L ${total(totals.open_pnl, profit)}, value ${total(totals.market_value, amount)}${exempt}` : "");
+      setText(unprotected, totals && totals.not_managed ? `${totals.not_managed} NOT MANAGED` : "");
       setText(problem, it.problem);
     });
   };

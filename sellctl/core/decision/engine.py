@@ -109,11 +109,12 @@ def _stale(decisions: Iterable[PositionDecision], context: DecisionContext) -> t
         return ()
     active = [d for d in decisions if d.signal or d.cancel_first or d.holding.state.exit]
     spared = {order.id for decision in active for order in _handled(decision, context)}
-    spared |= {order.id for order in snapshot.orders if _is_left_alone(order.symbol, context)}
+    spared |= {order.id for order in snapshot.orders if is_left_alone(order.symbol, context)}
     return stale_orders(snapshot, policy.stale_scope, policy.stale_after, spared)
 
 
-def _is_left_alone(symbol: str, context: DecisionContext) -> bool:
+def is_left_alone(symbol: str, context: DecisionContext) -> bool:
+    """Whether the user exempted a symbol, by command or by configuration."""
     return context.policy.excludes(symbol, underlying_of(symbol)) or context.is_exempt(symbol)
 
 
@@ -294,17 +295,25 @@ def triggers_of(holding: Holding, context: DecisionContext) -> tuple[Trigger, ..
 
 
 def why_not_managed(holding: Holding, context: DecisionContext) -> str:
-    """Why a position is only shown; "" when it is managed."""
-    position, instrument = holding.position, holding.position.instrument
-    asset = instrument.asset_class
-    if asset not in MANAGED:
-        return f"{NOT_MANAGED}: rules cover options and stocks only, this is {asset.value}"
-    if asset is AssetClass.STOCK and not position.is_long and asset not in context.policy.short_classes:
-        return f"{NOT_MANAGED}: short stock (short_positions.assets)"
+    """Why a position is only shown, and the setting that would change that; "" when it is managed."""
+    instrument = holding.position.instrument
     if context.is_exempt(instrument.symbol):
         return "exempt (by you)"
     if context.policy.excludes(instrument.symbol, instrument.underlying):
-        return f"{NOT_MANAGED}: excluded (manage.exclude)"
+        return "exempt (manage.exclude)"
+    why = _why_no_rule_applies(holding, context)
+    return f"{NOT_MANAGED}: {why}" if why else ""
+
+
+def _why_no_rule_applies(holding: Holding, context: DecisionContext) -> str:
+    position, instrument, policy = holding.position, holding.position.instrument, context.policy
+    asset = instrument.asset_class
+    if asset not in MANAGED:
+        return f"rules cover options and stocks only, this is {asset.value}; no setting adds it"
+    if asset is AssetClass.STOCK and not position.is_long and asset not in policy.short_classes:
+        buys_back = policy.short_action is not ShortAction.IGNORE
+        then = "has it bought back" if buys_back else "lets a strategy match it"
+        return f"short stock; `assets: [option, stock]` under sell_module.short_positions {then}"
     if instrument.option and context.has_ended(holding):
         ended = "expired" if instrument.option.expires < context.today else "stopped trading before its expiration"
         return f"{ended} on {instrument.option.expires}: the broker settles it"
@@ -386,7 +395,7 @@ def _zero_day(holding: Holding, context: DecisionContext) -> Iterator[ExitSignal
 
 
 def _naked_short(holding: Holding, context: DecisionContext) -> Iterator[ExitSignal]:
-    naked = min(_uncovered(holding, context), _confirmed_uncovered(holding, context))
+    naked = min(qty_to_buy_back(holding, context), _confirmed_uncovered(holding, context))
     if naked > 0 and not _unreadable_cover(holding, context):
         yield _closing_short(holding, naked, context)
 
@@ -414,7 +423,7 @@ def _unconfirmed_short(holding: Holding, context: DecisionContext) -> ExitSignal
     """The exit of a short that is naked by this read of the positions, and that others have yet to confirm."""
     if holding.position.is_long or not context.snapshot.market.is_open or _unreadable_cover(holding, context):
         return None
-    naked = _uncovered(holding, context)
+    naked = qty_to_buy_back(holding, context)
     is_confirmed = naked <= _confirmed_uncovered(holding, context)
     return None if is_confirmed else _closing_short(holding, naked, context)
 
@@ -429,11 +438,11 @@ def _expiring(holding: Holding, context: DecisionContext) -> Decimal:
     if position.is_long or context.policy.zero_day_shorts:
         return position.qty
     covered = context.cover.contracts_covered_by_options.get(holding.symbol, ZERO)
-    uncovered = ZERO if _unreadable_cover(holding, context) else _uncovered(holding, context)
+    uncovered = ZERO if _unreadable_cover(holding, context) else qty_to_buy_back(holding, context)
     return min(covered + uncovered, position.qty)
 
 
-def _uncovered(holding: Holding, context: DecisionContext) -> Decimal:
+def qty_to_buy_back(holding: Holding, context: DecisionContext) -> Decimal:
     """How much of a short to close because it is naked; with `short_positions.action: close`, all of it."""
     position, policy = holding.position, context.policy
     if position.is_long or position.instrument.asset_class not in policy.short_classes:
@@ -450,6 +459,6 @@ def _unreadable_cover(holding: Holding, context: DecisionContext) -> str:
     if holding.position.is_long:
         return ""
     close_uncovered = context.policy.short_action is ShortAction.CLOSE_UNCOVERED
-    if close_uncovered and _uncovered(holding, context) > 0 and context.may_have_unknown_cover(holding):
+    if close_uncovered and qty_to_buy_back(holding, context) > 0 and context.may_have_unknown_cover(holding):
         return "no other position covers it, but one that can't be read may"
     return ""

@@ -5,26 +5,37 @@ from decimal import Decimal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sellctl.core.config.schema import ShortAction
+from sellctl.core.config.schema import GuardAction, ShortAction
 from sellctl.core.decision.backstop import resting_note
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.engine import decide, rules_warning, triggers_of, why_not_managed
+from sellctl.core.decision.engine import (
+    decide,
+    is_left_alone,
+    qty_to_buy_back,
+    rules_warning,
+    triggers_of,
+    why_not_managed,
+)
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import price_exits_paused, stops_paused
 from sellctl.core.decision.rule_states import StrategyState, strategy_state
 from sellctl.core.decision.strategy_results import NOT_MANAGED
 from sellctl.core.model.gain import Basis, price_on, side_name
+from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.market import WIDE_SETTLES
-from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
+from sellctl.core.model.plan import PRICE_REASONS, DecisionState, Plan, PositionDecision, Reason, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.rules.zero_day import why_last_day
-from sellctl.core.sell_strategies.base_strategy import StrategyError
-from sellctl.core.sell_strategies.matching import ASSET_CLASSES
+from sellctl.core.sell_strategies.base_strategy import BaseStrategy, StrategyError
+from sellctl.core.sell_strategies.declared import Declared
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
 from sellctl.core.text import as_dollars, as_percent, as_time_span
 
 _OPEN = frozenset({DecisionState.WATCHING, DecisionState.NO_QUOTE})
+_WITHOUT_ENTRY = frozenset({Reason.UNDERLYING, Reason.IN_THE_MONEY, Reason.SHORT_STRIKE})  # need no entry price
+
+_STARTED_AGAIN = "it is started again on the next day, or when sellctl is"  # said of a strategy that is disabled
 
 
 class Explanation(Struct, frozen=True):
@@ -62,14 +73,20 @@ def explained(plan: Plan, snapshot: Snapshot, policy: Policy) -> Plan:
 def _explained(decision: PositionDecision, context: DecisionContext) -> PositionDecision:
     if decision.state not in _OPEN:
         return decision
-    with_triggers = replace(decision, triggers=triggers_of(decision.holding, context))
-    return replace(with_triggers, sentence=_sentence(with_triggers, context))
+    shown = replace(decision, triggers=triggers_of(decision.holding, context))
+    why = why_unprotected(shown, context)
+    state = shown.state
+    if is_left_alone(shown.holding.symbol, context):
+        state = DecisionState.EXEMPT
+    elif why:
+        state = DecisionState.NOT_MANAGED
+    return replace(shown, state=state, sentence=_sentence(shown, why, context))
 
 
 def _explanation(decision: PositionDecision, context: DecisionContext) -> Explanation:
     holding = decision.holding
     managed = decision.state is not DecisionState.FAULT and not why_not_managed(holding, context)
-    managed = managed and not _is_without_strategy(decision)
+    managed = managed and _STARTED_AGAIN not in decision.sentence
     return Explanation(
         symbol=holding.symbol,
         sentence=decision.sentence,
@@ -86,32 +103,121 @@ def _strategy_state(holding: Holding, context: DecisionContext) -> StrategyState
         return None
 
 
-def _is_without_strategy(decision: PositionDecision) -> bool:
-    """Whether its strategy is stopped for the day, which its sentence says."""
-    return decision.sentence.startswith(NOT_MANAGED)
-
-
-def _sentence(decision: PositionDecision, context: DecisionContext) -> str:
-    """Why a position that is only watched stays open, and its backstop."""
+def _sentence(decision: PositionDecision, why: str, context: DecisionContext) -> str:
+    """Why a position that is only watched stays open, and its backstop. `why` is why nothing protects it."""
     if decision.state is DecisionState.NO_QUOTE:
         return "; ".join(note for note in (decision.sentence, resting_note(decision, context)) if note)
-    if _is_without_strategy(decision):
-        return decision.sentence
     warning = rules_warning(decision.holding, context)
-    done = "" if decision.sentence == warning else decision.sentence.removeprefix(f"{warning}; ")
-    notes = (_why_it_stays(decision, context), done, resting_note(decision, context))
+    done = "" if decision.sentence in {warning, why} else decision.sentence.removeprefix(f"{warning}; ")
+    done = "" if _is_disabled(decision) else done
+    notes = (why or _why_it_stays(decision, context), done, resting_note(decision, context))
     return "; ".join(note for note in notes if note)
 
 
 def _why_it_stays(decision: PositionDecision, context: DecisionContext) -> str:
     holding = decision.holding
-    alone = why_not_managed(holding, context)
-    if alone:
-        return alone
     if not context.snapshot.market.is_open:
         return "the market is closed"
     notes = (_cover_note(holding, context), _zero_day_note(holding, context), _price_note(decision, context))
     return "; ".join(note for note in notes if note) or "no rule applies to it"
+
+
+# --- what nothing protects --------------------------------------------------------------------------------------------
+
+
+def why_unprotected(decision: PositionDecision, context: DecisionContext) -> str:
+    """Why nothing protects a position that stays open, and what would change that; "" when something does.
+
+    The market may be closed: what counts is whether a rule could close it. Begins with NOT MANAGED, except for what the
+    user exempted. `decision` has its triggers.
+    """
+    if decision.state is not DecisionState.WATCHING:
+        return ""
+    holding = decision.holding
+    alone = why_not_managed(holding, context)
+    if alone:
+        return alone
+    if _is_disabled(decision):
+        return f"{decision.sentence}; {_STARTED_AGAIN}"
+    try:
+        strategy, subject = context.strategy_and_subject(holding)
+    except StrategyError:
+        return ""
+    why = (
+        _why_rules_cannot_fire(strategy, subject, decision, context)
+        if strategy
+        else _without_strategy(holding, context)
+    )
+    return f"{NOT_MANAGED}: {why}" if why else ""
+
+
+def _is_disabled(decision: PositionDecision) -> bool:
+    """Whether its strategy is disabled for the day, which the sentence of the decision says."""
+    return decision.sentence.startswith(f"{NOT_MANAGED}: ")
+
+
+def _why_rules_cannot_fire(
+    strategy: BaseStrategy, subject: Holding, decision: PositionDecision, context: DecisionContext
+) -> str:
+    """Why no rule of its strategy can close a position, or the structure of which it is a leg; "" when one can."""
+    suspended = next((each for each in (decision.holding, subject) if each.state.suspended), None)
+    if suspended:
+        return rules_warning(suspended, context)
+    if (
+        subject.position.entry_price is not None
+        or decision.triggers
+        or not isinstance(strategy, Declared | StrategyOne)
+    ):
+        return ""
+    need_entry = PRICE_REASONS - _WITHOUT_ENTRY
+    if not all(getattr(rule, "reason", None) in need_entry for rule in strategy.rules()):
+        return ""
+    warning = rules_warning(subject, context)
+    return f"{warning}; a strategy with `stop_loss: price $1.00` under sell_module.strategies needs none"
+
+
+def _without_strategy(holding: Holding, context: DecisionContext) -> str:
+    """Why no strategy manages a position, and the setting that adds one; "" for a short that is to be bought back."""
+    if qty_to_buy_back(holding, context) > 0:
+        return ""
+    if holding.position.is_long:
+        why = _why_no_strategy(holding, context.policy)
+    else:
+        cover = _cover_note(holding, context) or "short"
+        why = f"{cover}; a strategy with `match: {{side: short}}` under sell_module.strategies adds rules"
+    return "; ".join(filter(None, (why, _what_closes_it(holding, context))))
+
+
+def _why_no_strategy(holding: Holding, policy: Policy) -> str:
+    """Why no strategy matches a long position, and the setting that lets strategy one do so."""
+    one = next((each for each in policy.strategies if isinstance(each, StrategyOne)), None)
+    is_option = holding.position.instrument.is_option
+    both = "`applies_to: [option, stock]`"
+    if one is None:
+        line = "`enabled: true`" if is_option else f"`enabled: true` with {both}"
+        return f"no strategy matches it; {line} under sell_module.strategy_one adds a target and a stop"
+    kinds = " and ".join(f"{kind.value}s" for kind in one.applies_to)
+    others = "no other strategy matches it, and strategy one's " if len(policy.strategies) > 1 else ""
+    added = "options" if is_option else "stocks"
+    return f"{others}rules cover {kinds} only; {both} under sell_module.strategy_one adds {added}"
+
+
+def _what_closes_it(holding: Holding, context: DecisionContext) -> str:
+    """What still closes an option without rules; "" for anything else, which nothing closes."""
+    if not holding.position.instrument.is_option:
+        return ""
+    policy = context.policy
+    today = _zero_day_note(holding, context)
+    if today:
+        return today
+    last_day = policy.zero_day is not None and _is_closed_on_last_day(holding, context)
+    guards = policy.guards_the_account and policy.account_guard.action is GuardAction.FLATTEN
+    ways = ["its last day"] * last_day + ["a panic"] + ["the account guard"] * guards
+    listed = " and ".join(filter(None, (", ".join(ways[:-1]), ways[-1])))
+    return f"only {listed} {'closes' if len(ways) == 1 else 'close'} it"
+
+
+# --- what is watched --------------------------------------------------------------------------------------------------
 
 
 def _cover_note(holding: Holding, context: DecisionContext) -> str:
@@ -119,7 +225,7 @@ def _cover_note(holding: Holding, context: DecisionContext) -> str:
         return ""
     longs = context.cover.longs_by_short.get(holding.symbol)
     if longs:
-        return f"short, covered by {', '.join(longs)}"
+        return f"short, covered by {', '.join(map(contract_text, longs))}"
     policy = context.policy
     if policy.short_action is ShortAction.IGNORE or holding.position.instrument.asset_class not in policy.short_classes:
         return "naked short, and short options are ignored (short_positions)"
@@ -133,31 +239,35 @@ def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
     why = why_last_day(holding)
     if context.policy.zero_day is None:
         return f"{why}, zero-day handling is off"
-    applies = (
+    closes = _is_closed_on_last_day(holding, context)
+    return f"{why}, before its deadline" if closes else f"{why}, not closed (zero_day.shorts is off)"
+
+
+def _is_closed_on_last_day(holding: Holding, context: DecisionContext) -> bool:
+    """Whether the handling of the last day, if it is on, includes the option."""
+    return (
         holding.position.is_long
         or context.policy.zero_day_shorts
         or holding.symbol in context.cover.contracts_covered_by_options
     )
-    return f"{why}, before its deadline" if applies else f"{why}, not closed (zero_day.shorts is off)"
 
 
 def _price_note(decision: PositionDecision, context: DecisionContext) -> str:
     holding = decision.holding
-    if holding.state.suspended:
-        return rules_warning(holding, context)
     try:
         strategy, subject = context.strategy_and_subject(holding)
     except StrategyError as error:
         return f"its strategy could not be evaluated: {error}"
     if strategy is None:
-        return _why_no_strategy(holding, context.policy) if holding.position.is_long else ""
+        return ""
     return watched_note(decision, context) if subject is holding else leg_note(holding, subject, context)
 
 
 def leg_note(holding: Holding, structure: Holding, context: DecisionContext) -> str:
     """That a position is judged as a part of a structure, how much of it is not, and what prevents rules on it."""
     rest = context.rest_of(holding)
-    beyond = f"{rest[1].position.qty:f} beyond it" if rest else ""
+    unmatched = " that no strategy matches" if rest and rest[0] is None else ""
+    beyond = f"{rest[1].position.qty:f} beyond it{unmatched}" if rest else ""
     return "; ".join(filter(None, (f"judged as a leg of {structure.symbol}", beyond, rules_warning(holding, context))))
 
 
@@ -174,19 +284,6 @@ def watched_note(decision: PositionDecision, context: DecisionContext) -> str:
         return f"{holding.prices.problem}: no price rule can fire"
     problem = f" ({holding.prices.problem})" if holding.prices.problem else ""
     return f"{gains}: {_rules_note(decision)}{problem}"
-
-
-def _why_no_strategy(holding: Holding, policy: Policy) -> str:
-    one = next((each for each in policy.strategies if isinstance(each, StrategyOne)), None)
-    asset = holding.position.instrument.asset_class
-    if one is None or any(ASSET_CLASSES[kind] is asset for kind in one.applies_to):
-        why = "no strategy matches it"
-    else:
-        kinds = " and ".join(f"{kind.value}s" for kind in one.applies_to)
-        others = "no other strategy matches it, and strategy one's " if len(policy.strategies) > 1 else ""
-        why = f"{others}rules cover {kinds} only (applies_to)"
-    # Without a strategy an option is still closed on its last day, by a panic and by the account guard; a stock is not.
-    return f"without a target or stop: {why}" if holding.position.instrument.is_option else f"{NOT_MANAGED}: {why}"
 
 
 def _gain_on(holding: Holding, basis: Basis) -> str:

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from sellctl.core.model.instrument import contract_text
+
 
 class EventKind(StrEnum):
     """The kind of an event; NOTE is anything else."""
@@ -51,6 +53,7 @@ class Event(Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """Symbol, kind and text as one line."""
-        about = " ".join(word for word in (self.symbol, "" if self.kind is EventKind.NOTE else self.kind.value) if word)
+        """Contract or symbol, kind and text as one line."""
+        subject = contract_text(self.symbol)
+        about = " ".join(word for word in (subject, "" if self.kind is EventKind.NOTE else self.kind.value) if word)
         return f"{about}: {self.text}" if about else self.text

@@ -1,5 +1,6 @@
 """Prices and gains that rules compare. Prices are dollars per share; a price equal to a threshold has reached it."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
 
@@ -79,3 +80,51 @@ def is_at_least_as_good(position: Position, price: Decimal, threshold: Decimal) 
 def is_at_least_as_bad(position: Position, price: Decimal, threshold: Decimal) -> bool:
     """Whether `price` is at least as bad for the position as `threshold`."""
     return price <= threshold if position.is_long else price >= threshold
+
+
+def market_value(holding: Holding) -> Decimal | None:
+    """Dollars that closing a position brings at the price one could get now (bid for a long, ask for a short).
+
+    Below zero for a short, which costs them; None while that price is unknown. Commissions are not included.
+    """
+    price = holding.exit_price
+    return None if price is None else price * _signed_shares(holding.position)
+
+
+def open_pnl(holding: Holding) -> Decimal | None:
+    """Dollars gained or lost since entry at the same price; None while the price or the entry is unknown."""
+    price, entry = holding.exit_price, holding.position.entry_price
+    return None if price is None or entry is None else (price - entry) * _signed_shares(holding.position)
+
+
+def _signed_shares(position: Position) -> Decimal:
+    """Shares that it stands for, below zero for a short."""
+    shares = position.qty * shares_per_unit(position)
+    return shares if position.is_long else -shares
+
+
+class Total(Struct, frozen=True):
+    """A sum over `count` positions, of which the amounts of only `known` are known.
+
+    `dollars` is the sum of the known amounts; None when none is known.
+    """
+
+    dollars: Decimal | None
+    known: int
+    count: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no amount is missing."""
+        return self.known == self.count
+
+
+def total_of(amounts: Iterable[tuple[Decimal | None, int]]) -> Total:
+    """The total of amounts, each with the number of positions that it stands for."""
+    every = list(amounts)
+    known = [(amount, count) for amount, count in every if amount is not None]
+    return Total(
+        dollars=sum((amount for amount, _ in known), Decimal(0)) if known else None,
+        known=sum(count for _, count in known),
+        count=sum(count for _, count in every),
+    )

@@ -10,6 +10,14 @@ from msgspec import Struct
 
 _OCC = re.compile(r"(?P<root>[0-9A-Z.]{1,6})(?P<date>\d{6})(?P<right>[CP])(?P<strike>\d{8})", re.ASCII)
 _DIGIT = re.compile(r"[0-9]")
+# The text of a contract: AAPL 18 Dec 26 230 C. The months are named here so that no locale changes them.
+_TEXT = re.compile(
+    r"(?P<root>[0-9A-Z.]{1,6}) +(?P<day>\d{1,2}) +(?P<month>[A-Z]{3}) +(?P<year>\d{2})"
+    r" +(?P<strike>\d{1,5}(\.\d{1,3})?) +(?P<right>[CP])",
+    re.ASCII,
+)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_NUMBERS = {month.upper(): number for number, month in enumerate(_MONTHS, 1)}
 _STRIKE_SCALE = 1000
 _KEPT = 16_384  # parsed symbols to keep: every poll needs the terms of every position
 # Index and share-class roots whose underlying has another symbol; any other root is its own underlying.
@@ -81,15 +89,17 @@ class OptionContract(Struct, frozen=True):
         return _DIGIT.search(self.root) is not None
 
     @property
+    def text(self) -> str:
+        """The contract as people read it: AAPL 18 Dec 26 230 C. `symbol_of` reads it."""
+        expires, strike = self.expires, f"{self.strike:f}"
+        strike = strike.rstrip("0").rstrip(".") if "." in strike else strike
+        month = _MONTHS[expires.month - 1]
+        return f"{self.root} {expires.day} {month} {expires:%y} {strike} {self.right.value[0].upper()}"
+
+    @property
     def is_am_settled(self) -> bool:
         """Whether it can't be traded on its expiration date any more."""
         return self.root in _AM_SETTLED
-
-    @property
-    def text(self) -> str:
-        """The contract as a trader writes it: AAPL 18 Dec 26 230 C."""
-        right = "C" if self.right is Right.CALL else "P"
-        return f"{self.root} {self.expires.day} {self.expires:%b %y} {self.strike.normalize():f} {right}"
 
 
 class Instrument(Struct, frozen=True):
@@ -121,6 +131,22 @@ def parse_occ(symbol: str) -> OptionContract | None:
         return None
     right = Right.CALL if match["right"] == "C" else Right.PUT
     return OptionContract(match["root"], expires, right, Decimal(match["strike"]) / _STRIKE_SCALE)
+
+
+def symbol_of(text: str) -> str | None:
+    """The OCC symbol of a contract that is written as `OptionContract.text` does, in any case; None for other text."""
+    match = _TEXT.fullmatch(text.upper())
+    if match is None or match["month"] not in _NUMBERS:
+        return None
+    date = f"{match['year']}{_NUMBERS[match['month']]:02}{int(match['day']):02}"
+    symbol = f"{match['root']}{date}{match['right']}{int(Decimal(match['strike']) * _STRIKE_SCALE):08}"
+    return symbol if parse_occ(symbol) else None
+
+
+def contract_text(symbol: str) -> str:
+    """A symbol as people read it: an option's contract, and any other symbol as it is."""
+    option = an_option(symbol)
+    return option.option.text if option and option.option else symbol
 
 
 @lru_cache(_KEPT)

@@ -9,6 +9,7 @@ from math import gcd
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from sellctl.core.model.gain import market_value, open_pnl
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import Order, OrderLeg, OrderType, PositionIntent, Side
 from sellctl.core.model.position import Holding, Position
@@ -310,8 +311,12 @@ class DecisionState(StrEnum):
     DENIED = "denied"  # an exit is due, but a check of sellctl refused the order, or it is not confirmed
     FAULT = "fault"  # it could not be evaluated
     NO_QUOTE = "no quote"  # no exit is due, as far as one can tell: its quotes have been unusable for minutes
+    NOT_MANAGED = "not managed"  # no rule protects it; only `explained` distinguishes this from WATCHING
+    EXEMPT = "exempt"  # the user excluded it; as NOT_MANAGED
 
 
+# The states of a position about which there is nothing to do.
+STAYS_OPEN = frozenset({DecisionState.WATCHING, DecisionState.NOT_MANAGED, DecisionState.EXEMPT})
 _HALT = "halted ("
 SHORT_UNCONFIRMED = "confirming: short without cover, waiting for a second read"
 
@@ -398,6 +403,16 @@ class PositionDecision(Struct, frozen=True):
         return None if self.state is DecisionState.FAULT else self.holding.gain
 
     @property
+    def market_value(self) -> Decimal | None:
+        """Dollars that closing it brings at the current exit price; None as `gain`."""
+        return None if self.state is DecisionState.FAULT else market_value(self.holding)
+
+    @property
+    def open_pnl(self) -> Decimal | None:
+        """Dollars gained or lost since entry at the current exit price; None as `gain`."""
+        return None if self.state is DecisionState.FAULT else open_pnl(self.holding)
+
+    @property
     def is_halted(self) -> bool:
         """Whether a halt is among the reasons why nothing is sent."""
         return any(violation.startswith(_HALT) for violation in self.violations)
@@ -406,7 +421,7 @@ class PositionDecision(Struct, frozen=True):
     def is_notable(self) -> bool:
         """Whether it is more than that the position stays open."""
         return bool(
-            self.state is not DecisionState.WATCHING
+            self.state not in STAYS_OPEN
             or self.alert
             or self.pressing
             or self.unconfirmed

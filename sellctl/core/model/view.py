@@ -1,16 +1,17 @@
 """What the live screen and the listing commands show, as immutable values."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from enum import StrEnum
 
 from msgspec import Struct
 
 from sellctl.core.model.event import Event
+from sellctl.core.model.gain import Total, total_of
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.market import Market
-from sellctl.core.model.plan import Plan, PositionDecision
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision
 from sellctl.core.model.snapshot import AccountFacts
 
 
@@ -58,6 +59,49 @@ class ShownStructure(Struct, frozen=True):
     def is_called(self, name: str) -> bool:
         """Whether this is its name, or the user's for it, in capitals or not."""
         return name.lower() in {self.name.lower(), (self.own_name or self.name).lower()}
+
+
+class Totals(Struct, frozen=True):
+    """What is counted over all positions of an account, or of several.
+
+    Amounts are at the prices one could get now. Of a structure whose net is known although a leg has no price of its
+    own, as of one that is worth nothing, the net counts for all of its legs.
+    """
+
+    positions: int
+    not_managed: int
+    exempt: int
+    market_value: Total
+    open_pnl: Total
+
+
+Listed = tuple[Plan, Iterable[ShownStructure]]
+
+
+def totals_of(listed: Iterable[Listed]) -> Totals:
+    """The totals over explained plans, each with its structures."""
+    every = [(plan, tuple(structures)) for plan, structures in listed]
+    decisions = [decision for plan, _ in every for decision in plan.decisions]
+    parts = [part for plan, structures in every for part in _priced_parts(plan, structures)]
+    return Totals(
+        positions=len(decisions),
+        not_managed=sum(each.state is DecisionState.NOT_MANAGED for each in decisions),
+        exempt=sum(each.state is DecisionState.EXEMPT for each in decisions),
+        market_value=total_of((part.market_value, count) for part, count in parts),
+        open_pnl=total_of((part.open_pnl, count) for part, count in parts),
+    )
+
+
+def _priced_parts(plan: Plan, structures: Iterable[ShownStructure]) -> Iterator[tuple[PositionDecision, int]]:
+    """Each decision once with the number of positions that it values: wholes of structures, and all else."""
+    decisions = {decision.holding.symbol: decision for decision in plan.decisions}
+    valued: set[str] = set()
+    for structure in structures:
+        is_all = all(decisions[symbol].holding.position.qty == qty for symbol, qty in structure.quantities.items())
+        if is_all and structure.decision.open_pnl is not None:
+            valued.update(structure.symbols)
+            yield structure.decision, len(structure.symbols)
+    yield from ((decision, 1) for symbol, decision in decisions.items() if symbol not in valued)
 
 
 class AccountView(Struct, frozen=True):

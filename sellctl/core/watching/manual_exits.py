@@ -11,9 +11,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sellctl.core.exit_codes import ExitCode
-from sellctl.core.model.exit_record import CONTRACT, ExitsSince
+from sellctl.core.model.exit_record import ExitsSince
+from sellctl.core.model.gain import market_value, open_pnl
 from sellctl.core.model.order import ZERO
 from sellctl.core.model.plan import DecisionState, PositionDecision, Reason
+from sellctl.core.model.position import Holding
 from sellctl.core.model.view import AccountListing
 
 
@@ -46,21 +48,18 @@ class ProposedExit(Struct, frozen=True):
     @property
     def proceeds(self) -> Decimal | None:
         """Dollars that closing it brings; negative for a short, which costs them."""
-        price = self.price
-        return None if price is None else price * self._shares
+        return market_value(self._holding)
 
     @property
     def pnl(self) -> Decimal | None:
         """Dollars gained or lost on the entry price; None also while that is unknown."""
-        price, entry = self.price, self.decision.holding.position.entry_price
-        return None if price is None or entry is None else (price - entry) * self._shares
+        return open_pnl(self._holding)
 
     @property
-    def _shares(self) -> Decimal:
-        """Shares that it stands for, negative for a short."""
-        position = self.decision.holding.position
-        shares = self.qty * (CONTRACT if position.instrument.is_option else 1)
-        return shares if position.is_long else -shares
+    def _holding(self) -> Holding:
+        """What is to be closed."""
+        holding = self.decision.holding
+        return holding if self.part is None else replace(holding, position=replace(holding.position, qty=self.part))
 
     @property
     def is_possible(self) -> bool:

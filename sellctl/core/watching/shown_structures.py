@@ -9,6 +9,7 @@ from sellctl.core.decision.engine import why_not_managed
 from sellctl.core.decision.explain import leg_note, watched_note
 from sellctl.core.decision.multi_leg.recognised import recognised
 from sellctl.core.decision.policy import Policy
+from sellctl.core.decision.strategy_results import NOT_MANAGED
 from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Trigger
 from sellctl.core.model.position import Holding
@@ -26,6 +27,8 @@ _WORST_FIRST = (
     DecisionState.DENIED,
     DecisionState.CLOSING,
     DecisionState.NO_QUOTE,
+    DecisionState.NOT_MANAGED,
+    DecisionState.EXEMPT,
     DecisionState.WATCHING,
 )
 
@@ -91,9 +94,8 @@ def _on_the_whole(
     first = min(legs, key=_first_shown)
     alert = any(leg.alert for leg in legs)
     if strategy is None:
-        alone = f"its legs are judged alone (no match on {held.kind} takes it)"
         as_one = first.sentence if first.as_one == held.name else ""
-        sentence = as_one or _why_not_managed(held, context) or alone
+        sentence = as_one or _why_not_managed(held, context) or _why_alone(held, legs)
         return PositionDecision(held.whole, first.state, sentence, signal=first.signal, alert=alert, step=first.step)
     triggers = _triggers(strategy, held.whole, context)
     whole = PositionDecision(
@@ -101,6 +103,18 @@ def _on_the_whole(
     )
     is_watched = first.state is DecisionState.WATCHING and context.snapshot.market.is_open
     return replace(whole, sentence=watched_note(whole, context)) if is_watched else whole
+
+
+def _why_alone(held: HeldStructure, legs: Sequence[PositionDecision]) -> str:
+    """That no strategy judges a structure as one position, and how many of its legs nothing protects."""
+    unprotected = sum(leg.state is DecisionState.NOT_MANAGED for leg in legs)
+    if not unprotected:
+        return f"its legs are judged alone (no match on {held.kind} takes it)"
+    match = f"`match: {{structure: {held.kind}}}`"
+    return (
+        f"{NOT_MANAGED}: {unprotected} of its {len(legs)} legs, which are judged alone; "
+        f"a strategy with {match} under sell_module.strategies judges them as one"
+    )
 
 
 def _first_shown(leg: PositionDecision) -> tuple[int, bool, bool, str]:

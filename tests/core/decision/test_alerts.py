@@ -52,7 +52,7 @@ def test_while_the_market_is_closed_no_quote_is_missed() -> None:
 
 def test_a_position_without_rules_on_a_price_needs_no_quote() -> None:
     not_managed = replace(a_snapshot(unquoted(9, bid=None, ask=None)), exempt=frozenset({"AAPL"}))
-    assert the_decision(not_managed).state is DecisionState.WATCHING
+    assert the_decision(not_managed).state is DecisionState.EXEMPT
 
 
 def test_an_exit_that_is_due_without_a_quote_keeps_its_state() -> None:

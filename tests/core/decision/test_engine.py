@@ -134,7 +134,7 @@ def in_panic(*holdings: Holding) -> Snapshot:
 
 def test_a_panic_leaves_stock_that_is_shown_as_not_managed() -> None:
     assert closed(in_panic(a_holding(), STOCK), a_policy()) == {CALL: Reason.PANIC, "AAPL": None}
-    assert the_decision(in_panic(STOCK)).sentence == "NOT MANAGED: rules cover options only (applies_to)"
+    assert the_decision(in_panic(STOCK)).state is DecisionState.NOT_MANAGED
 
 
 def test_a_panic_closes_stock_that_a_strategy_takes() -> None:
@@ -146,10 +146,11 @@ def test_a_panic_closes_stock_whose_strategy_fails() -> None:
     assert closed(in_panic(STOCK), with_strategy(Raising())) == {"AAPL": Reason.PANIC}
 
 
-def test_a_panic_closes_an_option_without_a_strategy_which_is_not_shown_as_not_managed() -> None:
+def test_a_panic_closes_an_option_without_a_strategy_as_its_sentence_says() -> None:
     off = a_policy(SellModuleConfig(strategy_one=StrategyOneConfig(enabled=False)))
     assert closed(in_panic(a_holding()), off) == {CALL: Reason.PANIC}
-    assert "NOT MANAGED" not in the_decision(a_snapshot(a_holding()), off).sentence
+    sentence = the_decision(a_snapshot(a_holding()), off).sentence
+    assert sentence.endswith("; only its last day and a panic close it")
 
 
 def test_a_tripped_account_guard_leaves_stock_that_is_shown_as_not_managed() -> None:
@@ -168,17 +169,21 @@ def test_a_manual_close_closes_stock_that_is_not_managed() -> None:
 @pytest.mark.parametrize(
     ("symbol", "broker_class", "words"),
     [
-        ("BTCUSD", "crypto", "NOT MANAGED: rules cover options and stocks only, this is crypto"),
-        ("BTC-PERP", "crypto_perp", "NOT MANAGED: rules cover options and stocks only, this is crypto"),
-        ("XYZ", "us_bond", "NOT MANAGED: rules cover options and stocks only, this is other"),
-        ("garbled", "us_option", "NOT MANAGED: rules cover options and stocks only, this is other"),
+        ("BTCUSD", "crypto", "NOT MANAGED: rules cover options and stocks only, this is crypto; no setting adds it"),
+        (
+            "BTC-PERP",
+            "crypto_perp",
+            "NOT MANAGED: rules cover options and stocks only, this is crypto; no setting adds it",
+        ),
+        ("XYZ", "us_bond", "NOT MANAGED: rules cover options and stocks only, this is other; no setting adds it"),
+        ("garbled", "us_option", "NOT MANAGED: rules cover options and stocks only, this is other; no setting adds it"),
     ],
 )
 def test_assets_that_no_rule_knows_are_only_shown(symbol: str, broker_class: str, words: str) -> None:
     holding = a_holding(bid="0.10", ask="0.11")
     odd = replace(holding, position=replace(holding.position, instrument=instrument_of(symbol, broker_class)))
     decision = the_decision(replace(a_snapshot(odd), manual_closes=frozenset({symbol})))
-    assert (decision.state, decision.submit, decision.sentence) == (DecisionState.WATCHING, None, words)
+    assert (decision.state, decision.submit, decision.sentence) == (DecisionState.NOT_MANAGED, None, words)
 
 
 @pytest.mark.parametrize(
@@ -200,13 +205,15 @@ def test_an_entry_excludes_what_every_key_of_it_fits(entry: ExcludeConfig, *, ex
     decision = the_decision(a_snapshot(a_holding(**TARGET)), policy)  # type: ignore[arg-type]
     assert (decision.submit is None) is excluded
     if excluded:
-        assert decision.sentence == "NOT MANAGED: excluded (manage.exclude)"
+        assert (decision.state, decision.sentence) == (DecisionState.EXEMPT, "exempt (manage.exclude)")
 
 
 def test_what_is_excluded_covers_all_the_same() -> None:
     shares = a_policy(SellModuleConfig(manage=ManageConfig(exclude=(ExcludeConfig(symbol=("AAPL",)),))))
     snapshot = a_snapshot(a_holding(short=True), a_holding("AAPL", "100"))
-    assert the_decision(snapshot, shares, CALL).state is DecisionState.WATCHING
+    decision = the_decision(snapshot, shares, CALL)
+    assert decision.submit is None
+    assert "covered by AAPL" in decision.sentence
 
 
 # --- what forbids every order -----------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ def test_stops_wait_a_minute_and_the_last_seconds_start_no_price_exit(
 
 @pytest.mark.parametrize("clock", ["09:29:59", "16:00", "20:00"])
 def test_outside_the_session_nothing_is_sent(clock: str) -> None:
-    decision = the_decision(a_snapshot(a_holding(**STOP), a_holding("AAPL"), market=a_market(clock)), symbol="AAPL")  # type: ignore[arg-type]
+    decision = the_decision(a_snapshot(a_holding(**STOP), market=a_market(clock)))  # type: ignore[arg-type]
     assert (decision.state, decision.sentence) == (DecisionState.WATCHING, "the market is closed")
 
 

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sellctl.core.model.instrument import AssetClass, Right, a_stock, instrument_of, parse_occ
+from sellctl.core.model.instrument import (
+    AssetClass,
+    Right,
+    a_stock,
+    contract_text,
+    instrument_of,
+    parse_occ,
+    symbol_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -97,3 +105,56 @@ def test_the_brokers_class_and_the_symbol_name_the_instrument(
 
 def test_a_stock_is_its_own_underlying() -> None:
     assert a_stock("AAPL").underlying == "AAPL"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "text"),
+    [
+        ("AAPL261218C00230000", "AAPL 18 Dec 26 230 C"),
+        ("SPXW261127P05999500", "SPXW 27 Nov 26 5999.5 P"),
+        ("AAPL1261204C00200000", "AAPL1 4 Dec 26 200 C"),
+        ("F270115C00000500", "F 15 Jan 27 0.5 C"),
+        ("BRKB260618P00412125", "BRKB 18 Jun 26 412.125 P"),
+    ],
+)
+def test_a_contract_is_written_for_people_and_read_again_in_any_case(symbol: str, text: str) -> None:
+    contract = parse_occ(symbol)
+    assert contract is not None
+    assert contract.text == text
+    assert contract_text(symbol) == text
+    assert symbol_of(text) == symbol_of(text.lower()) == symbol_of(text.replace(" ", "  ")) == symbol
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AAPL",
+        "AAPL261218C00230000",
+        "AAPL 18 Dec 26 230",
+        "AAPL 18 Dez 26 230 C",
+        "AAPL 31 Feb 26 230 C",
+        "AAPL 18 Dec 2026 230 C",
+        "AAPL 18 Dec 26 230 X",
+        "AAPL 18 Dec 26 230.1234 C",
+        "AAPL 18 Dec 26 ²30 C",
+        "",
+    ],
+)
+def test_what_is_not_the_text_of_a_contract_names_no_symbol(text: str) -> None:
+    assert symbol_of(text) is None
+
+
+def test_a_symbol_that_is_no_option_is_its_own_text() -> None:
+    assert contract_text("AAPL") == "AAPL"
+    assert contract_text("BTC/USD") == "BTC/USD"
+
+
+@given(
+    root=st.from_regex(r"[A-Z][A-Z0-9.]{0,5}", fullmatch=True),
+    expires=st.dates(dt.date(2000, 1, 1), dt.date(2068, 12, 31)),
+    right=st.sampled_from("CP"),
+    strike=st.integers(0, 99_999_999),
+)
+def test_every_contract_survives_its_text(root: str, expires: dt.date, right: str, strike: int) -> None:
+    symbol = f"{root}{expires:%y%m%d}{right}{strike:08}"
+    assert symbol_of(contract_text(symbol)) == symbol

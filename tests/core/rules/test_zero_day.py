@@ -137,8 +137,8 @@ def test_any_other_day_is_not_the_last_one() -> None:
 
 def test_an_option_whose_last_day_is_over_is_left_to_the_broker() -> None:
     decision = on("15:30", "AAPL261120C00200000")
-    assert (decision.state, decision.submit) == (DecisionState.WATCHING, None)
-    assert decision.sentence == "expired on 2026-11-20: the broker settles it"
+    assert (decision.state, decision.submit) == (DecisionState.NOT_MANAGED, None)
+    assert decision.sentence == "NOT MANAGED: expired on 2026-11-20: the broker settles it"
 
 
 def test_the_sentence_counts_down_to_the_close() -> None:
@@ -175,7 +175,7 @@ def test_the_last_day_is_judged_before_the_stop_and_both_are_told() -> None:
 def test_a_covered_call_is_left_alone_on_its_last_day() -> None:
     snapshot = a_snapshot(a_holding(TODAYS_CALL, short=True), a_holding("AAPL", "100"), market=a_market("15:30"))
     decision = the_decision(snapshot, symbol=TODAYS_CALL)
-    assert decision.state is DecisionState.WATCHING
+    assert decision.state is DecisionState.NOT_MANAGED
     assert "zero_day.shorts is off" in decision.sentence
     assert "covered by AAPL" in decision.sentence
     closing = a_policy(SellModuleConfig(zero_day=ZeroDayConfig(shorts=True)))
@@ -236,8 +236,9 @@ def test_an_option_that_settles_at_the_close_is_kept_on_the_day_before_and_leave
 
 def test_on_its_expiration_date_an_option_that_settles_in_the_morning_is_left_to_the_broker() -> None:
     decision = on_day(FRIDAY, MORNING_CALL)
-    assert (decision.state, decision.submit) == (DecisionState.WATCHING, None)
-    assert decision.sentence == "stopped trading before its expiration on 2026-11-20: the broker settles it"
+    assert (decision.state, decision.submit) == (DecisionState.NOT_MANAGED, None)
+    ended = "stopped trading before its expiration on 2026-11-20"
+    assert decision.sentence == f"NOT MANAGED: {ended}: the broker settles it"
 
 
 def test_the_last_day_before_a_morning_settlement_skips_holidays() -> None:

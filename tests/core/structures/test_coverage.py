@@ -199,14 +199,15 @@ def test_only_the_uncovered_part_is_bought_back() -> None:
 
 def test_a_covered_call_is_held_and_says_by_what() -> None:
     decision = the_decision(a_snapshot(short(DEC_CALL), a_holding("AAPL", "100")), symbol=DEC_CALL)
-    assert (decision.state, decision.sentence) == (DecisionState.WATCHING, "short, covered by AAPL")
+    assert decision.state is DecisionState.NOT_MANAGED
+    assert decision.sentence.startswith("NOT MANAGED: short, covered by AAPL; ")
 
 
 @pytest.mark.parametrize(
     ("sell", "holding", "state", "words"),
     [
-        (shorts_policy(ShortAction.IGNORE), short(DEC_CALL), DecisionState.WATCHING, "short options are ignored"),
-        (shorts_policy(puts=PutAction.KEEP), short(DEC_PUT), DecisionState.WATCHING, "short put kept"),
+        (shorts_policy(ShortAction.IGNORE), short(DEC_CALL), DecisionState.NOT_MANAGED, "short options are ignored"),
+        (shorts_policy(puts=PutAction.KEEP), short(DEC_PUT), DecisionState.NOT_MANAGED, "short put kept"),
         (shorts_policy(puts=PutAction.KEEP), short(DEC_CALL), DecisionState.CLOSING, "naked short contracts"),
         (
             shorts_policy(ShortAction.CLOSE, PutAction.KEEP),
@@ -217,14 +218,14 @@ def test_a_covered_call_is_held_and_says_by_what() -> None:
         (
             shorts_policy(ShortAction.CLOSE_UNCOVERED, PutAction.CLOSE, AssetKind.STOCK),
             short(DEC_CALL),
-            DecisionState.WATCHING,
+            DecisionState.NOT_MANAGED,
             "short options are ignored",
         ),
         (
             shorts_policy(),
             short("AAPL", "5"),
-            DecisionState.WATCHING,
-            "NOT MANAGED: short stock (short_positions.assets)",
+            DecisionState.NOT_MANAGED,
+            "NOT MANAGED: short stock; `assets: [option, stock]` under sell_module.short_positions has it bought back",
         ),
         (
             shorts_policy(ShortAction.CLOSE, PutAction.CLOSE, AssetKind.STOCK),

@@ -4,7 +4,7 @@ import datetime as dt
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, at, replace
+from builders import CALL, CALL_TEXT, a_holding, at, replace
 from shell_fakes import FakeJournal
 from structure_builders import CONDOR, call
 
@@ -62,7 +62,7 @@ def test_an_obstacle_is_published_by_its_urgency(
     state: DecisionState, reason: Reason | None, kind: EventKind, severity: Severity
 ) -> None:
     hearing = Hearing()
-    assert hearing.announce(a_decision(state, reason=reason)) == [f"{CALL} {kind}: why"]
+    assert hearing.announce(a_decision(state, reason=reason)) == [f"{CALL_TEXT} {kind}: why"]
     assert hearing.events[0].severity is severity
 
 
@@ -101,7 +101,7 @@ def test_what_waits_for_a_second_quote_is_no_news() -> None:
 
 def test_an_alert_on_what_stays_is_published_once_until_it_is_over() -> None:
     hearing, alert = Hearing(), a_decision(DecisionState.WATCHING, "a spread too wide", None, alert=True)
-    assert hearing.announce(alert) == [f"{CALL} alert: a spread too wide"]
+    assert hearing.announce(alert) == [f"{CALL_TEXT} alert: a spread too wide"]
     assert not hearing.announce(alert)
     assert not hearing.announce(HELD)
     assert hearing.announce(alert)
@@ -194,7 +194,7 @@ def test_suspended_rules_are_published_and_are_evidence_where_something_may_be_s
     hearing.announcer.announce_suspended([(CALL, "a split of AAPL")], "sellctl -c a.yml", is_recorded=is_recorded)
     (event,) = hearing.events
     assert event.sentence == (
-        f"{CALL} alert: its rules are suspended: a split of AAPL; `sellctl -c a.yml manage {CALL}` resumes them"
+        f"{CALL_TEXT} alert: its rules are suspended: a split of AAPL; `sellctl -c a.yml manage {CALL}` resumes them"
     )
     assert bool(hearing.journal.notes) is is_recorded
 
@@ -204,10 +204,10 @@ def test_lost_quotes_are_told_once_and_so_is_their_return() -> None:
     lost = a_decision(DecisionState.NO_QUOTE, "no usable quote for 5 min", None, alert=True, unquoted="no ask")
     closing = a_decision(DecisionState.CLOSING, unquoted="no ask")
     usable = replace(HELD, holding=replace(HOLDING, prices=Prices(Decimal(1), Decimal(1), "")))
-    assert hearing.announce(lost) == [f"{CALL} alert: no usable quote for 5 min"]
+    assert hearing.announce(lost) == [f"{CALL_TEXT} alert: no usable quote for 5 min"]
     assert not hearing.announce(replace(lost, sentence="no usable quote for 6 min"))
     assert not hearing.announce(closing)
-    assert hearing.announce(usable) == [f"{CALL} recovered: its quotes are usable again"]
+    assert hearing.announce(usable) == [f"{CALL_TEXT} recovered: its quotes are usable again"]
     assert hearing.announce(lost)
 
 
@@ -221,5 +221,5 @@ def test_an_exit_that_is_refused_right_after_its_second_quote_is_published() -> 
     hearing = Hearing()
     hearing.announce(a_decision(DecisionState.DENIED, "confirming the stop", unconfirmed=True))
     assert hearing.announce(a_decision(DecisionState.DENIED, "not sent: halted")) == [
-        f"{CALL} denied: not sent: halted"
+        f"{CALL_TEXT} denied: not sent: halted"
     ]

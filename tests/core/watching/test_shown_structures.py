@@ -7,6 +7,7 @@ from builders import a_holding, a_policy, a_snapshot, replace
 from structure_builders import CONDOR, call, put
 
 from sellctl.core.config.schema import (
+    AssetKind,
     LegConfig,
     MatchConfig,
     RulesConfig,
@@ -81,7 +82,11 @@ def test_one_whose_kind_no_match_names_is_shown_and_its_legs_are_judged_alone() 
     (condor,) = shown(a_condor(), judging())
     assert not condor.is_one
     assert condor.decision.triggers == ()
-    assert condor.decision.sentence == "its legs are judged alone (no match on iron_condor takes it)"
+    assert condor.decision.sentence == (
+        "NOT MANAGED: 2 of its 4 legs, which are judged alone; "
+        "a strategy with `match: {structure: iron_condor}` under sell_module.strategies judges them as one"
+    )
+    assert [each.state for each in condor.legs].count(DecisionState.NOT_MANAGED) == 2
     assert any(each.triggers for each in condor.legs)
 
 
@@ -107,7 +112,7 @@ def test_what_a_structure_lacks_of_a_leg_is_said() -> None:
     snapshot = a_snapshot(*(leg(symbol, 3 if symbol == call(220) else 2 * side) for symbol, side in CONDOR.items()))
     (condor,) = shown(snapshot, judging(StructureKind.IRON_CONDOR))
     (more,) = (each for each in condor.legs if each.holding.symbol == call(220))
-    assert more.sentence == f"judged as a leg of {NAME}; 1 beyond it"
+    assert more.sentence == f"judged as a leg of {NAME}; 1 beyond it that no strategy matches"
     assert condor.quantities[call(220)] == 2
 
 
@@ -150,3 +155,10 @@ def test_the_state_is_that_of_the_leg_that_needs_attention_first() -> None:
     halted = replace(a_condor(), manual_closes=frozenset({NAME}), halted="tonight")
     (condor,) = shown(halted, judging())
     assert condor.decision.state is DecisionState.DENIED
+
+
+def test_a_structure_of_which_no_strategy_matches_a_leg_is_not_managed() -> None:
+    stocks = StrategyOneConfig(applies_to=(AssetKind.STOCK,))
+    (condor,) = shown(a_condor(), a_policy(SellModuleConfig(strategy_one=stocks)))
+    assert condor.decision.state is DecisionState.NOT_MANAGED
+    assert condor.decision.sentence.startswith("NOT MANAGED: 4 of its 4 legs, which are judged alone; ")
