@@ -93,7 +93,7 @@ def test_the_page_shows_positions_working_exits_and_events(tab: Tab, stuck: Serv
     assert "value $258.00" in positions
     assert "\u2212$42.00" in positions
     assert "NOT MANAGED: rules cover options only; " in positions
-    assert tab.text("#positions-title").split() == ["Positions", "(4)", "1", "NOT", "MANAGED"]
+    assert tab.text("#positions-title").split() == ["Positions", "(4),", "1", "NOT", "MANAGED"]
     assert "Open P&L +$27.00, value $11,969.50" in tab.text("#accounts")
     assert "1 NOT MANAGED" in tab.text("#accounts")
     assert "target $1.10, 27.9% away" in positions
@@ -241,7 +241,7 @@ def test_a_screen_reader_finds_its_way(tab: Tab, stuck: Served) -> None:
         roles = {role for role, _ in found}
         assert {"banner", "main", "contentinfo", "status", "log", "table", "columnheader", "rowheader"} <= roles, width
         assert {("button", "Halt"), ("button", "Sign out"), ("log", "Events")} <= found
-        assert ("region", "Positions (4)") in found
+        assert ("region", "Positions (4), 1 NOT MANAGED") in found
         nameless = {role for role, name in found if role in {"button", "textbox", "table", "link"} and not name}
         assert not nameless
     tab.size(1180, 860)

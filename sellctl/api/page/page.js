@@ -105,7 +105,7 @@
     const summed = (name) => accounts.reduce((sum, account) => sum + account.totals[name], 0);
     const [count, unprotected] = [summed("positions"), summed("not_managed")];
     setText($("positions-count"), count ? `(${count})` : "");
-    setText($("not-managed-count"), unprotected ? `${unprotected} NOT MANAGED` : "");
+    setText($("not-managed-count"), unprotected ? `, ${unprotected} NOT MANAGED` : "");
     $("positions").hidden = !count;
     $("positions-empty").hidden = count > 0;
     reconcile($("positions").tBodies[0], held, (it) => `${it.account} ${it.symbol} ${it.side}`, row(POSITION), showPosition);
