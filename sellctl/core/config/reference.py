@@ -53,10 +53,11 @@ How values are written:
   `keyring:service/name` (`pip install 'sellctl[keyring]'`), or the text itself. A file that holds a secret must be
   readable by its owner only: `chmod 600`. `${NAME}` works in every text of an account. The secrets of an account with
   `enabled: false` aren't looked up.
-- **profile**: the name of a profile of Alpaca's own command line, which is read at each start and never written. Its folder is
-  `$ALPACA_CONFIG_DIR`, else `~/.config/alpaca`; folder and file must be readable by their owner only. `ALPACA_API_KEY` and
-  `ALPACA_SECRET_KEY` win over it as a pair, with a warning when it is another key. A profile, or `ALPACA_PAPER_TRADE`, that says
-  live where `paper` is true is an error, and so is the reverse. A profile with only a token (OAuth) can't be used.
+- **profile**: the name of a profile of Alpaca's own command line, which is read at each start and never written. Its
+  folder is `$ALPACA_CONFIG_DIR`, else `~/.config/alpaca`; the file and its folder must be readable by their owner only.
+  `ALPACA_API_KEY` and `ALPACA_SECRET_KEY` win over it as a pair, with a warning when it holds another key. A profile,
+  or `ALPACA_PAPER_TRADE`, that says live where `paper` is true is an error, and so is the reverse. A profile with only
+  a token (OAuth) can't be used.
 - **ratio**: price / entry. +10% is `1.1`, -20% is `0.8`; a percentage is refused.
 - **duration**: `15s`, `5m`, `1h30m`, `2d`; the unit of a bare number depends on the key.
 - **percentage**: `40%`, a share of the entry price; targets and stops are both written without a sign.
