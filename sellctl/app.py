@@ -17,6 +17,7 @@ from sellctl.commands import (
     exempt,
     halt,
     history,
+    init,
     panic,
     positions,
     report,
@@ -50,6 +51,7 @@ app = typer.Typer(
     "130 interrupted.",
 )
 
+app.command("init", epilog="Without questions: sellctl init --preset long-options --yes")(init.init)
 app.command("watch", epilog="Try: sellctl watch --dry-run")(watch.watch)
 app.command("run-once", epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
 app.command("positions", epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)

@@ -36,13 +36,14 @@ from sellctl.core.config.yaml_nodes import Location, Problem, Scalar, Table, par
 from sellctl.core.errors import ConfigError
 
 FILE_NAME = "config.yml"
+_PRIVATE = 0o600
 _SIMULATOR = "simulator"  # the key, and the folder inside the state folder
 _MAX_BYTES = 1_000_000
 _MAX_PROBLEMS = 30
 _SHOWN_OF_KEY_ID = 4
 _SHORTEST_KEY_ID = 16  # four characters of a shorter text would reveal too much
 _NOTHING_HINT = (
-    "Try it without keys: sellctl demo. Write a file: sellctl config init. "
+    "Try it without keys: sellctl demo. Set up an account: sellctl init. "
     "Or export ALPACA_API_KEY and ALPACA_SECRET_KEY of a paper account."
 )
 
@@ -177,6 +178,10 @@ class ConfigManager:
 
     def _from_file(self, path: Path) -> LoadedConfig:
         text, mode = _text_of(path)
+        return self.load_text(text, path, mode)
+
+    def load_text(self, text: str, path: Path, mode: int = _PRIVATE) -> LoadedConfig:
+        """The configuration that a file at `path` with this text and mode would be; or a ConfigError."""
         node, problems = parse(text)
         loading = _Loading(path, path.absolute().parent, self._environ)
         loading.problems += problems
@@ -218,7 +223,7 @@ def _text_of(path: Path) -> tuple[str, int]:
         with path.open("rb") as file:
             mode, content = os.fstat(file.fileno()).st_mode, file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"There is no file {path}.", hint=f"Write one: sellctl config init {path}") from None
+        raise ConfigError(f"There is no file {path}.", hint=f"Write one: sellctl init --out {path}") from None
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}.", hint="Make it readable for your user.") from None
     if len(content) > _MAX_BYTES:
@@ -389,7 +394,7 @@ class _Loading:
     def error_without_keys(self, *, empty: bool) -> ConfigError:
         """The error about a file that can't be parsed or has no keys at all."""
         if empty and not self.problems:
-            self.add(None, "This file is empty.", "Write one: sellctl config init")
+            self.add(None, "This file is empty.", "Write one: sellctl init")
         elif not self.problems:
             self.add(None, "This file has no keys.", "Write accounts: and sell_module: with their keys below them.")
         return self._error()

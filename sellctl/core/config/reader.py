@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", re.ASCII)
 _RESERVED_NAMES = frozenset({"auto", "all", "null"})
+ACCOUNT_NAME_HINT = "Use up to 32 letters, digits, - and _; auto, all and null have another meaning."
+
+
+def is_account_name(name: str) -> bool:
+    """Whether an account can be called that."""
+    return bool(_ACCOUNT_NAME.fullmatch(name)) and name.lower() not in _RESERVED_NAMES
 
 
 class _UnreadableError(Exception):
@@ -216,10 +222,9 @@ class ConfigReader:
             yield name, ",".join(texts)
 
     def _is_name(self, name: str, entry: Entry) -> bool:
-        fits = bool(_ACCOUNT_NAME.fullmatch(name)) and name.lower() not in _RESERVED_NAMES
+        fits = is_account_name(name)
         if not fits:
-            hint = "Use up to 32 letters, digits, - and _; auto, all and null have another meaning."
-            self._add(entry.location, "This can't be the name of an account.", hint)
+            self._add(entry.location, "This can't be the name of an account.", ACCOUNT_NAME_HINT)
         return fits
 
 

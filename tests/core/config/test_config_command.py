@@ -122,7 +122,7 @@ def test_reading_the_configuration_imports_no_heavy_library(write: Write) -> Non
     ("arguments", "sentence"),
     [
         (["config", "check"], "There is no configuration and no key in the environment. Try it without keys"),
-        (["--config", "gone.yml", "config", "show"], "There is no file gone.yml. Write one: sellctl config init"),
+        (["--config", "gone.yml", "config", "show"], "There is no file gone.yml. Write one: sellctl init"),
         (["--config", "bad.yml", "config", "show"], "bad.yml:1:1: 'acounts' isn't a key. Did you mean accounts?"),
     ],
 )
