@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -17,6 +18,7 @@ from stage import MAIN, clean_environment
 
 CTRL_C, CTRL_D = "\x03", "\x04"
 PATIENCE = 30.0
+_STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclass
@@ -27,7 +29,8 @@ class Terminal:
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     columns: int = 80
-    shown: str = ""
+    shown: str = ""  # since the last answer, without colours
+    _raw: bytes = b""
 
     def __enter__(self) -> Self:
         self._terminal, its_end = pty.openpty()
@@ -60,7 +63,7 @@ class Terminal:
 
     def answer(self, text: str) -> None:
         """Type a text and the key that ends it."""
-        self.shown = ""
+        self.shown, self._raw = "", b""
         os.write(self._terminal, text.encode())
 
     def end(self) -> int:
@@ -79,7 +82,8 @@ class Terminal:
             got = os.read(self._terminal, 65_536)
         except OSError:  # Linux: the other end is closed
             return False
-        self.shown += got.decode("utf-8", "replace").replace("\r\n", "\n")
+        self._raw += got
+        self.shown = _STYLES.sub("", self._raw.decode("utf-8", "replace")).replace("\r\n", "\n")
         return bool(got)
 
 

@@ -132,25 +132,30 @@ class StoredKeys:
         names = {key: f"{self.account}-{key}" for key in values}
         for key, value in values.items():
             try:
-                taken = keyring.get_password(_KEYRING_SERVICE, names[key]) not in {None, value}
-                if not taken:
+                before = keyring.get_password(_KEYRING_SERVICE, names[key])
+                if before is None:
                     keyring.set_password(_KEYRING_SERVICE, names[key], value)
+                    self._in_keyring.append(names[key])
             except keyring.errors.KeyringError as error:
                 sentence = f"The keyring can't be used ({type(error).__name__})."
                 raise ConfigError(sentence, hint="Unlock it, or use --store file.") from None
-            if taken:
+            if before not in {None, value}:
                 sentence = f"The keyring holds another {_KEYRING_SERVICE}/{names[key]}."
                 raise ConfigError(sentence, hint=f"Run: keyring del {_KEYRING_SERVICE} {names[key]}")
-            self._in_keyring.append(names[key])
         return tuple(f"{key}: keyring:{_KEYRING_SERVICE}/{name}" for key, name in names.items())
 
     def _store_in_files(self, values: Mapping[str, str]) -> tuple[str, ...]:
         lines = []
         for key, value in values.items():
             path = self._new_file(key)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            try:
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 self._files.append(path)
-                file.write(f"{value}\n")
+                with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                    file.write(f"{value}\n")
+            except OSError as error:
+                sentence = f"{path} can't be written: {error.strerror}."
+                raise ConfigError(sentence, hint="Choose another folder with --out.") from None
             lines.append(f"{key}: file:{path.name}")
         return tuple(lines)
 

@@ -96,12 +96,12 @@ LONG_OPTIONS: Final = Preset(
 )
 DAY_TRADER: Final = Preset(
     "day-trader",
-    "0DTE: target +30%, stop -20%, flat 15 minutes before the close",
+    "0DTE: target +30%, stop -20%, flat 15 min before the close",
     _DAY_TRADER,
 )
 PREMIUM_SELLER: Final = Preset(
     "premium-seller",
-    "sold options: at half the credit, or a loss of twice the credit",
+    "sold options: half the credit, or a loss of twice the credit",
     _PREMIUM_SELLER,
 )
 STOCK_SWING: Final = Preset(

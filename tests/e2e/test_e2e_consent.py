@@ -89,4 +89,3 @@ def test_an_interrupt_is_no_consent(play: Play, key: str) -> None:
         assert "Traceback" not in terminal.shown
     assert stage.sent() == []
     assert stage.run("--live", "run-once").status == 5
-
