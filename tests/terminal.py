@@ -17,7 +17,7 @@ from typing import Self
 from stage import MAIN, clean_environment
 
 CTRL_C, CTRL_D = "\x03", "\x04"
-PATIENCE = 30.0
+PATIENCE = 90.0
 _STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
