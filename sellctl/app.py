@@ -18,6 +18,7 @@ from sellctl.commands import (
     exempt,
     halt,
     history,
+    init,
     panic,
     positions,
     report,
@@ -55,6 +56,7 @@ app = typer.Typer(
 
 on_accounts = partial(app.command, cls=AccountCommand)
 
+app.command("init", epilog="Without questions: sellctl init --preset long-options --yes")(init.init)
 on_accounts("watch", epilog="Try: sellctl watch --dry-run")(watch.watch)
 on_accounts("run-once", epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
 on_accounts("positions", epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)

@@ -23,7 +23,7 @@ from sellctl.alpaca.errors import Operation
 from sellctl.alpaca.orders import order_body
 from sellctl.alpaca.paging import all_orders, batches_of
 from sellctl.alpaca.rest import ApiRequest, RateLimit, RestClient
-from sellctl.core.errors import UnknownOutcomeError
+from sellctl.core.errors import BrokerError, UnknownOutcomeError
 from sellctl.core.model.instrument import Right, an_option, underlying_of
 from sellctl.core.model.market import BrokerClock, Session
 from sellctl.core.model.order import Order
@@ -81,6 +81,16 @@ class AlpacaBroker:
             options_level=level if isinstance(level, int) else None,
             no_shorting=no_shorting if isinstance(no_shorting, bool) else None,
         )
+
+    async def is_simulated(self) -> bool:
+        """Whether sellctl's simulator answers. Only an address of this machine is asked."""
+        if not self._client.is_local:
+            return False
+        try:
+            await self._client.request(ApiRequest("asking for a simulator", "/state", version="sim"), dict_of)
+        except BrokerError:
+            return False
+        return True
 
     async def positions(self, *, urgent: bool = False) -> Rows[Position]:
         """Every open position."""

@@ -26,6 +26,7 @@ from sellctl.core.errors import (
     AuthError,
     BrokerAnswer,
     BrokerError,
+    FailureKind,
     NotFoundError,
     RateLimitedError,
     Refusal,
@@ -105,25 +106,25 @@ _CHECK_ADDRESS = "Check the account's endpoints."
 _CHECK_KEY = "Check api_key and secret_key, and whether they are for paper or live."
 _CHECK_KEY_TEXT = "Check api_key and secret_key for stray characters."
 
-# The first type that matches gives the reason and the hint. The messages of these errors are never quoted, because they
-# can contain secrets: that of an invalid header contains the key.
-_CONNECTION_ERRORS: Final[tuple[tuple[type[Exception], str, str], ...]] = (
-    (DnsError, "the host name {host} can't be resolved", _CHECK_NETWORK),
-    (ConnectError, "{host} can't be reached", _CHECK_NETWORK),
-    (ProxyError, "the proxy did not connect to {host}", _CHECK_NETWORK),
-    (ConnectTimeoutError, "the connection to {host} timed out", _CHECK_NETWORK),
-    (TimeoutError, "{host} did not answer in time", ""),
-    (TlsError, "{host} has no trusted certificate", _CHECK_NETWORK),
-    (InvalidHeaderError, "the key has characters that can't be sent", _CHECK_KEY_TEXT),
-    (InvalidUrlError, "{host} is not a valid address", _CHECK_ADDRESS),
-    (ConnectionError, "{host} closed the connection", _CHECK_NETWORK),
+# The first type that matches gives the kind, the reason and the hint. The messages of these errors are never quoted,
+# because they can contain secrets: that of an invalid header contains the key.
+_CONNECTION_ERRORS: Final[tuple[tuple[type[Exception], FailureKind, str, str], ...]] = (
+    (DnsError, FailureKind.DNS, "the host name {host} can't be resolved", _CHECK_NETWORK),
+    (ConnectError, FailureKind.CONNECT, "{host} can't be reached", _CHECK_NETWORK),
+    (ProxyError, FailureKind.PROXY, "the proxy did not connect to {host}", _CHECK_NETWORK),
+    (ConnectTimeoutError, FailureKind.CONNECT_TIMEOUT, "the connection to {host} timed out", _CHECK_NETWORK),
+    (TimeoutError, FailureKind.TIMEOUT, "{host} did not answer in time", ""),
+    (TlsError, FailureKind.TLS, "{host} has no trusted certificate", _CHECK_NETWORK),
+    (InvalidHeaderError, FailureKind.OTHER, "the key has characters that can't be sent", _CHECK_KEY_TEXT),
+    (InvalidUrlError, FailureKind.OTHER, "{host} is not a valid address", _CHECK_ADDRESS),
+    (ConnectionError, FailureKind.DISCONNECTED, "{host} closed the connection", _CHECK_NETWORK),
 )
 
 
 def _of_connection(error: Exception, context: RequestContext) -> UnknownOutcomeError:
-    for kind, reason, hint in _CONNECTION_ERRORS:
-        if isinstance(error, kind):
-            return UnknownOutcomeError(context.sentence(reason.format(host=context.host)), hint=hint)
+    for its_type, kind, reason, hint in _CONNECTION_ERRORS:
+        if isinstance(error, its_type):
+            return UnknownOutcomeError(context.sentence(reason.format(host=context.host)), hint=hint, kind=kind)
     return UnknownOutcomeError(context.sentence(f"the request to {context.host} ended in {type(error).__name__}"))
 
 
@@ -202,7 +203,7 @@ def _of_answer(error: ErrorStatus, context: RequestContext) -> BrokerError:
         message = f", {answer.message}" if answer else ""
         sentence = context.sentence(f"{context.host} answered with status {error.status}{message}")
         is_refusal = error.status in _CLIENT_ERRORS and error.status not in _TIMEOUT_STATUSES
-        return UnknownOutcomeError(sentence, is_refusal=is_refusal)
+        return UnknownOutcomeError(sentence, kind=FailureKind.GATEWAY if is_refusal else FailureKind.SERVER)
     return _of_definite(answer, context)
 
 
@@ -210,7 +211,9 @@ def _of_definite(answer: BrokerAnswer, context: RequestContext) -> BrokerError:
     sentence = context.sentence(f"{answer.message} ({answer.status})")
     if answer.status == HTTPStatus.NOT_FOUND:
         is_absent = _is_absence(answer, context.operation)
-        return NotFoundError(sentence, answer=answer) if is_absent else UnknownOutcomeError(sentence, is_refusal=True)
+        if is_absent:
+            return NotFoundError(sentence, answer=answer)
+        return UnknownOutcomeError(sentence, kind=FailureKind.GATEWAY)
     if _FEED.search(answer.message):
         return FeedNotGrantedError(sentence, answer=answer)
     return RequestRejectedError(sentence, answer=answer, refusal=refusal_of(answer, context.operation))
@@ -242,7 +245,7 @@ def _of_429(answer: BrokerAnswer | None, headers: Mapping[str, str], context: Re
     is_from_alpaca = answer is not None and (answer.code == _RATE_CODE or _TOO_MANY.search(answer.message))
     if not is_from_alpaca and not any(name in headers for name in _BUDGET_HEADERS):
         sentence = context.sentence(f"{context.host} answered with status 429 and gave no reason")
-        return UnknownOutcomeError(sentence, is_refusal=True)
+        return UnknownOutcomeError(sentence, kind=FailureKind.GATEWAY)
     return RateLimitedError(
         context.sentence("the broker's request budget is used up (429)"),
         answer=answer or BrokerAnswer(HTTPStatus.TOO_MANY_REQUESTS.value, None, ""),

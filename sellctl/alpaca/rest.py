@@ -105,9 +105,10 @@ class RestClient:
         self.key_fingerprint = credentials.key_fingerprint
         self.budget = budget or Budget(time.monotonic)
         self.host = parts.netloc.rpartition("@")[2]
+        self.is_local = is_loopback(base)
         self.rate_limit: RateLimit | None = None  # from the last answer that had one
         self.transport: Transport = HttpTransport(
-            base, limits, concurrent_reads=concurrent_reads, trust_env=not is_loopback(base)
+            base, limits, concurrent_reads=concurrent_reads, trust_env=not self.is_local
         )
 
     async def request(self, request: ApiRequest, parse: Callable[[Any], T]) -> T:

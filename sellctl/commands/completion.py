@@ -120,8 +120,8 @@ def _state(context: typer.Context) -> "StateFolder":
 
 def _configured_accounts(config: "ConfigManager") -> Iterator[str]:
     """The accounts of the file as it is written; without any, the one whose keys are in the environment."""
+    from sellctl.core.config.secrets import key_pair
     from sellctl.core.config.yaml_nodes import Table
-    from sellctl.core.config_manager import key_pair
 
     tree = config.unchecked()
     entry = tree.entries.get("accounts") if tree else None

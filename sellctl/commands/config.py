@@ -64,21 +64,24 @@ def _short_origin(origin: str) -> str:
 
 
 @config_app.command()
-def init(
+def example(
     context: typer.Context,
     path: Annotated[
         Path | None, typer.Argument(help="Where to write it; ./config.yml when left out.", show_default=False)
     ] = None,
 ) -> None:
-    """Write a first config.yml with every key and its default.
+    """Write an example with every key and its default.
 
-    Nothing is overwritten.
+    Nothing is overwritten. `sellctl init` writes a short file for your account instead.
     """
     from sellctl.core.config.reference import example_text
 
     target = path or options_of(context).config or Path("config.yml")
     _write_new(target, example_text())
     typer.echo(f"Wrote {target}. Export ALPACA_API_KEY and ALPACA_SECRET_KEY, then run: sellctl config check")
+
+
+config_app.command("init", hidden=True)(example)  # its name until `sellctl init` came
 
 
 def _write_new(path: Path, text: str) -> None:

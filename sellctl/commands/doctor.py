@@ -5,26 +5,30 @@ from typing import TYPE_CHECKING
 import typer
 
 from sellctl.commands.session import AccountOption, FormatOption, options_of
+from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
-    from sellctl.service.doctor import CheckResult
+    from sellctl.service.diagnosis import CheckResult
+    from sellctl.service.options import Options
 
 _COLUMNS = ("state", "what", "found", "to do")
+_FOR_MACHINES = (OutputFormat.CSV, OutputFormat.MARKDOWN)
 
 
 def doctor(context: typer.Context, account: AccountOption = None, output: FormatOption = None) -> None:
     """Check keys, feeds, clock and journal, and print what to do.
 
-    Changes nothing. Exit status: 0 fine, also with warnings; 1 a check failed;
-    2 configuration; 3 a key is refused; 4 checks failed for different reasons.
+    Changes nothing. The last line is READY or NOT READY, with the one thing to do next.
+    Exit status: 0 ready, also with warnings; 1 not ready; 2 the configuration is wrong; 3 a key is refused.
     """
     import asyncio
 
     from sellctl.bootstrap import RunOptions, assemble, load
     from sellctl.core.model.account_state import RunMode
-    from sellctl.service.doctor import run_checks, status_of
-    from sellctl.ui.render import JSON_VERSION, emit
+    from sellctl.service.diagnosis import verdict_on
+    from sellctl.service.doctor import run_checks
+    from sellctl.ui.render import JSON_VERSION, emit, write
 
     options = options_of(context)
     run_options = RunOptions("doctor", RunMode.DRY_RUN, account or (), streams=True, checks_structures=True)
@@ -35,8 +39,30 @@ def doctor(context: typer.Context, account: AccountOption = None, output: Format
 
     try:
         results = asyncio.run(results_of(runtime))
+        verdict = verdict_on(results, _start(runtime, options))
     finally:
         runtime.close()
-    document = {"version": JSON_VERSION, "checks": [dict(zip(_COLUMNS, result.row, strict=True)) for result in results]}
+    checks = [dict(zip(_COLUMNS, result.row, strict=True)) for result in results]
+    document = {
+        "version": JSON_VERSION,
+        "ready": verdict.is_ready,
+        "next": verdict.next_step,
+        "checks": checks,
+    }
     emit(_COLUMNS, [result.row for result in results], output, title="Doctor", document=document)
-    raise typer.Exit(status_of(results))
+    if output in _FOR_MACHINES:
+        typer.echo(verdict.line, err=True)
+    elif output is not OutputFormat.JSON:
+        write(f"{verdict.line}\n")
+    raise typer.Exit(verdict.code)
+
+
+def _start(runtime: "Runtime", options: "Options") -> str:
+    """The command that starts watching, or that a watcher is running already."""
+    numbers = [state.facts.number for state in runtime.scheduler.states if state.facts]
+    holder = next((found for number in numbers if (found := runtime.state.lock_holder(number))), "")
+    if holder:
+        return f"nothing, {holder} is running"
+    named = f" --config {options.config}" if options.config else ""
+    is_live = any(not runtime.loaded.config.accounts[watcher.name].paper for watcher in runtime.scheduler.watchers)
+    return f"sellctl{named}{' --live' if is_live else ''} watch"

@@ -12,30 +12,38 @@ from typing import Any
 
 from sellctl.core.config.findings import Finding
 from sellctl.core.config.keys import Key, leaves
+from sellctl.core.config.profiles import environment_pair, keys_of_profile, kind_text
 from sellctl.core.config.reader import ConfigReader
 from sellctl.core.config.schema import (
     AccountConfig,
     Config,
     EndpointsConfig,
-    SellModuleConfig,
-    StrategyOneConfig,
     ValueFormat,
 )
-from sellctl.core.config.secrets import Resolved, SecretError, is_literal, readable_by_others, secret, with_environment
-from sellctl.core.config.units import gain_text, value_text
+from sellctl.core.config.secrets import (
+    Resolved,
+    SecretError,
+    is_literal,
+    key_pair,
+    readable_by_others,
+    secret,
+    with_environment,
+)
+from sellctl.core.config.summary import summary_lines
+from sellctl.core.config.units import value_text
 from sellctl.core.config.validation import findings
 from sellctl.core.config.yaml_nodes import Location, Problem, Scalar, Table, parse
 from sellctl.core.errors import ConfigError
 
 FILE_NAME = "config.yml"
+_PRIVATE = 0o600
 _SIMULATOR = "simulator"  # the key, and the folder inside the state folder
-KEY_PAIRS = (("ALPACA_API_KEY", "ALPACA_SECRET_KEY"), ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"))
 _MAX_BYTES = 1_000_000
 _MAX_PROBLEMS = 30
 _SHOWN_OF_KEY_ID = 4
 _SHORTEST_KEY_ID = 16  # four characters of a shorter text would reveal too much
 _NOTHING_HINT = (
-    "Try it without keys: sellctl demo. Write a file: sellctl config init. "
+    "Try it without keys: sellctl demo. Set up an account: sellctl init. "
     "Or export ALPACA_API_KEY and ALPACA_SECRET_KEY of a paper account."
 )
 
@@ -74,6 +82,7 @@ class LoadedConfig:
             for account in self.config.accounts.values()
             if account.enabled
             for text in (account.api_key, account.secret_key)
+            if text
         }
         return frozenset(enabled | {text for text in _secret_texts(self.config).values() if is_literal(text)})
 
@@ -87,34 +96,7 @@ class LoadedConfig:
 
     def summary(self) -> list[str]:
         """The main settings, in a few lines for `config check`."""
-        rules = self.config.sell_module
-        accounts = ", ".join(f"{name} ({_kind(account)})" for name, account in self.config.accounts.items())
-        return [
-            f"accounts: {accounts}",
-            f"check interval: {value_text(rules.check_interval)}",
-            f"strategy one: {_strategy_one(rules.strategy_one)}",
-            f"zero-day options: {_zero_day(rules)}",
-            f"execution: {self.config.execution.style.value}",
-        ]
-
-
-def _kind(account: AccountConfig) -> str:
-    return "off" if not account.enabled else "paper" if account.paper else "real money"
-
-
-def _strategy_one(one: StrategyOneConfig) -> str:
-    if not one.enabled:
-        return "off"
-    target, stop = (gain_text(rate - 1) for rate in (one.profit_rate, one.stop_loss_rate))
-    return f"target +{target}, stop {stop}; {', '.join(one.applies_to)}"
-
-
-def _zero_day(rules: SellModuleConfig) -> str:
-    if not rules.zero_day_handling:
-        return "not closed"
-    start, final = rules.zero_day.start, value_text(rules.zero_day.final)
-    begins = "from the open" if start is None else f"from {value_text(start)} before the close"
-    return f"closed {begins}, at any price from {final} before the close"
+        return summary_lines(self.config)
 
 
 def _secret_texts(config: Config) -> dict[str, str]:
@@ -216,6 +198,10 @@ class ConfigManager:
 
     def _from_file(self, path: Path) -> LoadedConfig:
         text, mode = _text_of(path)
+        return self.load_text(text, path, mode)
+
+    def load_text(self, text: str, path: Path, mode: int = _PRIVATE) -> LoadedConfig:
+        """The configuration that a file at `path` with this text and mode would be; or a ConfigError."""
         node, problems = parse(text)
         loading = _Loading(path, path.absolute().parent, self._environ)
         loading.problems += problems
@@ -238,18 +224,6 @@ class ConfigManager:
         return config
 
 
-def key_pair(environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """The names of the two variables that hold a key pair; None without any. Raises ConfigError for half a pair."""
-    for names in KEY_PAIRS:
-        missing = [name for name in names if not environ.get(name, "").strip()]
-        if len(missing) == 1:
-            present = next(name for name in names if name not in missing)
-            raise ConfigError(f"{present} is set and {missing[0]} isn't.", hint=f"Run: export {missing[0]}=...")
-        if not missing:
-            return names
-    return None
-
-
 def _expanded(path: Path) -> Path:
     try:
         return path.expanduser()
@@ -269,7 +243,7 @@ def _text_of(path: Path) -> tuple[str, int]:
         with path.open("rb") as file:
             mode, content = os.fstat(file.fileno()).st_mode, file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
-        raise ConfigError(f"There is no file {path}.", hint=f"Write one: sellctl config init {path}") from None
+        raise ConfigError(f"There is no file {path}.", hint=f"Write one: sellctl init --out {path}") from None
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}.", hint="Make it readable for your user.") from None
     if len(content) > _MAX_BYTES:
@@ -290,6 +264,7 @@ class _Loading:
         self._locations: dict[str, Location] = {}
         self._origins: dict[str, str] = {}
         self._warnings: list[str] = []
+        self._shares_pair = False  # the environment's pair would replace several profiles
         self.problems: list[Problem] = []
 
     def add(self, key: str | None, sentence: str, hint: str) -> None:
@@ -322,6 +297,7 @@ class _Loading:
 
     def resolved(self, config: Config) -> Config:
         """The configuration with every reference of its enabled accounts, recipients and heartbeat looked up."""
+        self._refuse_shared_pair(config)
         accounts = {
             name: self._account(f"accounts.{name}", account) if account.enabled else account
             for name, account in config.accounts.items()
@@ -340,9 +316,12 @@ class _Loading:
         return dataclasses.replace(config, api=dataclasses.replace(config.api, secret=found))
 
     def _account(self, path: str, account: AccountConfig) -> AccountConfig:
+        profile = self._optional(f"{path}.profile", account.profile)
         keys: dict[str, Any] = {
             field: self._secret(f"{path}.{field}", getattr(account, field)) for field in ("api_key", "secret_key")
         }
+        if account.profile is not None:
+            keys = self._keys_of_profile(path, account, profile or "")
         number = self._optional(f"{path}.account_number", account.account_number)
         endpoints = EndpointsConfig(
             **{
@@ -351,6 +330,45 @@ class _Loading:
             }
         )
         return dataclasses.replace(account, **keys, account_number=number, endpoints=endpoints)
+
+    def _keys_of_profile(self, path: str, account: AccountConfig, profile: str) -> dict[str, Any]:
+        """The fields of an account that its profile, or the environment's pair in its place, provides."""
+        nothing = {"api_key": "", "secret_key": ""}
+        if self._refuse_two_sources(path, nothing) or not profile:
+            return nothing
+        key = f"{path}.profile"
+        try:
+            found = keys_of_profile(profile, self._environ)
+        except SecretError as error:
+            self.add(key, f"{key}: {error.sentence}", error.hint)
+            return nothing
+        if found.paper not in {None, account.paper}:
+            hint = "Write paper: true." if found.paper else "Real money needs paper: false here, and --live."
+            kind, setting = kind_text(paper=not account.paper), value_text(account.paper)
+            self.add(f"{path}.paper", f"{path}: {found.kind_source} says {kind}, and paper is {setting}.", hint)
+        if found.warning:
+            self._add_finding(Finding(key, f"{key}: {found.warning}", "That key is used.", warning=True))
+        self._origins |= {f"{path}.{field}": found.source for field in nothing}
+        return {"api_key": found.api_key, "secret_key": found.secret_key}
+
+    def _refuse_two_sources(self, path: str, fields: Iterable[str]) -> bool:
+        """Whether the keys of an account with a profile also come from elsewhere, which is then a problem."""
+        written = [field for field in fields if f"{path}.{field}" in self._locations]
+        if written:
+            self.add(f"{path}.profile", f"{path} has both profile and {written[0]}.", "Delete one of them.")
+        return bool(written) or self._shares_pair
+
+    def _refuse_shared_pair(self, config: Config) -> None:
+        """Add a problem when the environment's pair would replace the profiles of several accounts."""
+        named = [name for name, account in config.accounts.items() if account.enabled and account.profile]
+        try:
+            pair = environment_pair(self._environ)
+        except SecretError:
+            return  # every account with a profile says so
+        if pair and len(named) > 1:
+            self._shares_pair = True
+            sentence = f"{pair[0]} is one account's key, and would replace the profiles of {' and '.join(named)}."
+            self.add(f"accounts.{named[1]}.profile", sentence, f"Unset {' and '.join(pair)}.")
 
     def _optional(self, key: str, text: str | None) -> str | None:
         return None if text is None else self._attempt(key, lambda: with_environment(text, self._environ))
@@ -396,7 +414,7 @@ class _Loading:
     def error_without_keys(self, *, empty: bool) -> ConfigError:
         """The error about a file that can't be parsed or has no keys at all."""
         if empty and not self.problems:
-            self.add(None, "This file is empty.", "Write one: sellctl config init")
+            self.add(None, "This file is empty.", "Write one: sellctl init")
         elif not self.problems:
             self.add(None, "This file has no keys.", "Write accounts: and sell_module: with their keys below them.")
         return self._error()

@@ -123,12 +123,32 @@ class RateLimitedError(RequestRejectedError):
         self.is_ours = is_ours
 
 
+class FailureKind(StrEnum):
+    """Why a request has no usable answer."""
+
+    DNS = "dns"
+    CONNECT = "connect"  # refused, or no way to the host
+    CONNECT_TIMEOUT = "connect time-out"
+    PROXY = "proxy"
+    TLS = "tls"
+    TIMEOUT = "time-out"  # connected, but no answer in time
+    DISCONNECTED = "disconnected"
+    SERVER = "server"  # an answer with status 5xx, or one that says that the broker gave up
+    GATEWAY = "gateway"  # a refusal that isn't in the broker's words
+    OTHER = "other"
+
+
 class UnknownOutcomeError(BrokerError):
     """Whether the request was carried out is unknown. An order is next looked up by its client order id.
 
-    `is_refusal`: the answer has the status of a refusal (4xx), but not the broker's words: a gateway may have sent it.
+    `kind` says why there is no usable answer.
     """
 
-    def __init__(self, sentence: str, *, hint: str = "", is_refusal: bool = False) -> None:
+    def __init__(self, sentence: str, *, hint: str = "", kind: FailureKind = FailureKind.OTHER) -> None:
         super().__init__(sentence, hint=hint)
-        self.is_refusal = is_refusal
+        self.kind = kind
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the answer is a refusal (4xx) without the broker's words: a gateway may have sent it."""
+        return self.kind is FailureKind.GATEWAY

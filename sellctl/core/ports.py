@@ -98,6 +98,14 @@ class HasAccountSettings(Protocol):
         """Options level and short selling."""
 
 
+@runtime_checkable
+class MayBeSimulated(Protocol):
+    """A broker that can say whether it is a simulator; used only by `sellctl doctor` and `sellctl init`."""
+
+    async def is_simulated(self) -> bool:
+        """Whether sellctl's simulator answers. Only an address of this machine is asked."""
+
+
 class QuoteSource(Protocol):
     """A source of quotes, shared by all accounts."""
 

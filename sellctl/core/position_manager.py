@@ -109,6 +109,11 @@ class PositionManager:
         self.splits = SplitGuard(splits, episodes, prices.history)
         self._filled_at: dict[str, dt.datetime] = {}  # by symbol: the last fill that a ledger may lack
 
+    @property
+    def basis(self) -> Basis:
+        """The price on which peaks are measured."""
+        return self._basis
+
     def configure(self, basis: Basis, *, kinds: Collection[StructureKind], matched: Collection[StructureKind]) -> None:
         """Apply another configuration's `basis` and kinds of structures from the next poll on."""
         self._basis, self._kinds, self._matched = basis, kinds, matched

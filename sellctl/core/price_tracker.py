@@ -40,12 +40,18 @@ class PriceTracker:
         self._histories: dict[str, QuoteHistory] = {}
         self._round_trips: deque[float] = deque(maxlen=_ROUND_TRIPS)
         self._problem = ""
+        self._error: BrokerError | None = None
         self._failures = 0
 
     @property
     def problem(self) -> str:
         """What was wrong with the last poll of quotes; "" when nothing was."""
         return self._problem
+
+    @property
+    def error(self) -> BrokerError | None:
+        """The error that the last poll of quotes ended in; None when any batch of it had an answer."""
+        return self._error
 
     @property
     def failures(self) -> int:
@@ -99,10 +105,10 @@ class PriceTracker:
             self.accept(quotes, wanted)
         except BrokerError as error:
             if is_poll:
-                self._problem, self._failures = error.sentence, self._failures + 1
+                self._problem, self._failures, self._error = error.sentence, self._failures + 1, error
         else:
             if is_poll:
-                self._problem, self._failures = " ".join(self._source.last_problems), 0
+                self._problem, self._failures, self._error = " ".join(self._source.last_problems), 0, None
 
     def accept(
         self, quotes: Mapping[str, Quote], instruments: Mapping[str, Instrument], source: Source = Source.POLL

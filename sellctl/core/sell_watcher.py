@@ -581,6 +581,17 @@ class SellWatcher:
         self.policy = policy
         self.positions.configure(basis, kinds=policy.structure_kinds, matched=policy.matched_kinds)
 
+    def snapshot_under(self, policy: Policy, basis: Basis, market: Market) -> Snapshot | None:
+        """The last read as another policy would see it, for a decision that is only shown; None before the first."""
+        if self._seen is None:
+            return None
+        before, before_basis = self.policy, self.positions.basis
+        self.take_policy(policy, basis)
+        try:
+            return self._snapshot(self._seen, market, again=True)
+        finally:
+            self.take_policy(before, before_basis)
+
     def take_request(self, request: CommandRequest) -> None:
         """Accept another command's request; the next poll executes it."""
         self.requests.take(request)

@@ -1,24 +1,27 @@
-"""The checks of `sellctl doctor`: each result has a finding and, where something is wrong, a remedy."""
+"""The checks of `sellctl doctor`: each result has a finding and, where something is wrong, a remedy.
+
+What can't be checked because an account or the clock can't be read is "not checked": it is no problem of its own.
+"""
 
 import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from sellctl.core.errors import AuthError, ConfigError, SellctlError
-from sellctl.core.exit_codes import ExitCode
+from sellctl.core.errors import ConfigError, SellctlError
 from sellctl.core.model.instrument import AssetClass, a_stock
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.ports import HasAccountSettings
+from sellctl.core.ports import HasAccountSettings, MayBeSimulated
+from sellctl.service.diagnosis import CheckResult, CheckState, bad, not_checked, ok, remedy_of
 from sellctl.ui.formatting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sellctl.bootstrap import Runtime
+    from sellctl.core.errors import BrokerError
     from sellctl.core.model.market import Quote
     from sellctl.core.sell_watcher import SellWatcher
 
@@ -35,43 +38,6 @@ _SUMMER, _WINTER = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC), dt.datetime(2026,
 _OFFSETS = (dt.timedelta(hours=-4), dt.timedelta(hours=-5))
 
 
-class CheckState(StrEnum):
-    """The outcome of a check."""
-
-    OK = "ok"
-    WARN = "warning"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """One line of the report. `remedy` is "" when nothing is to be done; `code` is the exit status of a bad check."""
-
-    state: CheckState
-    check: str
-    finding: str
-    remedy: str = ""
-    code: ExitCode = ExitCode.FAILED
-
-    @property
-    def row(self) -> tuple[str, str, str, str]:
-        """The cells of the table."""
-        return (self.state.value, self.check, self.finding, self.remedy)
-
-
-def ok(check: str, finding: str) -> CheckResult:
-    """A check that needs no action."""
-    return CheckResult(CheckState.OK, check, finding)
-
-
-def status_of(results: "Sequence[CheckResult]") -> ExitCode:
-    """OK without a bad check; the status of the bad checks if they share one, else PARTLY."""
-    codes = {result.code for result in results if result.state is CheckState.BAD}
-    if not codes:
-        return ExitCode.OK
-    return codes.pop() if len(codes) == 1 else ExitCode.PARTLY
-
-
 async def run_checks(runtime: "Runtime") -> AsyncIterator[CheckResult]:
     """Run all checks one after the other."""
     yield _config(runtime)
@@ -80,7 +46,7 @@ async def run_checks(runtime: "Runtime") -> AsyncIterator[CheckResult]:
         yield result
     for result in await _poll(runtime):
         yield result
-    yield _clock(runtime)
+    yield await _clock(runtime)
     for watcher in runtime.scheduler.watchers:
         async for result in _account(watcher, runtime):
             yield result
@@ -95,7 +61,10 @@ def _config(runtime: "Runtime") -> CheckResult:
     where = str(loaded.path) if loaded.path else "no file: keys from the environment, default settings"
     if not loaded.config.sell_module.enabled:
         remedy = "set sell_module.enabled: true; now nothing is sold"
-        return CheckResult(CheckState.WARN, "configuration", where, remedy)
+        return CheckResult(CheckState.WARN, "configuration", where, remedy, is_next=True)
+    sources = [text for text in loaded.warnings if "profile" in text]
+    if sources:
+        return CheckResult(CheckState.WARN, "configuration", sources[0], "unset the variables, or name that key")
     return ok("configuration", where)
 
 
@@ -119,7 +88,7 @@ def _journal(runtime: "Runtime") -> Iterator[CheckResult]:
     halted = runtime.state.halted()
     if halted:
         remedy = f'{runtime.program} resume --reason "..." lifts the halt'
-        yield CheckResult(CheckState.WARN, "halt", f"halted ({halted})", remedy)
+        yield CheckResult(CheckState.WARN, "halt", f"halted ({halted})", remedy, is_next=True)
 
 
 async def _poll(runtime: "Runtime") -> list[CheckResult]:
@@ -133,31 +102,54 @@ async def _poll(runtime: "Runtime") -> list[CheckResult]:
     return []
 
 
-def _clock(runtime: "Runtime") -> CheckResult:
+async def _clock(runtime: "Runtime") -> CheckResult:
     broker = runtime.scheduler.market_clock.instant
     if broker is None:
-        return CheckResult(CheckState.BAD, "clock", f"{runtime.scheduler.problem}", "check the network and the keys")
+        return _no_clock(runtime)
+    simulated = f"simulated: {broker.astimezone(NEW_YORK):%a %Y-%m-%d %H:%M} in New York"
     if runtime.loaded.config.simulator:
-        return ok("clock", f"simulated: {broker.astimezone(NEW_YORK):%a %Y-%m-%d %H:%M} in New York")
+        return ok("clock", simulated)
     skew = runtime.clock.now() - broker
     direction = "ahead of" if skew > dt.timedelta(0) else "behind"
     finding = f"this machine is {abs(skew.total_seconds()):.1f} s {direction} the broker"
+    if abs(skew) <= SKEW_WARNING:
+        return ok("clock", finding)
+    if await _is_simulated(runtime):
+        remedy = "write simulator: true, so that its journal is kept apart from that of real accounts"
+        return CheckResult(CheckState.WARN, "clock", simulated, remedy)
     if abs(skew) > SKEW_ERROR:
         remedy = "set the clock (timedatectl set-ntp true); rules use the broker's time"
         return CheckResult(CheckState.BAD, "clock", finding, remedy)
-    if abs(skew) > SKEW_WARNING:
-        return CheckResult(CheckState.WARN, "clock", finding, "turn NTP on; rules use the broker's time")
-    return ok("clock", finding)
+    return CheckResult(CheckState.WARN, "clock", finding, "turn NTP on; rules use the broker's time")
+
+
+def _no_clock(runtime: "Runtime") -> CheckResult:
+    """The clock could not be read: a problem of its own only where the accounts could be."""
+    problem = runtime.scheduler.problem
+    unread = next((watcher.name for watcher in runtime.scheduler.watchers if _problem_of(watcher)), None)
+    if unread is not None or problem is None:
+        return not_checked("clock", f"account {unread} can't be read" if unread else "it was not read")
+    return bad("clock", problem, remedy_of(problem))
+
+
+async def _is_simulated(runtime: "Runtime") -> bool:
+    """Whether sellctl's simulator answers for every account."""
+    brokers = [watcher.broker for watcher in runtime.scheduler.watchers]
+    return all([isinstance(broker, MayBeSimulated) and await broker.is_simulated() for broker in brokers])
+
+
+def _problem_of(watcher: "SellWatcher") -> SellctlError | None:
+    """Why an account could not be read; None when it was, or when nothing says why."""
+    state = watcher.state
+    return state.problem if state.facts is None else None
 
 
 async def _account(watcher: "SellWatcher", runtime: "Runtime") -> AsyncIterator[CheckResult]:
     check = f"account {watcher.name}"
     state = watcher.state
     if state.facts is None:
-        problem = state.problem or SellctlError("The account could not be read.")
-        remedy = problem.hint or "check api_key, secret_key and paper"
-        code = ExitCode.AUTH if isinstance(problem, AuthError) else problem.exit_code
-        yield CheckResult(CheckState.BAD, check, problem.sentence, remedy, code)
+        problem = state.problem or runtime.scheduler.problem or SellctlError("The account could not be read.")
+        yield bad(check, problem, remedy_of(problem, _key_of(watcher, runtime)))
         return
     facts = state.facts
     kind = "paper" if facts.paper else "REAL MONEY"
@@ -172,6 +164,13 @@ async def _account(watcher: "SellWatcher", runtime: "Runtime") -> AsyncIterator[
         yield ok(f"{check}, lock", f"in use by {holder}")
     async for result in _account_settings(watcher, check):
         yield result
+
+
+def _key_of(watcher: "SellWatcher", runtime: "Runtime") -> str:
+    """Where the key of an account came from, and which kind of account it is taken for."""
+    account = runtime.loaded.config.accounts[watcher.name]
+    origin = runtime.loaded.origins.get(f"accounts.{watcher.name}.secret_key", "the configuration")
+    return f"{origin}; paper is {str(account.paper).lower()}"
 
 
 async def _account_settings(watcher: "SellWatcher", check: str) -> AsyncIterator[CheckResult]:
@@ -198,6 +197,7 @@ async def _account_settings(watcher: "SellWatcher", check: str) -> AsyncIterator
 async def _feeds(runtime: "Runtime") -> AsyncIterator[CheckResult]:
     """The feed of stock and of option quotes, found by requesting one quote of each."""
     prices = runtime.scheduler.prices
+    unread = next((watcher.name for watcher in runtime.scheduler.watchers if watcher.state.facts is None), "")
     held = [
         decision.holding.position.instrument
         for state in runtime.scheduler.states
@@ -208,18 +208,20 @@ async def _feeds(runtime: "Runtime") -> AsyncIterator[CheckResult]:
     for asset in (AssetClass.STOCK, AssetClass.OPTION):
         check = f"{asset.value.removeprefix('us_')} quotes"
         probe = probes.get(asset)
-        if probe is None:
+        if len(runtime.scheduler.watchers) == 1 and unread:
+            yield not_checked(check, f"account {unread} can't be read")
+        elif probe is None:
             yield ok(check, "not checked: no such position")
-            continue
-        await prices.refresh([probe])
-        quote = prices.newest(probe.symbol)
-        yield _feed(check, probe.symbol, quote, prices.problem)
+        else:
+            await prices.refresh([probe])
+            yield _feed(check, probe.symbol, prices.newest(probe.symbol), prices.error)
 
 
-def _feed(check: str, symbol: str, quote: "Quote | None", problem: str) -> CheckResult:
+def _feed(check: str, symbol: str, quote: "Quote | None", error: "BrokerError | None") -> CheckResult:
+    if error is not None:
+        return bad(check, error, remedy_of(error, "market data"))
     if quote is None:
-        remedy = "check the data subscription of the key"
-        return CheckResult(CheckState.WARN, check, problem or f"no quote for {symbol}", remedy)
+        return CheckResult(CheckState.WARN, check, f"no quote for {symbol}", f"look up {symbol} at Alpaca")
     if quote.feed in _LIMITED_FEEDS:
         finding = f"feed {quote.feed}: {_LIMITED_FEEDS[quote.feed]}"
         return CheckResult(CheckState.WARN, check, finding, "a data plan with SIP and OPRA is more reliable")
@@ -247,6 +249,8 @@ async def _streams(runtime: "Runtime") -> list[CheckResult]:
     """Whether the streams accept a connection. Alpaca allows one per key, so it may be in use by another program."""
     if runtime.scheduler.tick_handler is None:
         return []
+    if all(watcher.state.facts is None for watcher in runtime.scheduler.watchers):
+        return [not_checked("streams", "no account can be read")]
     stream = runtime.scheduler.tick_handler.stream
     stream.start(_NullListener())
     stream.subscribe([a_stock(_PROBE)])

@@ -14,6 +14,7 @@ from order_fakes import FakeBroker, FakeJournal, as_shown, refusal
 from sellctl.core.errors import (
     AuthError,
     BrokerError,
+    FailureKind,
     JournalError,
     RateLimitedError,
     Refusal,
@@ -26,7 +27,7 @@ from sellctl.core.model.plan import CancelOrder, DecisionState, Plan, PositionDe
 from sellctl.core.model.position import Position
 from sellctl.core.orders.transitions import CANCEL_ALERT_SECONDS
 
-REFUSED_IN_OTHER_WORDS = UnknownOutcomeError("The host answered with status 401.", is_refusal=True)
+REFUSED_IN_OTHER_WORDS = UnknownOutcomeError("The host answered with status 401.", kind=FailureKind.GATEWAY)
 
 
 # --- sending ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from order_desk import TIMED_OUT, TOO_MANY, Desk
 from order_fakes import as_shown_with_legs, refusal
 from structure_builders import call
 
-from sellctl.core.errors import Refusal, UnknownOutcomeError
+from sellctl.core.errors import FailureKind, Refusal, UnknownOutcomeError
 from sellctl.core.model.intent import Intent, OpenOrder, Outcome
 from sellctl.core.model.plan import CancelOrder, SubmitOrder
 
@@ -171,7 +171,7 @@ def test_when_the_position_intents_are_refused_twice_in_a_row_it_leaves_by_legs(
 
 def test_a_refusal_in_other_words_is_looked_up_and_then_remembered_too() -> None:
     desk = a_desk()
-    desk.broker.answers.append(UnknownOutcomeError("The host answered with status 403.", is_refusal=True))
+    desk.broker.answers.append(UnknownOutcomeError("The host answered with status 403.", kind=FailureKind.GATEWAY))
     desk.carry_out(EXIT)
     desk.settle(seconds=1)
     desk.settle(seconds=6)

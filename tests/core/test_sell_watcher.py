@@ -25,6 +25,7 @@ from sellctl.core.errors import (
     BrokerAnswer,
     BrokerError,
     BusyError,
+    FailureKind,
     JournalError,
     NotFoundError,
     RateLimitedError,
@@ -514,7 +515,7 @@ ANSWER = BrokerAnswer(403, None, "forbidden.")
     "refusal",
     [
         AuthError("main: the broker refuses the key (403: forbidden.)."),
-        UnknownOutcomeError("main: the broker answered with status 401.", is_refusal=True),
+        UnknownOutcomeError("main: the broker answered with status 401.", kind=FailureKind.GATEWAY),
         RateLimitedError("main: too many requests.", answer=ANSWER),
         NotFoundError("main: no such contract.", answer=ANSWER),
         *(RequestRejectedError("main: no.", answer=ANSWER, refusal=kind) for kind in Refusal),

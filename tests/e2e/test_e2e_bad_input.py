@@ -77,13 +77,13 @@ def test_a_mistake_in_the_file_is_reported_in_one_sentence_with_a_remedy(
 def test_a_missing_file_is_named_and_the_message_says_how_to_create_one(tmp_path: Path) -> None:
     result = Program(tmp_path).run("run-once")
     assert result.status == 2
-    is_one_clear_message(result, "config.yml", "sellctl config init")
+    is_one_clear_message(result, "config.yml", "sellctl init")
 
 
 def test_without_configuration_and_keys_the_message_lists_the_ways_to_start(tmp_path: Path) -> None:
     process = Program(tmp_path).shell("config", "check")
     assert process.status == 2
-    is_one_clear_message(process, "sellctl config init")
+    is_one_clear_message(process, "sellctl init")
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640])

@@ -121,7 +121,7 @@ def test_without_a_journal_and_a_configuration_the_report_says_what_to_do(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="sellctl config init"):
+    with pytest.raises(ConfigError, match="sellctl init"):
         said(tmp_path / "none")
 
 

@@ -158,7 +158,7 @@ def test_without_a_journal_the_history_says_so_when_there_is_a_configuration(
 def test_without_a_journal_and_a_configuration_it_says_what_to_do(tmp_path: Path) -> None:
     error = run(tmp_path / "none").exception
     assert isinstance(error, ConfigError)
-    assert "sellctl config init" in str(error)
+    assert "sellctl init" in str(error)
     assert not (tmp_path / "none").exists()
 
 

@@ -18,6 +18,7 @@ from sellctl.core.config.schema import (
     MayBeEmpty,
     NoneLiteral,
     OtherKeys,
+    RequiredUnless,
     ValueFormat,
     WrittenAsTable,
 )
@@ -45,7 +46,8 @@ class Key:
     """One key.
 
     `kind` is the type of a scalar or list item, or the dataclass of a section. `none_literal` is "" where None is
-    refused, and `defaults_word` where no word stands for a section.
+    refused, and `defaults_word` where no word stands for a section. A required key may be left out where the key named
+    by `unless` is written.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Key:
     default: Any
     may_be_empty: bool = False
     defaults_word: str = ""
+    unless: str = ""
 
 
 def _key(name: str, hint: Any, default: Any) -> Key:
@@ -77,7 +80,9 @@ def _key(name: str, hint: Any, default: Any) -> Key:
     none_literal = (literal.text if literal else "null") if optional else ""
     defaults = notes.get(DefaultsWord)
     text, word = doc.text if doc else "", defaults.text if defaults else ""
-    return Key(name, shape, kind, value_format, text, none_literal, default, MayBeEmpty in notes, word)
+    other = notes.get(RequiredUnless)
+    unless = other.key if other else ""
+    return Key(name, shape, kind, value_format, text, none_literal, default, MayBeEmpty in notes, word, unless)
 
 
 def _without_notes(hint: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 _ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", re.ASCII)
 _RESERVED_NAMES = frozenset({"auto", "all", "null"})
+ACCOUNT_NAME_HINT = "Use up to 32 letters, digits, - and _; auto, all and null have another meaning."
+
+
+def is_account_name(name: str) -> bool:
+    """Whether an account can be called that."""
+    return bool(_ACCOUNT_NAME.fullmatch(name)) and name.lower() not in _RESERVED_NAMES
 
 
 class _UnreadableError(Exception):
@@ -69,13 +75,16 @@ class ConfigReader:
             return key.default
         if key.shape is Shape.NAMED:
             return {}  # config_manager may find a key pair in the environment
+        if _is_written(key.unless, table):
+            return _stand_in(key)
         written = format_of(key.kind, key.value_format).called
         example = (
             f"for example {key.name}: ${{ALPACA_{key.name.upper()}}}"
             if key.value_format is ValueFormat.SECRET
             else written
         )
-        self._add(table.location, f"{path} has no {key.name}.", f"Add it, {example}.")
+        instead = f", or write {key.unless}: with the name of a profile" if key.unless else ""
+        self._add(table.location, f"{path} has no {key.name}.", f"Add it, {example}{instead}.")
         return _stand_in(key)
 
     def _entry(self, key: Key, entry: Entry, path: str) -> Any:
@@ -213,11 +222,16 @@ class ConfigReader:
             yield name, ",".join(texts)
 
     def _is_name(self, name: str, entry: Entry) -> bool:
-        fits = bool(_ACCOUNT_NAME.fullmatch(name)) and name.lower() not in _RESERVED_NAMES
+        fits = is_account_name(name)
         if not fits:
-            hint = "Use up to 32 letters, digits, - and _; auto, all and null have another meaning."
-            self._add(entry.location, "This can't be the name of an account.", hint)
+            self._add(entry.location, "This can't be the name of an account.", ACCOUNT_NAME_HINT)
         return fits
+
+
+def _is_written(name: str, table: Table) -> bool:
+    """Whether a key stands in a section, with a value that isn't null."""
+    entry = table.entries.get(name)
+    return entry is not None and not (isinstance(entry.node, Scalar) and entry.node.is_null)
 
 
 def _stand_in(key: Key) -> Any:

@@ -53,6 +53,11 @@ How values are written:
   `keyring:service/name` (`pip install 'sellctl[keyring]'`), or the text itself. A file that holds a secret must be
   readable by its owner only: `chmod 600`. `${NAME}` works in every text of an account. The secrets of an account with
   `enabled: false` aren't looked up.
+- **profile**: the name of a profile of Alpaca's own command line, which is read at each start and never written. Its
+  folder is `$ALPACA_CONFIG_DIR`, else `~/.config/alpaca`; the file and its folder must be readable by their owner only.
+  `ALPACA_API_KEY` and `ALPACA_SECRET_KEY` win over it as a pair, with a warning when it holds another key. A profile,
+  or `ALPACA_PAPER_TRADE`, that says live where `paper` is true is an error, and so is the reverse. A profile with only
+  a token (OAuth) can't be used.
 - **ratio**: price / entry. +10% is `1.1`, -20% is `0.8`; a percentage is refused.
 - **duration**: `15s`, `5m`, `1h30m`, `2d`; the unit of a bare number depends on the key.
 - **percentage**: `40%`, a share of the entry price; targets and stops are both written without a sign.
@@ -73,13 +78,17 @@ def json_schema() -> dict[str, object]:
 
 def _section_schema(section: Any) -> dict[str, object]:
     keys = [key for key in keys_of(section) if key.shape is not Shape.OTHER_KEYS]
-    required = [key.name for key in keys if key.default is REQUIRED and key.shape is not Shape.NAMED]
+    required = [k.name for k in keys if k.default is REQUIRED and k.shape is not Shape.NAMED and not k.unless]
     found: dict[str, object] = {
         "type": "object",
         "description": description(section),
         "properties": {key.name: _key_schema(key) for key in keys},
         "additionalProperties": len(keys) < len(keys_of(section)),
     }
+    others = [key.name for key in keys if key.unless]
+    if others:
+        instead = dict.fromkeys(key.unless for key in keys if key.unless)
+        found["anyOf"] = [{"required": others}, *({"required": [name]} for name in instead)]
     return found | ({"required": required} if required else {})
 
 
@@ -194,9 +203,10 @@ def _reference_row(key: Key) -> str:
         written = f"list of {written}"
     if key.none_literal:
         written += f", or {key.none_literal}"
-    default = (
-        "required" if key.default is REQUIRED else f"`{value_text(key.default, key.none_literal, key.value_format)}`"
-    )
+    if key.default is REQUIRED:
+        default = f"required, or `{key.unless}`" if key.unless else "required"
+    else:
+        default = f"`{value_text(key.default, key.none_literal, key.value_format)}`"
     return f"| `{key.name}` | {written} | {default} | {key.doc} |"
 
 

@@ -45,6 +45,13 @@ class MayBeEmpty:
 
 
 @dataclass(frozen=True, slots=True)
+class RequiredUnless:
+    """Marks a required key that is left out where another key of its section is written."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class DefaultsWord:
     """The word that may be written instead of a section, for all of its defaults."""
 
@@ -208,10 +215,17 @@ class EndpointsConfig:
 class AccountConfig:
     """One Alpaca account."""
 
-    api_key: Annotated[SecretText, Doc("Key ID: ${ENV}, file:/path, keyring:service/name, or the text itself.")] = (
-        field(repr=False)
+    api_key: Annotated[
+        SecretText,
+        RequiredUnless("profile"),
+        Doc("Key ID: ${ENV}, file:/path, keyring:service/name, or the text itself."),
+    ] = field(repr=False)
+    secret_key: Annotated[SecretText, RequiredUnless("profile"), Doc("Secret key, written in the same ways.")] = field(
+        repr=False
     )
-    secret_key: Annotated[SecretText, Doc("Secret key, written in the same ways.")] = field(repr=False)
+    profile: Annotated[str | None, Doc("In place of both keys: a profile of Alpaca's own command line, by name.")] = (
+        None
+    )
     paper: Annotated[bool, Doc("false trades real money, which also needs --live or SELLCTL_LIVE=1.")] = True
     enabled: Annotated[bool, Doc("false: the account is not used.")] = True
     account_number: Annotated[str | None, Doc("If set, sellctl refuses to act on any other account.")] = None

@@ -1,15 +1,17 @@
-"""Looks up secrets: ${ENV}, file:/path, keyring:service/name. No error message contains what was read."""
+"""Looks up secrets: ${ENV}, file:/path, keyring:service/name, a key pair. No error message contains what was read."""
 
 import hashlib
 import os
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sellctl.core.errors import ConfigError
 from sellctl.installation import missing_extra
 
+KEY_PAIRS = (("ALPACA_API_KEY", "ALPACA_SECRET_KEY"), ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"))
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _BARE_REFERENCE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -32,6 +34,18 @@ class Resolved:
 
     value: str
     source: str
+
+
+def key_pair(environ: Mapping[str, str], pairs: Sequence[tuple[str, str]] = KEY_PAIRS) -> tuple[str, str] | None:
+    """The names of the two variables that hold a key pair; None without any. Raises ConfigError for half a pair."""
+    for names in pairs:
+        missing = [name for name in names if not environ.get(name, "").strip()]
+        if len(missing) == 1:
+            present = next(name for name in names if name not in missing)
+            raise ConfigError(f"{present} is set and {missing[0]} isn't.", hint=f"Run: export {missing[0]}=...")
+        if not missing:
+            return names
+    return None
 
 
 def key_fingerprint(api_key: str) -> str:
@@ -82,10 +96,11 @@ def secret(text: str, environ: Mapping[str, str], folder: Path) -> Resolved:
         ),
         named,
     )
-    return Resolved(_usable(found.value), found.source)
+    return Resolved(usable_secret(found.value), found.source)
 
 
-def _usable(value: str) -> str:
+def usable_secret(value: str) -> str:
+    """A secret without the space around it. SecretError unless a header can carry it."""
     value = value.strip()
     if not value:
         raise SecretError("The secret is empty.", "Write it there; Alpaca's keys are in its dashboard.")

@@ -54,8 +54,8 @@ def test_show_as_json_holds_every_value_with_its_origin(write: Write) -> None:
     assert rows["execution.style"] == {"key": "execution.style", "value": "smart", "origin": "default"}
 
 
-def test_init_writes_a_private_file_that_check_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    result = run("init")
+def test_example_writes_a_private_file_that_check_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run("example")
     path = tmp_path / "config.yml"
     assert "sellctl config check" in result.output
     assert path.stat().st_mode & 0o777 == 0o600
@@ -71,14 +71,20 @@ def test_init_writes_a_private_file_that_check_takes(tmp_path: Path, monkeypatch
     ]
 
 
-def test_init_makes_the_folder_and_overwrites_nothing(write: Write, tmp_path: Path) -> None:
-    assert run("init", "new/folder/mine.yml").exit_code == ExitCode.OK
+def test_example_makes_the_folder_and_overwrites_nothing(write: Write, tmp_path: Path) -> None:
+    assert run("example", "new/folder/mine.yml").exit_code == ExitCode.OK
     assert (tmp_path / "new" / "folder").stat().st_mode & 0o777 == 0o700
     path = write("# mine\n")
-    result = run("init")
+    result = run("example")
     assert isinstance(result.exception, ConfigError)
     assert str(result.exception) == "config.yml already exists. Choose another path, or delete the file first."
     assert path.read_text(encoding="utf-8") == "# mine\n"
+
+
+def test_the_former_name_of_example_still_works_and_is_not_listed(tmp_path: Path) -> None:
+    assert run("init").exit_code == ExitCode.OK
+    assert (tmp_path / "config.yml").is_file()
+    assert " init " not in run("--help").output
 
 
 def test_check_names_warnings_and_goes_on(write: Write) -> None:
@@ -100,7 +106,7 @@ def test_schema_is_json() -> None:
     assert json.loads(run("schema").stdout)["$schema"].endswith("2020-12/schema")
 
 
-@pytest.mark.parametrize("command", ["show", "init", "check", "schema"])
+@pytest.mark.parametrize("command", ["show", "example", "check", "schema"])
 def test_help_reads_well(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == ExitCode.OK
@@ -122,7 +128,7 @@ def test_reading_the_configuration_imports_no_heavy_library(write: Write) -> Non
     ("arguments", "sentence"),
     [
         (["config", "check"], "There is no configuration and no key in the environment. Try it without keys"),
-        (["--config", "gone.yml", "config", "show"], "There is no file gone.yml. Write one: sellctl config init"),
+        (["--config", "gone.yml", "config", "show"], "There is no file gone.yml. Write one: sellctl init"),
         (["--config", "bad.yml", "config", "show"], "bad.yml:1:1: 'acounts' isn't a key. Did you mean accounts?"),
     ],
 )

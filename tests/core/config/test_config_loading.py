@@ -116,7 +116,7 @@ def test_a_named_file_that_is_missing_is_an_error_even_with_keys_at_hand(
     write: Write, main_account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(main_account)
-    with pytest.raises(ConfigError, match=r"There is no file gone\.yml\. Write one: sellctl config init gone\.yml"):
+    with pytest.raises(ConfigError, match=r"There is no file gone\.yml\. Write one: sellctl init --out gone\.yml"):
         ConfigManager(Path("gone.yml")).load()
     monkeypatch.setenv("SELLCTL_CONFIG", "away.yml")
     with pytest.raises(ConfigError, match=r"There is no file away\.yml\."):
@@ -159,7 +159,7 @@ def test_with_nothing_at_all_one_learns_three_ways_to_begin() -> None:
     with pytest.raises(ConfigError) as caught:
         ConfigManager().load()
     assert caught.value.sentence == "There is no configuration and no key in the environment."
-    assert all(way in caught.value.hint for way in ("sellctl demo", "sellctl config init", "export ALPACA_API_KEY"))
+    assert all(way in caught.value.hint for way in ("sellctl demo", "sellctl init", "export ALPACA_API_KEY"))
 
 
 def test_state_lies_where_the_option_the_variable_or_the_system_says(

@@ -98,8 +98,8 @@ def test_a_wrong_value_is_one_sentence_and_the_right_way(
 
 
 WHOLES = [
-    ("", "This file is empty.", "sellctl config init"),
-    ("# only a comment\n", "This file is empty.", "sellctl config init"),
+    ("", "This file is empty.", "sellctl init"),
+    ("# only a comment\n", "This file is empty.", "sellctl init"),
     ("- a\n- b\n", "This file has no keys.", "accounts:"),
     ("just words\n", "This file has no keys.", "accounts:"),
     ("sell_module:\n\tenabled: true\n", "A tab can't indent YAML.", "Use spaces."),

@@ -1,0 +1,128 @@
+"""What presets would do with today's positions: the decisions that a dry run makes, on one read of the account."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from typing import Final
+
+from sellctl.core.config.schema import Config
+from sellctl.core.decision.engine import decide
+from sellctl.core.decision.explain import Explanation, explain_all
+from sellctl.core.decision.policy import compile_policy
+from sellctl.core.decision.strategy_results import NOT_MANAGED
+from sellctl.core.model.market import Market
+from sellctl.core.model.plan import STOPS, DecisionState, PositionDecision
+from sellctl.core.model.position import Holding
+from sellctl.core.sell_watcher import SellWatcher
+from sellctl.setup.presets import PRESET_NAMES, PRESETS, Preset
+from sellctl.ui.formatting import qty_cell
+
+
+class Protection(Enum):
+    """How far rules protect a position."""
+
+    EXIT = "exit now"
+    STOP = "stop"
+    NO_STOP = "no stop"  # rules, but none that limits the loss
+    NONE = NOT_MANAGED
+
+
+@dataclass(frozen=True, slots=True)
+class PositionPreview:
+    """One position under one configuration. `stop` is the price of the stop nearest to the market; None without one."""
+
+    holding: Holding
+    protection: Protection
+    why: str
+    stop: Decimal | None = None
+
+    @property
+    def reason(self) -> str:
+        """Why it is so, without the state, which stands in a column of its own."""
+        return self.why.removeprefix(f"{NOT_MANAGED}: ")
+
+    @property
+    def text(self) -> str:
+        """The protection in a few words."""
+        if self.protection is Protection.STOP and self.stop is not None:
+            return f"stop ${self.stop:.2f}"
+        return self.protection.value
+
+
+Preview = dict[str, PositionPreview]
+Previews = Mapping[str, Preview]  # by the preset's name; that of the defaults is DEFAULTS
+DEFAULTS: Final = ""
+
+
+def preview(watcher: SellWatcher, config: Config, market: Market) -> Preview:
+    """Each position of the last read under a configuration, by symbol. Nothing is requested and nothing is sent."""
+    policy = compile_policy(config, watcher.name)
+    snapshot = watcher.snapshot_under(policy, config.sell_module.price_basis.loss, market)
+    if snapshot is None:
+        return {}
+    explanations = explain_all(snapshot, policy)
+    decisions = decide(snapshot, policy).decisions
+    return {each.holding.symbol: _previewed(each, explanations[each.holding.symbol]) for each in decisions}
+
+
+def _previewed(decision: PositionDecision, explanation: Explanation) -> PositionPreview:
+    signal, strategy = decision.signal, explanation.strategy
+    if signal is not None or (decision.state is DecisionState.DENIED and decision.unconfirmed):
+        why = signal.sentence if signal else explanation.sentence
+        return PositionPreview(decision.holding, Protection.EXIT, why)
+    if strategy is None:
+        return PositionPreview(decision.holding, Protection.NONE, explanation.sentence)
+    triggers = [rule.trigger for rule in strategy.rules if rule.trigger and rule.trigger.reason in STOPS]
+    if not triggers:
+        return PositionPreview(decision.holding, Protection.NO_STOP, explanation.sentence)
+    nearest = min(triggers, key=lambda trigger: abs(trigger.distance) if trigger.distance is not None else Decimal(0))
+    return PositionPreview(decision.holding, Protection.STOP, explanation.sentence, nearest.price)
+
+
+UNPROTECTED_COLUMNS = ("symbol", "qty", "state", "presets with a stop", "why")
+
+
+def unprotected_rows(previews: Previews) -> list[tuple[object, ...]]:
+    """Every position that has no stop under the defaults, with the presets under which it has one."""
+    return [
+        (symbol, qty_cell(each.holding), each.text, _presets_with_a_stop(previews, symbol), each.reason)
+        for symbol, each in previews[DEFAULTS].items()
+        if not _protects(each)
+    ]
+
+
+def _presets_with_a_stop(previews: Previews, symbol: str) -> str:
+    return ", ".join(name for name in PRESET_NAMES if _protects(previews[name][symbol])) or "none"
+
+
+def _protects(each: PositionPreview) -> bool:
+    return each.protection in {Protection.EXIT, Protection.STOP}
+
+
+def preset_rows(previews: Previews) -> list[tuple[object, ...]]:
+    """One row per position: what each preset would do with it."""
+    return [(symbol, *(previews[name][symbol].text for name in PRESET_NAMES)) for symbol in previews[DEFAULTS]]
+
+
+CLOSED_COLUMNS = ("symbol", "closed by", "why")
+
+
+def closed_rows(previews: Previews) -> list[tuple[object, ...]]:
+    """Every position that a preset would close now, and why."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for name in PRESET_NAMES:
+        for symbol, each in previews[name].items():
+            if each.protection is Protection.EXIT:
+                found.setdefault((symbol, each.why), []).append(name)
+    return [(symbol, ", ".join(names), why) for (symbol, why), names in found.items()]
+
+
+def suggested(previews: Previews) -> Preset:
+    """The preset that has a stop for most positions and exits fewest now; the first of those that are equal."""
+    return max(PRESETS, key=lambda preset: _score(previews[preset.name]))
+
+
+def _score(previewed: Preview) -> tuple[int, int]:
+    protected = [each for each in previewed.values() if _protects(each)]
+    return len(protected), -sum(each.protection is Protection.EXIT for each in protected)
