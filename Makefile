@@ -32,10 +32,11 @@ test: setup
 test-browser: setup
 	@$(BIN)/python -m pytest -rs tests/api/test_api_browser.py
 
-# Builds the wheel and the sdist into dist/. Two builds of one commit are equal: their files are dated by the commit.
+# Builds the wheel and the sdist into dist/. Two builds of one commit are equal: their files are dated by the commit, and
+# outside a repository by the day that hatchling takes.
 dist: setup
 	@rm -rf dist
-	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} $(BIN)/python -m hatchling build -d dist
+	@SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600)} $(BIN)/python -m hatchling build -d dist
 
 # Installs the wheel with pip, uv and pipx for each of Python 3.11 to 3.14 that is on the path, and runs the demo; about
 # half a minute for each. Needs the package index, so that `make test` leaves it out; PIP_NO_INDEX=1 with PIP_FIND_LINKS,
