@@ -114,7 +114,7 @@ class Reader:
                 sys.stdin, sys.stdout, sys.stderr = before
                 print(END, end="", file=stdout, flush=True)
                 screen.join(10)
-        shown = b"".join(chunks).decode().removesuffix(END)
+        shown = b"".join(chunks).decode().partition(END)[0]
         for answer in answers:
             shown = re.sub(r"\[y/N\]: (?!\w+\n)", f"[y/N]: {answer}\n", shown, count=1)
         return shown
@@ -173,7 +173,7 @@ def _read_to_end(person: IO[bytes], chunks: list[bytes]) -> None:
     """Collect what a terminal shows up to END. A terminal that is closed may lose what was not read yet."""
     while chunk := person.read(65536):
         chunks.append(chunk)
-        if chunk.endswith(END.encode()):
+        if END.encode() in chunk:
             return
 
 
