@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: all setup demo test test-browser lint types format pictures bench bench-check faults faults-full lock clean
+.PHONY: all setup demo test test-browser lint types format pictures docs bench bench-check faults faults-full lock clean
 .DEFAULT_GOAL := all
 
 all: lint types test
@@ -44,9 +44,23 @@ format: setup
 types: setup
 	@$(BIN)/mypy
 
-# Renders the screenshots in docs/images and the table in the README from the demo.
+# Renders the screenshots in docs/images and the demo's table, and writes into the pages what their commands print.
 pictures: setup
 	@$(BIN)/python docs/pictures.py
+	@PYTHONPATH=tests $(BIN)/python tests/docs/page_player.py
+
+# Builds the documentation site in build/site; fails on a broken link. Its generator has an environment of its own.
+docs: .venv-docs/ready
+	@rm -rf build/docs build/site && mkdir -p build/docs
+	@cp -R docs/. build/docs/ && rm -rf build/docs/*.py build/docs/__pycache__
+	@sed 's#](docs/#](#g' CHANGELOG.md > build/docs/changelog.md
+	@NO_COLOR=1 .venv-docs/bin/zensical build --strict
+	@echo 'The site is in build/site; open build/site/index.html.'
+
+.venv-docs/ready: requirements-docs.lock
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install -qq --require-hashes --requirement requirements-docs.lock
+	@touch $@
 
 # Measures every figure, prints it beside its bound, and writes docs/performance.md. Under 10 minutes on two cores.
 bench: setup
@@ -63,11 +77,13 @@ faults: setup
 faults-full: setup
 	@$(BIN)/python -m faults run --full
 
-# Rewrites requirements.lock from pyproject.toml: names, versions and hashes, no hosts.
+# Rewrites the two lock files from pyproject.toml: names, versions and hashes, no hosts.
 lock: setup
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links --all-extras --group dev pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --group pyproject.toml:docs --output-file requirements-docs.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-docs build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,13 +2,14 @@
 
 A page consists of blocks that the player knows by their language:
 
-- `yaml` is the configuration from here on; `export` in `sh` sets a variable; `python` is a file beside it, named by its first line (`# my_exits.py`).
+- `yaml` is the configuration from here on. An `export` in `sh` sets a variable. `python` is a file beside the
+  configuration, which is named by its first line (`# my_exits.py`).
 - `console` has commands, each behind `$ `, and what they print on a terminal of 80 columns. A line `...` stands for any
-  lines, `^C` for Ctrl-C, and text behind `[y/N]: ` for an answer that is typed.
+  lines, `^C` for Ctrl-C, and text behind `[y/N]: ` for an answer that is typed. `sellctl sim` without `^C` runs on.
 - `<!-- 30 minutes later -->` moves the clock of the simulated Alpaca.
 
-The accounts of a page are those of its scenario in tests/docs/scenarios. `python tests/docs/page_player.py` writes what the
-commands print into the pages.
+The accounts of a page are those of its scenario in tests/docs/scenarios. `make pictures` runs this file as a program: it
+writes what the commands print into the pages.
 """
 
 import contextlib
@@ -60,6 +61,7 @@ class Reader:
     folder: Path
     server: SimServer
     environ: dict[str, str] = field(default_factory=dict)
+    running: list["subprocess.Popen[str]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.environ = clean_environment(self.folder) | {
@@ -71,7 +73,7 @@ class Reader:
         self.configure("")
 
     def configure(self, text: str) -> None:
-        """Write a configuration of the page as config.yml, with the addresses of the simulated Alpaca in its accounts."""
+        """Write a configuration of the page as config.yml, whose accounts are those of the simulated Alpaca."""
         of_scenario = {account.name: account for account in self.server.scenario.accounts}
         accounts = (yaml.safe_load(text) or {}).get("accounts") or {name: {} for name in of_scenario}
         for name, account in accounts.items():
@@ -88,16 +90,17 @@ class Reader:
 
     def run(self, line: str, expected: str) -> str:
         """Run a command line and return what the terminal shows, with `^C` where the reader ended it."""
-        words = shlex.split(line)
-        if words[1] in ENDLESS and expected.endswith("^C\n"):
-            shown = self._until_interrupted(words[1:])
+        words = shlex.split(line, comments=True)[1:]
+        if ENDLESS.isdisjoint(words):
+            status, shown = self._in_process(words, re.findall(r"\[y/N\]: (\w+)", expected))
+            assert status in {0, 10} or "sellctl: " in expected, f"{line}: status {status}\n{shown}"
         else:
-            answers = re.findall(r"\[y/N\]: (\w+)", expected)
-            shown = self._in_process(words[1:], answers)
+            shown = self._started(words, interrupted=expected.endswith("^C\n"))
         return re.sub(r"[ \t]+$", "", shown.replace(str(self.folder), HOME), flags=re.MULTILINE)
 
-    def _in_process(self, arguments: list[str], answers: list[str]) -> str:
-        """Run a command in this process on a terminal of its own: the libraries are loaded once."""
+    def _in_process(self, arguments: list[str], answers: list[str]) -> tuple[int, str]:
+        """Run a command in this process on a terminal of its own; returns its status and what is shown."""
+        status = 0
         chunks: list[bytes] = []
         with _terminal() as (person, stdin, stdout):
             screen = threading.Thread(target=_read_to_end, args=(person, chunks))
@@ -108,8 +111,8 @@ class Reader:
             try:
                 with self._surroundings(arguments):
                     main()
-            except SystemExit:
-                pass
+            except SystemExit as end:
+                status = int(end.code or 0)
             finally:
                 sys.stdin, sys.stdout, sys.stderr = before
                 print(END, end="", file=stdout, flush=True)
@@ -117,7 +120,7 @@ class Reader:
         shown = b"".join(chunks).decode().partition(END)[0]
         for answer in answers:
             shown = re.sub(r"\[y/N\]: (?!\w+\n)", f"[y/N]: {answer}\n", shown, count=1)
-        return shown
+        return status, shown
 
     @contextlib.contextmanager
     def _surroundings(self, arguments: list[str]) -> Iterator[None]:
@@ -134,25 +137,48 @@ class Reader:
             os.environ.clear()
             os.environ.update(before)
 
-    def _until_interrupted(self, arguments: list[str]) -> str:
-        """Run a command that doesn't end by itself, and press Ctrl-C once it serves or has read the account."""
+    def _started(self, arguments: list[str], *, interrupted: bool) -> str:
+        """Start a command that doesn't end by itself, and press Ctrl-C once it works, or leave it running."""
+        ports = ["--port", "0"] if arguments[0] == "sim" else []
         asked = len(self.server.requests)
-        with subprocess.Popen(  # noqa: S603  our own program
-            [*MAIN, *arguments],
+        process = subprocess.Popen(  # noqa: S603  our own program
+            [*MAIN, *arguments, *ports],
             cwd=self.folder,
             env=self.environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        ) as process:
-            assert process.stdout
-            until = time.monotonic() + 30
-            while len(self.server.requests) == asked and not select.select([process.stdout], [], [], 0.1)[0]:
-                assert time.monotonic() < until, arguments
-            time.sleep(0.5)  # a real process: what it has begun is then whole
-            process.send_signal(signal.SIGINT)
-            shown, _ = process.communicate(timeout=30)
-        return f"{shown}^C\n"
+        )
+        self.running.append(process)
+        assert process.stdout
+        until = time.monotonic() + 15
+        while len(self.server.requests) == asked and not select.select([process.stdout], [], [], 0.1)[0]:
+            if time.monotonic() > until:
+                break  # it works without a word
+        time.sleep(0.5)  # a real process: what it has begun is then whole
+        if not interrupted:
+            return "".join(iter(lambda: _line_of(process.stdout), ""))
+        self.running.remove(process)
+        return f"{_ended(process)}^C\n"
+
+    def leave(self) -> None:
+        """End what was left running."""
+        for process in self.running:
+            _ended(process)
+
+
+def _line_of(stream: IO[str] | None) -> str:
+    """A line that a running process has written, or ""."""
+    return stream.readline() if stream and select.select([stream], [], [], 0.2)[0] else ""
+
+
+def _ended(process: "subprocess.Popen[str]") -> str:
+    """Press Ctrl-C and return the rest of what a process shows."""
+    with process:
+        process.send_signal(signal.SIGINT)
+        shown, _ = process.communicate(timeout=60)
+    assert process.returncode in {0, 130}, f"{process.args}: status {process.returncode}\n{shown}"
+    return shown
 
 
 @contextlib.contextmanager
@@ -186,7 +212,10 @@ def played(page: Path) -> str:
         SimServer(load_scenario(str(scenario if scenario.exists() else SCENARIOS / "any.yml")), speed=0) as server,
     ):
         reader = Reader(Path(folder), server)
-        return PART.sub(lambda part: _play(reader, part), text)
+        try:
+            return PART.sub(lambda part: _play(reader, part), text)
+        finally:
+            reader.leave()
 
 
 def _play(reader: Reader, part: "re.Match[str]") -> str:
