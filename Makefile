@@ -6,7 +6,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: all setup demo test test-browser lint types format pictures docs bench bench-check faults faults-full lock clean
+.PHONY: all setup demo test test-browser lint types format pictures bench bench-check faults faults-full lock clean
 .DEFAULT_GOAL := all
 
 all: lint types test
@@ -57,10 +57,22 @@ docs: .venv-docs/ready
 	@NO_COLOR=1 .venv-docs/bin/zensical build --strict
 	@echo 'The site is in build/site; open build/site/index.html.'
 
+.PHONY: docs lock-docs clean-docs
+
 .venv-docs/ready: requirements-docs.lock
 	@$(PYTHON) -m venv .venv-docs
 	@.venv-docs/bin/python -m pip install -qq --require-hashes --requirement requirements-docs.lock
 	@touch $@
+
+# Rewrites requirements-docs.lock from the dependency group `docs` of pyproject.toml.
+lock-docs: .venv-docs/ready
+	@.venv-docs/bin/python -m pip install --quiet uv
+	@.venv-docs/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --group pyproject.toml:docs --output-file requirements-docs.lock
+
+clean: clean-docs
+clean-docs:
+	rm -rf .venv-docs build/docs build/site
 
 # Measures every figure, prints it beside its bound, and writes docs/performance.md. Under 10 minutes on two cores.
 bench: setup
@@ -77,13 +89,11 @@ faults: setup
 faults-full: setup
 	@$(BIN)/python -m faults run --full
 
-# Rewrites the two lock files from pyproject.toml: names, versions and hashes, no hosts.
+# Rewrites requirements.lock from pyproject.toml: names, versions and hashes, no hosts.
 lock: setup
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	  --no-emit-index-url --no-emit-find-links --all-extras --group dev pyproject.toml --output-file requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --no-emit-find-links --group pyproject.toml:docs --output-file requirements-docs.lock
 
 clean:
-	rm -rf .venv .venv-docs build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
