@@ -8,6 +8,9 @@ A page consists of blocks that the player knows by their language:
   lines, `^C` for Ctrl-C, and text behind `[y/N]: ` for an answer that is typed. `sellctl sim` without `^C` runs on.
 - `<!-- 30 minutes later -->` moves the clock of the simulated Alpaca.
 
+`sellctl sim` gets a port that is free, and `sellctl init` an empty folder and the address of the simulated Alpaca. The profile `paper`
+of Alpaca's command line has the key of the first account.
+
 The accounts of a page are those of its scenario in tests/docs/scenarios. `make pictures` runs this file as a program,
 which writes into the pages what the commands print.
 """
@@ -48,6 +51,7 @@ PART = re.compile(
 )
 COMMAND = re.compile(r"^\$ (?P<line>.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 VARIES = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?= \|)|\d+s old|\d\d:\d\d:\d\d|\b\d+h \d+m left|[0-9a-f]{32,}")
+OF_THE_SIMULATOR = re.compile(r"^Simulator: .*\n", re.MULTILINE)
 ENDLESS = {"watch", "sim", "serve"}
 HOME = "/home/you"
 END = "\x04"
@@ -71,18 +75,28 @@ class Reader:
             "LINES": str(ROWS),
         }
         self.configure("")
+        profiles = self.folder / "xdg" / "alpaca" / "profiles"
+        profiles.mkdir(mode=0o700, parents=True)
+        self.environ["ALPACA_CONFIG_DIR"] = str(profiles.parent)
+        first, file = self.server.scenario.accounts[0], profiles / "paper.yaml"
+        file.touch(0o600)
+        file.write_text(f"api_key: {first.key}\nsecret_key: {first.secret}\npaper_trade: true\n", encoding="utf-8")
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yml"
 
     def configure(self, text: str) -> None:
         """Write a configuration of the page as config.yml, whose accounts are those of the simulated Alpaca."""
         of_scenario = {account.name: account for account in self.server.scenario.accounts}
         accounts = (yaml.safe_load(text) or {}).get("accounts") or {name: {} for name in of_scenario}
         for name, account in accounts.items():
-            account |= {"api_key": of_scenario[name].key, "secret_key": of_scenario[name].secret}
+            if "profile" not in account:
+                account |= {"api_key": of_scenario[name].key, "secret_key": of_scenario[name].secret}
             account["endpoints"] = {"trading": self.server.url, "data": self.server.url}
         rest = re.sub(r"^accounts:\n(?:[ #].*\n)*", "", text, flags=re.MULTILINE)
-        file = self.folder / "config.yml"
-        file.write_text(rest + yaml.safe_dump({"accounts": accounts}), encoding="utf-8")
-        file.chmod(0o600)
+        self.config.write_text(rest + yaml.safe_dump({"accounts": accounts}), encoding="utf-8")
+        self.config.chmod(0o600)
 
     def save(self, text: str) -> None:
         """Write a Python file that names itself in its first line."""
@@ -91,11 +105,16 @@ class Reader:
     def run(self, line: str, expected: str) -> str:
         """Run a command line and return what the terminal shows, with `^C` where the reader ended it."""
         words = shlex.split(line, comments=True)[1:]
+        if words[0] == "init":
+            self.config.unlink(missing_ok=True)
+            words += ["--simulator", self.server.url]
         if ENDLESS.isdisjoint(words):
             status, shown = self._in_process(words, re.findall(r"\[y/N\]: (\w+)", expected))
             assert status in {0, 10} or "sellctl: " in expected, f"{line}: status {status}\n{shown}"
         else:
             shown = self._started(words, interrupted=expected.endswith("^C\n"))
+        if not words[0].startswith("-"):
+            shown = OF_THE_SIMULATOR.sub("", shown)
         return re.sub(r"[ \t]+$", "", shown.replace(str(self.folder), HOME), flags=re.MULTILINE)
 
     def _in_process(self, arguments: list[str], answers: list[str]) -> tuple[int, str]:
