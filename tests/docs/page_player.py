@@ -170,7 +170,7 @@ class Reader:
         )
         self.running.append(process)
         assert process.stdout
-        until = time.monotonic() + 15
+        until = time.monotonic() + 60
         while len(self.server.requests) == asked and not select.select([process.stdout], [], [], 0.1)[0]:
             if time.monotonic() > until:
                 break  # it works without a word
