@@ -158,6 +158,8 @@ class Reader:
 
     def _started(self, arguments: list[str], *, interrupted: bool) -> str:
         """Start a command that doesn't end by itself, and press Ctrl-C once it works, or leave it running."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # by a shell, for what runs in its background
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         ports = ["--port", "0"] if arguments[0] == "sim" else []
         asked = len(self.server.requests)
         process = subprocess.Popen(  # noqa: S603  our own program
@@ -195,7 +197,11 @@ def _ended(process: "subprocess.Popen[str]") -> str:
     """Press Ctrl-C and return the rest of what a process shows."""
     with process:
         process.send_signal(signal.SIGINT)
-        shown, _ = process.communicate(timeout=60)
+        try:
+            shown, _ = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
     assert process.returncode in {0, 130}, f"{process.args}: status {process.returncode}\n{shown}"
     return shown
 
