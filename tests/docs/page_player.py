@@ -73,11 +73,12 @@ class Reader:
             "TERM": "dumb",
             "COLUMNS": str(COLUMNS),
             "LINES": str(ROWS),
+            "XDG_CONFIG_HOME": str(self.folder / ".config"),
         }
         self.configure("")
-        profiles = self.folder / "xdg" / "alpaca" / "profiles"
+        profiles = self.folder / ".config" / "alpaca" / "profiles"
         profiles.mkdir(mode=0o700, parents=True)
-        self.environ["ALPACA_CONFIG_DIR"] = str(profiles.parent)
+        profiles.parent.chmod(0o700)
         first, file = self.server.scenario.accounts[0], profiles / "paper.yaml"
         file.touch(0o600)
         file.write_text(f"api_key: {first.key}\nsecret_key: {first.secret}\npaper_trade: true\n", encoding="utf-8")
