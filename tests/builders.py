@@ -81,10 +81,11 @@ def a_holding(
     quoted_at: dt.datetime | None = None,
     state: PositionState | None = None,
 ) -> Holding:
-    """A holding with a quote; without one when both sides are None."""
+    """A holding with a quote; without one when both sides are None. Of a short it is known how much is uncovered."""
     quote = a_quote(symbol, bid, ask, quoted_at) if bid or ask else None
     position = a_position(symbol, qty, entry, short=short, available=available)
-    return Holding(position, quote, state or PositionState())
+    known = PositionState(confirmed_uncovered=position.qty) if short else PositionState()
+    return Holding(position, quote, state or known)
 
 
 def an_order(

@@ -4,14 +4,15 @@ Symbols are requested in batches that are spread over the accounts' keys, each f
 feed that a key was granted is remembered, so that no later process asks for one that was refused; every few hours a
 better one is requested again, after everything else. A key without a remembered feed begins with the best feed that any
 other key was granted, so that many keys don't collect one refusal each; better ones are requested later, one key at a
-time.
+time. While no feed of any key is known, as in the first run of all, every feed is requested at once and the best answer
+counts: a refusal of the best feed then costs no additional round trip.
 """
 
 import asyncio
 import datetime as dt
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -85,13 +86,13 @@ class _KeyState:
     now: Callable[[], dt.datetime]
     deferred_until: int = 0
 
-    def feeds(self, market: _Market, best_granted: int) -> tuple[str, ...]:
+    def feeds(self, market: _Market, best_granted: int | None) -> tuple[str, ...]:
         """The feeds to try in order: from the one that was granted on, and then the better ones.
 
-        A key without a remembered feed starts at the index `best_granted` of the market's feeds.
+        A key without a remembered feed starts at the index `best_granted` of the market's feeds, or with the best.
         """
         granted = self.granted_index(market)
-        start = best_granted if granted is None else granted
+        start = (best_granted or 0) if granted is None else granted
         return (*market.feeds[start:], *market.feeds[:start])
 
     def better_feeds(self, market: _Market) -> tuple[str, ...]:
@@ -202,10 +203,10 @@ class AlpacaQuotes:
                 batches += [_Batch(market, batch) for batch in batches_of(group)]
         return batches
 
-    def _best_granted(self, market: _Market) -> int:
-        """The index of the best feed that any key was granted; 0 while that isn't known of any."""
+    def _best_granted(self, market: _Market) -> int | None:
+        """The index of the best feed that any key was granted; None while that isn't known of any."""
         granted = (key.granted_index(market) for key in self._keys)
-        return min((index for index in granted if index is not None), default=0)
+        return min((index for index in granted if index is not None), default=None)
 
     def _keys_to_try(self) -> list[_KeyState]:
         """The keys, each time starting with the next one, and those that failed recently last."""
@@ -253,26 +254,46 @@ async def _splits(client: RestClient, symbols: tuple[str, ...], day: dt.date) ->
     raise BrokerError(f"{client.account}: the list of corporate actions has no end.")
 
 
-async def _with_key(key: _KeyState, batch: _Batch, best_granted: int) -> Rows[Quote]:
+async def _with_key(key: _KeyState, batch: _Batch, best_granted: int | None) -> Rows[Quote]:
     """The batch from one key, from the best feed that the key is entitled to.
 
     A key without a remembered feed begins at the index `best_granted`. When that feed serves, it is not remembered:
     whether the key is granted a better one is still unknown.
     """
     market = batch.market
-    tries_best_first = best_granted == 0 or key.granted_index(market) is not None
-    *others, last = key.feeds(market, best_granted)
+    feeds = key.feeds(market, best_granted)
+    is_known = key.granted_index(market) is not None
+    if best_granted is None and not is_known:
+        feed, rows = await _from_all_feeds(key.client, batch, feeds)
+    else:
+        feed, rows = await _first_granted(feeds, lambda each: _request(key.client, batch, each))
+    if is_known or not best_granted or feed == feeds[-1] or market.feeds.index(feed) < best_granted:
+        key.granted(market, feed)
+    return rows
+
+
+async def _from_all_feeds(client: RestClient, batch: _Batch, feeds: tuple[str, ...]) -> tuple[str, Rows[Quote]]:
+    """The best feed that is granted, and its rows; all feeds are requested at once."""
+    requests = {feed: asyncio.ensure_future(_request(client, batch, feed)) for feed in feeds}
+    try:
+        return await _first_granted(feeds, requests.__getitem__)
+    finally:
+        for request in requests.values():
+            request.cancel()
+        await asyncio.gather(*requests.values(), return_exceptions=True)
+
+
+async def _first_granted(
+    feeds: tuple[str, ...], rows_from: Callable[[str], Awaitable[Rows[Quote]]]
+) -> tuple[str, Rows[Quote]]:
+    """The first of these feeds that is granted, and its rows. FeedNotGrantedError when every one is refused."""
+    *others, last = feeds
     for feed in others:
         try:
-            rows = await _request(key.client, batch, feed)
+            return feed, await rows_from(feed)
         except FeedNotGrantedError:
             continue
-        if tries_best_first or market.feeds.index(feed) < best_granted:
-            key.granted(market, feed)
-        return rows
-    rows = await _request(key.client, batch, last)
-    key.granted(market, last)
-    return rows
+    return last, await rows_from(last)
 
 
 async def _try_better_feeds(key: _KeyState, batch: _Batch, better: tuple[str, ...]) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sellctl.core.decision.pricing import needs_price_increment
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.gain import Basis
-from sellctl.core.model.instrument import StructureKind, underlying_of
+from sellctl.core.model.instrument import StructureKind, an_option, underlying_of
 from sellctl.core.model.market import NEW_YORK, Market, Quote
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import ExitSignal, Plan, SubmitOrder, Urgency
@@ -41,6 +41,7 @@ from sellctl.core.tracking.reconciliation import Reconciliation
 from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.core.tracking.split_guard import SplitGuard
 from sellctl.core.tracking.splits import SplitsOfDay
+from sellctl.core.tracking.uncovered_shorts import UncoveredShorts
 
 # A position is forgotten after this many polls in a row without it: one empty answer doesn't prove it closed.
 ABSENCES = 3
@@ -100,6 +101,7 @@ class PositionManager:
         self.structures: dict[str, PositionState] = {}  # by name
         self._structure_of: dict[str, HeldStructure] = {}  # by the symbol of each leg
         self._net_widths = NetWidths()
+        self.uncovered_shorts = UncoveredShorts()
         self._facts = facts or RememberedFacts()
         self._clock = clock
         self._book = book
@@ -125,6 +127,21 @@ class PositionManager:
     def have_structures(self) -> bool:
         """Whether any are held, or what is left of one is being closed."""
         return bool(self.structures or self.episodes.leaving)
+
+    def missing_shorts(self, today: dt.date) -> tuple[Position, ...]:
+        """Short options that the last reads left out, fewer than ABSENCES, and that no fill of ours has closed.
+
+        One that has expired before `today`, the exchange's, isn't missing.
+        """
+        return tuple(filter(None, (self._missing_short(s, m, today) for s, m in self._memories.items() if m.absent)))
+
+    def _missing_short(self, symbol: str, memory: _Memory, today: dt.date) -> Position | None:
+        instrument, left = an_option(symbol), memory.fills.ledger.left(self._clock.monotonic())
+        qty = memory.qty if left is None else min(left, memory.qty)
+        if memory.direction is Direction.LONG or qty <= 0 or instrument is None or instrument.option is None:
+            return None
+        is_over = instrument.option.expires < today or symbol in self._filled_at
+        return None if is_over else Position(instrument, memory.direction, qty, None, None)
 
     def exits(self, symbols: Iterable[str]) -> tuple[ExitProgress, ...]:
         """The exits under way of these symbols."""
@@ -161,7 +178,8 @@ class PositionManager:
         self._structure_of = {symbol: structure for structure in structures for symbol in structure.holdings}
         self._unmark_idle(seen, structures, market.now)
         wholes = {structure.name: structure.whole.position for structure in structures}
-        self.episodes.seen((*valid.values(), *wholes.values()), market.now)
+        filled = {s for s, m in self._memories.items() if m.absent and (m.fills.ledger.filled or s in self._filled_at)}
+        self.episodes.seen((*valid.values(), *wholes.values()), market.now, filled)
         gone = [s for s in self.episodes.known if is_structure_name(s) and s not in wholes]
         self.episodes.set_aside(gone, market.now)
         self.splits.check(seen, market)
@@ -317,7 +335,7 @@ class PositionManager:
         for symbol in self.episodes.known.keys() - held - self._memories.keys():
             if not is_structure_name(symbol):  # stored by an earlier process
                 episode = self.episodes.known[symbol]
-                self._memories[symbol] = _Memory(episode.direction, episode.first_seen)
+                self._memories[symbol] = _Memory(episode.direction, episode.first_seen, qty=episode.qty)
         for symbol in self._memories.keys() - held:
             memory = self._memories[symbol]
             memory.absent += 1
@@ -359,6 +377,7 @@ class PositionManager:
             filled_at=self._filled_at.get(symbol),
             due_for=_since(memory.due_since, now),
             unquoted_for=_since(memory.unquoted_since, now),
+            confirmed_uncovered=self.uncovered_shorts.confirmed(symbol),
         )
         return Holding(position, history.newest if history else None, state)
 

@@ -36,6 +36,7 @@ from sellctl.core.position_manager import PositionManager
 from sellctl.core.structures.named import HeldNames, held_names
 from sellctl.core.structures.names import legs_of
 from sellctl.core.structures.opened import opened_structures
+from sellctl.core.tracking.uncovered_shorts import SETTLED_AFTER
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
 from sellctl.core.watching.named_orders import NamedOrders
@@ -174,6 +175,8 @@ class SellWatcher:
 
     async def _act_on_poll(self, seen: AccountObservation, market: Market) -> bool:
         self._seen = seen  # re-evaluations use it from now on: an older view would undo what changes in the episodes
+        filled_lately = self.observer.todays.filled_underlyings(market.now - SETTLED_AFTER)
+        self.positions.uncovered_shorts.see(seen.positions, seen.at, filled_lately)
         await self._named_orders.load(self.policy.named_structures)
         snapshot = self._snapshot(seen, market)
         if self.policy.needs_openings and await self.observer.load_openings():
@@ -225,6 +228,7 @@ class SellWatcher:
             else "",
             underlyings=self.positions.underlyings(rows) if self.policy.needs_underlyings else {},
             structures=self.positions.structures,
+            missing=self.positions.missing_shorts(market.today),
             named=named.names,
             unbooked_splits=self.positions.splits.underlyings,
             no_multi_leg=self.orders.no_multi_leg(market.today) if self._may_leave_as_one(rows) else frozenset(),

@@ -1,4 +1,5 @@
 import datetime as dt
+import threading
 from collections import Counter
 from decimal import Decimal
 
@@ -31,6 +32,7 @@ from sellctl.core.tracking.remembered_facts import RememberedFacts
 NOON = dt.datetime(2026, 11, 24, 17, tzinfo=dt.UTC)
 STOCKS = "/v2/stocks/quotes/latest"
 OPTIONS = "/v1beta1/options/quotes/latest"
+ONE_FEED = {"stock_feed": StockFeed.IEX, "option_feed": OptionFeed.INDICATIVE}  # one request per batch
 UNSIGNED = Answer({"message": "OPRA agreement is not signed"}, 403)
 NO_SIP = Answer({"message": "subscription does not permit querying recent SIP data"}, 403)
 
@@ -58,7 +60,7 @@ def refusing(*letters: str) -> object:
 
 def test_symbols_are_asked_for_in_batches_of_a_hundred(stand_in: StandIn) -> None:
     stand_in.on(STOCKS, quotes_for).on(OPTIONS, quotes_for)
-    with connected(stand_in.url) as adapters:
+    with connected(stand_in.url, **ONE_FEED) as adapters:
         quotes = run(adapters.quotes.latest(stocks(130) + options(250) + stocks(130)))
     assert sorted(len(request.symbols) for request in stand_in.to(STOCKS)) == [30, 100]
     assert sorted(len(request.symbols) for request in stand_in.to(OPTIONS)) == [50, 100, 100]
@@ -69,7 +71,7 @@ def test_symbols_are_asked_for_in_batches_of_a_hundred(stand_in: StandIn) -> Non
 
 def test_a_hundred_symbols_are_one_request_and_nothing_is_none(stand_in: StandIn) -> None:
     stand_in.on(STOCKS, quotes_for)
-    with connected(stand_in.url) as adapters:
+    with connected(stand_in.url, **ONE_FEED) as adapters:
         run(adapters.quotes.latest(stocks(100)))
         assert run(adapters.quotes.latest([])) == {}
     assert len(stand_in.requests) == 1
@@ -82,7 +84,7 @@ def test_only_stocks_and_options_are_asked_for(stand_in: StandIn) -> None:
     assert stand_in.requests == []
 
 
-def test_the_best_feed_is_asked_for_and_the_next_once_it_is_refused(stand_in: StandIn) -> None:
+def test_every_feed_is_asked_for_at_first_and_then_the_best_that_was_granted(stand_in: StandIn) -> None:
     def answer(request: ReceivedRequest) -> Answer:
         return {"sip": NO_SIP, "opra": UNSIGNED}.get(request.query["feed"]) or quotes_for(request)
 
@@ -90,14 +92,30 @@ def test_the_best_feed_is_asked_for_and_the_next_once_it_is_refused(stand_in: St
     with connected(stand_in.url) as adapters:
         for _ in range(3):
             quotes = run(adapters.quotes.latest(stocks(1) + options(1)))
-    assert [request.query["feed"] for request in stand_in.to(STOCKS)] == ["sip", "iex", "iex", "iex"]
-    assert [request.query["feed"] for request in stand_in.to(OPTIONS)] == [
-        "opra",
-        "indicative",
-        "indicative",
-        "indicative",
-    ]
+    assert Counter(request.query["feed"] for request in stand_in.to(STOCKS)) == {"sip": 1, "iex": 3}
+    assert Counter(request.query["feed"] for request in stand_in.to(OPTIONS)) == {"opra": 1, "indicative": 3}
     assert {quote.feed for quote in quotes.values()} == {"iex", "indicative"}
+
+
+def test_a_refusal_of_the_best_feed_costs_the_first_run_of_all_no_additional_round_trip(stand_in: StandIn) -> None:
+    iex_arrived = threading.Event()
+
+    def answer(request: ReceivedRequest) -> Answer:
+        if request.query["feed"] == "sip":
+            return NO_SIP if iex_arrived.wait(2) else Answer({"message": "the feeds were asked in turn"}, 500)
+        iex_arrived.set()
+        return quotes_for(request)
+
+    stand_in.on(STOCKS, answer)
+    with connected(stand_in.url) as adapters:
+        assert run(adapters.quotes.latest(stocks(1)))["S000"].feed == "iex"
+
+
+def test_the_best_feed_does_not_wait_for_the_answer_of_the_next(stand_in: StandIn) -> None:
+    stand_in.on(STOCKS, lambda request: quotes_for(request) if request.query["feed"] == "sip" else Answer(hang=True))
+    with connected(stand_in.url, limits=SHORT) as adapters:
+        assert run(adapters.quotes.latest(stocks(1)))["S000"].feed == "sip"
+        assert adapters.quotes.last_problems == ()
 
 
 def without_sip(request: ReceivedRequest) -> Answer:
@@ -113,7 +131,7 @@ def test_keys_that_were_never_asked_begin_with_what_another_key_was_granted(stan
     with connected(stand_in.url, stand_in.url, stand_in.url) as adapters:
         for _ in range(6):
             assert len(run(adapters.quotes.latest(stocks(1)))) == 1
-    assert feeds_asked(stand_in) == ["sip", *6 * ["iex"]]
+    assert Counter(feeds_asked(stand_in)) == {"sip": 1, "iex": 6}
     assert sorted(keys(stand_in.to(STOCKS))) == [*"aa", *"bbb", *"cc"]
 
 
@@ -171,7 +189,7 @@ def test_a_feed_named_in_the_configuration_is_used_as_it_is(stand_in: StandIn) -
 
 def test_keys_take_turns(stand_in: StandIn) -> None:
     stand_in.on(STOCKS, quotes_for)
-    with connected(stand_in.url, stand_in.url, stand_in.url) as adapters:
+    with connected(stand_in.url, stand_in.url, stand_in.url, **ONE_FEED) as adapters:
         for _ in range(2):
             run(adapters.quotes.latest(stocks(300)))
     assert Counter(keys(stand_in.requests)) == {"a": 2, "b": 2, "c": 2}
@@ -187,7 +205,7 @@ def test_only_the_accounts_named_for_market_data_are_used(stand_in: StandIn) -> 
 
 def test_a_refused_key_is_skipped_and_costs_one_request_a_minute(stand_in: StandIn) -> None:
     stand_in.on(STOCKS, refusing("a"))
-    with connected(stand_in.url, stand_in.url) as adapters:
+    with connected(stand_in.url, stand_in.url, **ONE_FEED) as adapters:
         for _ in range(12):
             assert len(run(adapters.quotes.latest(stocks(1)))) == 1
     assert Counter(keys(stand_in.requests)) == {"a": 1, "b": 12}
@@ -212,7 +230,7 @@ def test_a_key_that_fails_in_any_way_is_skipped_for_that_batch(stand_in: StandIn
 def test_after_a_while_no_further_key_is_tried_for_a_batch(stand_in: StandIn) -> None:
     stand_in.on(STOCKS, Answer(hang=True))
     clients = [RestClient(stand_in.url, Credentials(name, KEY, SECRET), limits=SHORT) for name in "abcd"]
-    quotes = AlpacaQuotes(clients, MarketDataConfig(), retry_seconds=0.4)
+    quotes = AlpacaQuotes(clients, MarketDataConfig(**ONE_FEED), retry_seconds=0.4)
     assert isinstance(caught(quotes.latest(stocks(1))), UnknownOutcomeError)
     assert len(stand_in.requests) == 2
     for client in clients:
@@ -260,7 +278,7 @@ def test_a_symbol_that_alpaca_refuses_affects_no_other(stand_in: StandIn, names_
         return Answer({"message": "invalid symbol: S007" if names_it else "invalid symbol"}, 400)
 
     stand_in.on(STOCKS, answer)
-    with connected(stand_in.url) as adapters:
+    with connected(stand_in.url, **ONE_FEED) as adapters:
         quotes = run(adapters.quotes.latest(stocks(100)))
     assert len(quotes) == 99
     assert len(stand_in.requests) == (2 if names_it else 15)
@@ -352,7 +370,9 @@ def test_the_next_process_asks_for_the_feed_that_was_granted_at_once(stand_in: S
     facts = RememberedFacts()
     for _ in range(2):
         assert len(run(a_process(stand_in.url, facts).latest(stocks(1)))) == 1
-    assert feeds_asked(stand_in) == ["sip", "iex", "iex"]
+    first, second, third = feeds_asked(stand_in)
+    assert {first, second} == {"sip", "iex"}
+    assert third == "iex"
 
 
 def test_a_better_feed_is_tried_again_after_some_hours_with_one_symbol_and_used_once_granted(stand_in: StandIn) -> None:
@@ -363,7 +383,7 @@ def test_a_better_feed_is_tried_again_after_some_hours_with_one_symbol_and_used_
         quotes = a_process(stand_in.url, facts, hours)
         run(quotes.latest(stocks(3)))
         run(quotes.try_better_feeds())
-    assert feeds_asked(stand_in) == ["sip", "iex", "iex", "iex", "sip", "iex"]
+    assert feeds_asked(stand_in)[2:] == ["iex", "iex", "sip", "iex"]
     assert [len(request.symbols) for request in stand_in.to(STOCKS)] == [3, 3, 3, 3, 1, 3]
     stand_in.on(STOCKS, quotes_for)
     quotes = a_process(stand_in.url, facts, 14)
@@ -374,13 +394,12 @@ def test_a_better_feed_is_tried_again_after_some_hours_with_one_symbol_and_used_
 
 
 def test_a_feed_that_was_revoked_over_night_falls_back_within_the_same_call(stand_in: StandIn) -> None:
-    stand_in.on(STOCKS, quotes_for)
     facts = RememberedFacts()
-    run(a_process(stand_in.url, facts).latest(stocks(1)))
+    facts.feed_granted(key_fingerprint(KEY + "a"), AssetClass.STOCK, "sip", NOON)
     stand_in.on(STOCKS, without_sip)
     quotes = a_process(stand_in.url, facts, 18)
     assert [run(quotes.latest(stocks(1)))["S000"].feed for _ in range(2)] == ["iex", "iex"]
-    assert feeds_asked(stand_in) == ["sip", "sip", "iex", "iex"]
+    assert feeds_asked(stand_in) == ["sip", "iex", "iex"]
 
 
 def test_a_remembered_feed_that_is_refused_gives_way_to_a_better_one(stand_in: StandIn) -> None:

@@ -76,6 +76,55 @@ class Desk:
             self.prices.accept({symbol: a_quote(symbol, bid, ask, self.clock.now())}, {symbol: instrument})
 
 
+A_SHORT = a_position(CALL, "10", short=True)
+
+
+def test_a_short_that_a_read_leaves_out_is_missing_until_as_many_reads_agree_that_it_is_gone() -> None:
+    desk = Desk()
+    desk.poll(A_SHORT)
+    assert desk.positions.missing_shorts(TUESDAY) == ()
+    for _ in range(ABSENCES - 1):
+        desk.poll()
+        missing = desk.positions.missing_shorts(TUESDAY)
+        assert [(each.symbol, each.qty, each.direction) for each in missing] == [(CALL, 10, Direction.SHORT)]
+    desk.poll()
+    assert desk.positions.missing_shorts(TUESDAY) == ()
+
+
+def test_a_short_that_a_fill_of_ours_has_closed_is_not_missing() -> None:
+    desk = Desk()
+    desk.poll(A_SHORT)
+    desk.send()
+    desk.fill(10)
+    desk.poll()
+    assert desk.positions.missing_shorts(TUESDAY) == ()
+
+
+def test_of_a_short_that_a_fill_of_ours_has_reduced_the_rest_is_missing() -> None:
+    desk = Desk()
+    desk.poll(A_SHORT)
+    desk.send()
+    desk.fill(4)
+    desk.poll()
+    assert [each.qty for each in desk.positions.missing_shorts(TUESDAY)] == [6]
+
+
+def test_a_short_that_an_earlier_process_knew_is_missing_unless_it_has_expired() -> None:
+    first = Desk()
+    first.poll(A_SHORT)
+    second = Desk(episode_store=first.episode_store)
+    second.poll()
+    assert [each.qty for each in second.positions.missing_shorts(TUESDAY)] == [10]
+    assert second.positions.missing_shorts(dt.date(2026, 12, 19)) == ()
+
+
+def test_neither_a_long_nor_shares_are_missing() -> None:
+    desk = Desk()
+    desk.poll(TEN, a_position("AAPL", "100", short=True))
+    desk.poll()
+    assert desk.positions.missing_shorts(TUESDAY) == ()
+
+
 # --- joined with the order book ---------------------------------------------------------------------------------------
 
 

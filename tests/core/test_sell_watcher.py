@@ -39,6 +39,7 @@ from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Split
 from sellctl.core.model.plan import DecisionState, Reason, Urgency
+from sellctl.core.model.position import Position
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow
 from sellctl.core.sell_watcher import WatcherOptions
 from sellctl.core.tracking.quote_history import Source
@@ -125,6 +126,57 @@ def test_a_stop_waits_for_a_second_quote_and_the_first_plan_is_told_as_confirmed
     assert not state.is_unconfirmed
     assert state.first_plan is not None
     assert state.first_plan.submits
+
+
+def polled_with(world: World, *reads: tuple[Position, ...], seconds: float = 10.0) -> World:
+    """After polls that show these positions, so many seconds apart."""
+
+    async def polls() -> None:
+        for held in reads:
+            world.broker.held = held
+            world.quoted("1.00", "1.02")
+            await world.poll()
+            world.clock.seconds += seconds
+
+    asyncio.run(polls())
+    return world
+
+
+A_SHORT, ITS_COVER = a_position(CALL, "1", short=True), a_position("AAPL261218C00210000", "1")
+
+
+def test_a_short_without_cover_is_bought_back_when_a_second_read_ten_seconds_later_agrees() -> None:
+    world = polled_with(World(), (), (A_SHORT,))
+    assert (world.broker.sent, world.watcher.state.is_confirming_a_short) == ([], True)
+    polled_with(world, (A_SHORT,))
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+    assert not world.watcher.state.is_confirming_a_short
+
+
+def test_a_short_that_is_without_cover_when_the_process_starts_is_bought_back_at_once() -> None:
+    assert [order.symbol for order in polled_with(World(), (A_SHORT,)).broker.sent] == [CALL]
+
+
+def test_a_short_whose_cover_one_list_has_left_out_is_not_bought_back() -> None:
+    both = (A_SHORT, ITS_COVER)
+    assert polled_with(World(), (), (A_SHORT,), (A_SHORT,), both, both, seconds=4.0).broker.sent == []
+
+
+@pytest.mark.parametrize(("lists_without_it", "sold"), [(1, []), (2, []), (3, [CALL])])
+def test_a_long_is_sold_once_three_lists_agree_that_the_short_it_covered_is_gone(
+    lists_without_it: int, sold: list[str]
+) -> None:
+    long, its_short = a_position(CALL), a_position("AAPL261127C00200000", "1", short=True)
+    world = polled_with(World(), (long, its_short))
+    world.watcher.take_request(a_request())
+    polled_with(world, *((long,),) * lists_without_it, seconds=1.5)
+    assert [order.symbol for order in world.broker.sent] == sold
+
+
+def test_newer_quotes_are_no_second_read() -> None:
+    world = polled_with(World(), (), (A_SHORT,))
+    asyncio.run(a_re_evaluation(world, "1.00", "1.02", seconds=10.0))
+    assert (world.broker.sent, world.watcher.state.is_confirming_a_short) == ([], True)
 
 
 def test_a_dry_run_decides_and_sends_and_writes_nothing() -> None:

@@ -56,13 +56,25 @@ def test_another_run_takes_it_over_and_records_its_fill(play: Play) -> None:
     assert kinds(stage).count("fill") == 1
 
 
-def test_a_leg_that_is_assigned_ends_it_and_what_is_left_follows(play: Play) -> None:
+def test_a_leg_that_is_assigned_ends_it_and_the_long_that_protects_the_shares_stays(play: Play) -> None:
     stage = play(a_day(HELD, DEAR), SIMPLY)
     stage.run("run-once")
     with stage.server.hold() as exchange:
         exchange.inject("O15", symbol=CALL)
     stage.run("run-once")
     assert stage.held(CALL) == 0
+    assert not any(order.is_open for order in parents(stage))
+    assert not any(order.filled_qty for order in parents(stage))
+    assert (stage.held("AAPL"), stage.held(HIGHER)) == (-200, 2)
+
+
+def test_a_short_leg_that_is_gone_without_shares_ends_it_and_what_is_left_follows(play: Play) -> None:
+    stage = play(a_day(HELD, DEAR), SIMPLY)
+    stage.run("run-once")
+    with stage.server.hold() as exchange:
+        exchange.inject("O15", symbol=CALL)
+        exchange.accounts["main"].positions.pop("AAPL")
+    stage.run("run-once")
     assert not any(order.is_open for order in parents(stage))
     assert {order.symbol: order.filled_qty for order in parents(stage) if order.filled_qty} == {HIGHER: 2}
     assert (stage.held(HIGHER), naked(stage)) == (0, 0)

@@ -39,7 +39,8 @@ class DecisionContext(Struct, frozen=True):
     account guard's limit that is reached, or was earlier today; `guard_problem` says why the guard can't be evaluated,
     "" when it can. `walks` are the price walks (WalkConfig) by urgency class, with fewer steps when many exits share
     the account's limit of orders per minute. `closed_as_one` is what of each symbol multi-leg orders of ours close,
-    those that work and those that are about to be sent.
+    those that work and those that are about to be sent. `cover_if_shown` is the cover if the shorts that are missing in
+    the last read of the positions were shown.
     """
 
     snapshot: Snapshot
@@ -59,6 +60,7 @@ class DecisionContext(Struct, frozen=True):
     _by_underlying: Mapping[str, tuple[Holding, ...]]
     _underlyings_with_unknown_cover: frozenset[str]
     _exempt_legs: frozenset[str]  # of the structures that the user exempted
+    cover_if_shown: Cover
     closed_as_one: Mapping[str, Decimal] = MappingProxyType({})
 
     @classmethod
@@ -104,6 +106,7 @@ class DecisionContext(Struct, frozen=True):
             _by_underlying=_by_underlying(holdings) if needs_underlyings else {},
             _underlyings_with_unknown_cover=frozenset(underlying_of(symbol) for symbol in unknown_cover),
             _exempt_legs=frozenset(leg for name in snapshot.exempt for leg in legs_of(name)),
+            cover_if_shown=cover_of((*valid, *map(Holding, snapshot.missing))) if snapshot.missing else cover,
         )
 
     def is_last_day(self, holding: Holding) -> bool:

@@ -14,7 +14,7 @@ from sellctl.core.config.schema import GuardAction, ShortAction
 from sellctl.core.decision import backstop
 from sellctl.core.decision.alerts import with_lost_quotes, with_overdue
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation
+from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation, wait_for_second_read
 from sellctl.core.decision.multi_leg.steps import next_step as next_step_as_one
 from sellctl.core.decision.multi_leg.together import PendingExit, PendingStructure, sort_by_way
 from sellctl.core.decision.policy import Policy
@@ -207,6 +207,8 @@ def _evaluate(holding: Holding, wholes: Wholes, context: DecisionContext) -> Pos
     ours = context.ours_on(symbol)
     if result.unconfirmed and not ours:
         decision = wait_for_confirmation(result.unconfirmed, result.waits_for)
+    elif (unconfirmed := _unconfirmed_short(holding, context)) and not ours:
+        decision = wait_for_second_read(unconfirmed)
     elif problem:
         decision = _fault(holding, "; ".join((problem, *map(describe, ours))))
     elif ours:
@@ -383,11 +385,37 @@ def _zero_day(holding: Holding, context: DecisionContext) -> Iterator[ExitSignal
 
 
 def _naked_short(holding: Holding, context: DecisionContext) -> Iterator[ExitSignal]:
-    naked = _uncovered(holding, context)
+    naked = min(_uncovered(holding, context), _confirmed_uncovered(holding, context))
     if naked > 0 and not _unreadable_cover(holding, context):
-        every_short = context.policy.short_action is ShortAction.CLOSE
-        detail = "short_positions.action closes every short" if every_short else f"naked short contracts: {naked:f}"
-        yield ExitSignal(holding, naked, Reason.UNCOVERED_SHORT, detail, Urgency.PROTECTIVE)
+        yield _closing_short(holding, naked, context)
+
+
+def _closing_short(holding: Holding, naked: Decimal, context: DecisionContext) -> ExitSignal:
+    every_short = context.policy.short_action is ShortAction.CLOSE
+    detail = "short_positions.action closes every short" if every_short else f"naked short contracts: {naked:f}"
+    return ExitSignal(holding, naked, Reason.UNCOVERED_SHORT, detail, Urgency.PROTECTIVE)
+
+
+def _confirmed_uncovered(holding: Holding, context: DecisionContext) -> Decimal:
+    """How much of a short may be closed as naked: what several reads of the positions agree on.
+
+    One read isn't enough, because it may lack the cover. All of it, whatever covers it, where every short is closed,
+    and where an exit at least as urgent is under way.
+    """
+    under_way = holding.state.exit
+    is_under_way = under_way is not None and under_way.urgency <= Urgency.PROTECTIVE
+    if is_under_way or context.policy.short_action is ShortAction.CLOSE:
+        return holding.position.qty
+    return holding.state.confirmed_uncovered
+
+
+def _unconfirmed_short(holding: Holding, context: DecisionContext) -> ExitSignal | None:
+    """The exit of a short that is naked by this read of the positions, and that others have yet to confirm."""
+    if holding.position.is_long or not context.snapshot.market.is_open or _unreadable_cover(holding, context):
+        return None
+    naked = _uncovered(holding, context)
+    is_confirmed = naked <= _confirmed_uncovered(holding, context)
+    return None if is_confirmed else _closing_short(holding, naked, context)
 
 
 def _expiring(holding: Holding, context: DecisionContext) -> Decimal:

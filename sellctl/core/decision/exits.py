@@ -21,10 +21,11 @@ from sellctl.core.decision.pricing import (
     price_step,
 )
 from sellctl.core.decision.risk_checks import RiskContext, rate_violation, violations
-from sellctl.core.decision.sizing import Size, free, size_of
+from sellctl.core.decision.sizing import Size, free, size_of, why_cover_is_missing
 from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.order import Order, OrderState, OrderType
 from sellctl.core.model.plan import (
+    SHORT_UNCONFIRMED,
     CancelOrder,
     DecisionState,
     ExitSignal,
@@ -61,6 +62,8 @@ def next_step(signal: ExitSignal, context: DecisionContext) -> PositionDecision:
         return continue_due(signal, ours, _price_or_none(signal, context), context)
     if context.account_violations:
         return denied(signal, context.account_violations)
+    if why := why_cover_is_missing(signal, context):
+        return settling(signal, why)
     try:
         price = _price_next_step(signal, context)
     except NoPriceError as error:
@@ -87,6 +90,19 @@ def wait_for_confirmation(signal: ExitSignal, waits_for: str) -> PositionDecisio
         violations=(why,),
         alert=waits_for != SECOND_QUOTE,
         unconfirmed=waits_for == SECOND_QUOTE,
+    )
+
+
+def wait_for_second_read(signal: ExitSignal) -> PositionDecision:
+    """The exit of a short whose cover may only be missing in this read of the positions: nothing is sent."""
+    sentence = f"{signal.sentence}; {SHORT_UNCONFIRMED}"
+    return PositionDecision(
+        signal.holding,
+        DecisionState.DENIED,
+        sentence,
+        signal=signal,
+        violations=(SHORT_UNCONFIRMED,),
+        unconfirmed=True,
     )
 
 

@@ -73,6 +73,20 @@ def _reserves(holding: Holding, context: DecisionContext) -> Iterator[Limit]:
         yield from _reserves_beside(holding, context)
 
 
+def why_cover_is_missing(signal: ExitSignal, context: DecisionContext) -> str:
+    """Why a long has to wait: it may cover a short that only the last reads of the positions don't show; "" if not."""
+    holding, symbol = signal.holding, signal.holding.symbol
+    cover, held = context.cover_if_shown, remaining_qty(signal.holding)
+    reserved = cover.reserved.get(symbol, ZERO)
+    if reserved <= context.cover.reserved.get(symbol, ZERO) or context.policy.allow_legging_out:
+        return ""
+    if not holding.position.is_long or min(signal.qty, held) <= held - reserved:
+        return ""
+    missing = {position.symbol for position in context.snapshot.missing}
+    shorts = ", ".join(short for short in cover.shorts_by_long[symbol] if short in missing)
+    return f"{reserved:f} of it cover {shorts}, which the last read of the positions lacks: waiting for another read"
+
+
 def _reserves_beside(holding: Holding, context: DecisionContext) -> Iterator[Limit]:
     """The same, where a multi-leg order closes another long that could cover the short instead."""
     left = without(context.closed_as_one, context.on_underlying(holding.position.instrument.underlying))

@@ -78,6 +78,11 @@ class AccountState(Struct, frozen=True):
         return self.plan.is_unconfirmed or self.is_following
 
     @property
+    def is_confirming_a_short(self) -> bool:
+        """Whether the exit of a short without cover waits for another read of the positions."""
+        return self.plan is not None and self.plan.is_confirming_a_short
+
+    @property
     def is_settling(self) -> bool:
         """Whether an exit waits until the positions show a fill."""
         return self.plan is not None and self.plan.is_settling

@@ -313,6 +313,7 @@ class DecisionState(StrEnum):
 
 
 _HALT = "halted ("
+SHORT_UNCONFIRMED = "confirming: short without cover, waiting for a second read"
 
 
 def halt_violation(why: str) -> str:
@@ -479,6 +480,11 @@ class Plan(Struct, frozen=True):
     def is_unconfirmed(self) -> bool:
         """Whether a decision depends on another poll."""
         return any(decision.unconfirmed for decision in self.decisions)
+
+    @property
+    def is_confirming_a_short(self) -> bool:
+        """Whether the exit of a short without cover waits until another read of the positions shows it too."""
+        return any(SHORT_UNCONFIRMED in decision.violations for decision in self.decisions)
 
     @property
     def is_settling(self) -> bool:

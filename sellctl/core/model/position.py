@@ -120,6 +120,7 @@ class PositionState(Struct, frozen=True):
     `filled_at` is the time, by the broker's clock, of the last fill that may be missing in the ledger. `due_for` is how
     long a protective or forced exit has been due, whether or not an order could be sent; None when none is due.
     `unquoted_for` is how long the quotes that its rules need have been unusable; None when they are usable.
+    `confirmed_uncovered` is how much of a short several reads of the positions agree is uncovered.
 
     The rest is from the position's episode: `opened_at` is the time of the earliest opening fill in the broker's
     orders, `opening_order_id` the client id of that order, `peak` the best price seen for this side (None: none
@@ -152,6 +153,7 @@ class PositionState(Struct, frozen=True):
     filled_at: dt.datetime | None = None
     due_for: dt.timedelta | None = None
     unquoted_for: dt.timedelta | None = None
+    confirmed_uncovered: Decimal = Decimal(0)
 
     @property
     def held_since(self) -> dt.datetime | None:

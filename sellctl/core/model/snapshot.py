@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
-from sellctl.core.model.position import NOTHING_SENT, Holding, OrderCount, PositionState
+from sellctl.core.model.position import NOTHING_SENT, Holding, OrderCount, Position, PositionState
 
 T = TypeVar("T")
 
@@ -56,17 +56,18 @@ class AccountSettings(Struct, frozen=True):
 class Snapshot(Struct, frozen=True):
     """One account at one instant of the broker's clock.
 
-    `orders` are the open orders. `history` has all of today's orders, in any state, of the symbols that were looked
-    up; a symbol that is absent was not looked up. `positions_at` is when the positions were requested.
-    `manual_closes` are symbols and names of structures that the user asked to close; `panic` those to close even
-    while `halted`, which says why no other order may be sent. `order_count` is the account's orders of the last
-    minute. `exempt` are symbols, underlyings and names of structures that the user exempted. `named` are the
-    structures that the user names by their names, each with the user's own name for it ("": none). `tripped_limit` is
-    the account guard's limit that was reached earlier today. `underlyings` are quotes of underlyings, where a rule uses
-    them. `structures` is the stored state of the held structures by name. `no_multi_leg` are the structures of which
-    the broker refused a multi-leg order today; "" stands for all. `unbooked_splits` are underlyings of which a
-    position may not show today's split, so that the equity may be wrong. With `on_tick`, only exits are decided, from
-    an earlier poll's positions and orders.
+    `orders` are the open orders. `history` has all of today's orders, in any state, of the symbols that were looked up;
+    a symbol that is absent was not looked up. `positions_at` is when the positions were requested. `manual_closes` are
+    symbols and names of structures that the user asked to close; `panic` those to close even while `halted`, which says
+    why no other order may be sent. `order_count` is the account's orders of the last minute. `exempt` are symbols,
+    underlyings and names of structures that the user exempted. `named` are the structures that the user names by their
+    names, each with the user's own name for it ("": none). `tripped_limit` is the account guard's limit that was
+    reached earlier today. `underlyings` are quotes of underlyings, where a rule uses them. `structures` is the stored
+    state of the held structures by name. `no_multi_leg` are the structures of which the broker refused a multi-leg
+    order today; "" stands for all. `missing` are short options that were held and that the last reads of the positions
+    don't show, too few of them to prove that they are gone. `unbooked_splits` are underlyings of which a position may
+    not show today's split, so that the equity may be wrong. With `on_tick`, only exits are decided, from an earlier
+    poll's positions and orders.
     """
 
     account: AccountFacts
@@ -88,6 +89,7 @@ class Snapshot(Struct, frozen=True):
     unbooked_splits: tuple[str, ...] = ()
     on_tick: bool = False
     no_multi_leg: frozenset[str] = frozenset()
+    missing: tuple[Position, ...] = ()
 
     def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":
         """This snapshot with today's orders of more symbols."""

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.gain import SHARES_PER_CONTRACT
-from sellctl.core.model.instrument import an_option, underlying_of
+from sellctl.core.model.instrument import Right, an_option, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.position import Direction, ExitAfter, PastAverage, Position, PositionState
 from sellctl.core.orders.claims import closes
@@ -85,11 +85,15 @@ class Episodes:
             if symbol in self.known:
                 self._set_aside[symbol] = (self.known.pop(symbol), now)
 
-    def seen(self, positions: Iterable[Position], now: dt.datetime) -> None:
-        """Begin, carry on or suspend the episodes of these positions, which are all that are held."""
+    def seen(self, positions: Iterable[Position], now: dt.datetime, filled: Collection[str] = ()) -> None:
+        """Begin, carry on or suspend the episodes of these positions, which are all that are held.
+
+        Fills of ours have closed those that are `filled`, or a part of them.
+        """
         held = {position.instrument.symbol: position for position in positions}
         self._take_back(held, now)
         settled = tuple(self._settled(held))
+        assigned = tuple(symbol for symbol, _ in settled if symbol not in filled and self._is_assigned(symbol, held))
         known = self.known
         for symbol, position in held.items():
             before = known.get(symbol)
@@ -103,6 +107,8 @@ class Episodes:
                 self._looked_up.discard(symbol)  # it may have been closed and opened again between two polls
         for symbol, why in settled:
             self.suspend(underlying_of(symbol), why, held)
+        for symbol in assigned:
+            self._keep_what_protects(symbol)
         self.forget(symbol for symbol, _ in settled)  # so that it suspends nothing again after the user's `manage`
 
     def _take_back(self, held: Collection[str], now: dt.datetime) -> None:
@@ -222,9 +228,30 @@ class Episodes:
                     yield symbol, f"{symbol} was renamed or adjusted"
 
     def _shares_moved(self, underlying: str, episode: Episode, held: Mapping[str, Position]) -> bool:
+        return abs(self._moved(underlying, held)) == episode.qty * SHARES_PER_CONTRACT
+
+    def _moved(self, underlying: str, held: Mapping[str, Position]) -> Decimal:
+        """How many shares came since the last look; below zero when they went."""
         before, now = self.known.get(underlying), held.get(underlying)
-        moved = _signed(now) - (ZERO if before is None else _signed_qty(before.qty, before.direction))
-        return abs(moved) == episode.qty * SHARES_PER_CONTRACT
+        return _signed(now) - (ZERO if before is None else _signed_qty(before.qty, before.direction))
+
+    def _is_assigned(self, symbol: str, held: Mapping[str, Position]) -> bool:
+        """Whether shares came with the end of a short put, or went with that of a short call."""
+        option, episode = an_option(symbol), self.known[symbol]
+        if option is None or option.option is None or episode.direction is Direction.LONG:
+            return False
+        delivered = episode.qty * SHARES_PER_CONTRACT
+        moved = self._moved(underlying_of(symbol), held)
+        return moved == (delivered if option.option.right is Right.PUT else -delivered)
+
+    def _keep_what_protects(self, assigned: str) -> None:
+        """Unmark the long legs of the assigned one's right: they may protect the shares that came, or went."""
+        for symbol, episode in self.known.items():
+            if not episode.exit_after or episode.direction is Direction.SHORT:
+                continue
+            structure = ExitAfter.of(episode.exit_after).structure
+            if assigned in (structure, *legs_of(structure)) and _right_of(symbol) is _right_of(assigned):
+                self.known[symbol] = replace(episode, exit_after="")
 
     def _was_renamed(self, symbol: str, held: Mapping[str, Position]) -> bool:
         was = an_option(symbol)
@@ -366,6 +393,11 @@ def _was_reduced(episode: Episode, orders: Iterable[Order], since: dt.datetime) 
     return any(
         closes(part, episode.direction) and part.last_fill_at is not None and part.last_fill_at > since for part in each
     )
+
+
+def _right_of(symbol: str) -> Right | None:
+    option = an_option(symbol)
+    return option.option.right if option and option.option else None
 
 
 def _signed(position: Position | None) -> Decimal:

@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 
+from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.order import Order, with_legs
 from sellctl.core.model.snapshot import Rows
 
@@ -158,6 +159,20 @@ class TodaysOrders:
         """The multi-leg orders that are known to have filled, at least in part; there may be more."""
         every = {order.id: order for orders in self._orders.values() for order in orders.values()}
         return tuple(order for order in every.values() if order.is_multi_leg and order.filled_qty > 0)
+
+    def filled_underlyings(self, since: dt.datetime) -> frozenset[str] | None:
+        """The underlyings on which an order has filled at or after `since`.
+
+        None while today's orders aren't known, or while the legs of one that has filled aren't.
+        """
+        if self._all_read == _NEVER or self._unreadable:
+            return None
+        filled = {
+            symbol
+            for symbol, orders in self._orders.items()
+            if any(order.filled_qty > 0 and (order.last_fill_at or since) >= since for order in orders.values())
+        }
+        return None if "" in filled else frozenset(map(underlying_of, filled))
 
     def lacks(self, symbols: Iterable[str], midnight: dt.datetime) -> bool:
         """Whether a read would make a symbol certain that isn't."""

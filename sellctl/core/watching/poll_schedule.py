@@ -80,6 +80,8 @@ def _watched_gap(state: AccountState, conditions: PollConditions) -> float:
         return slowed(EXPEDITED_SECONDS, conditions.load, slowest=SLOWEST_URGENT_SECONDS)
     if conditions.is_requested:
         return slowed(FOLLOW_UP_SECONDS, conditions.load)
+    if state.is_confirming_a_short:
+        return min(conditions.interval, slowed(STREAMED_SECONDS, conditions.load))
     if state.acted or state.is_following:
         return slowed(STREAMED_SECONDS if conditions.orders_streamed else EXPEDITED_SECONDS, conditions.load)
     return max(conditions.interval, slowed(FOLLOW_UP_SECONDS, conditions.load))
@@ -89,7 +91,7 @@ def _single_run_gap(state: AccountState) -> float:
     """The same in run-once, where `follow_gap` follows working orders, and a read those with an unknown outcome."""
     if state.is_settling or state.unknown_orders:
         return EXPEDITED_SECONDS
-    if state.pending_symbols:
+    if state.pending_symbols and not state.is_confirming_a_short:
         return float("inf")
     return STREAMED_SECONDS if state.is_unconfirmed else EXPEDITED_SECONDS
 

@@ -75,7 +75,7 @@ def on_a_wide_quote(step: int, *, clock: str = "12:00", short: bool = False) -> 
     """The decision on the quote 0.05/1.50 (for a short 0.50/1.95), wide for a minute, at a step of the exit."""
     minute = dt.timedelta(seconds=60)
     under_way = an_exit(Urgency.PROTECTIVE, step=step - 1, seconds=3).exit if step > 1 else None
-    state = PositionState(wide_for=minute, exit=under_way)
+    state = PositionState(wide_for=minute, exit=under_way, confirmed_uncovered=Decimal(short))
     bid, ask = ("0.50", "1.95") if short else ("0.05", "1.50")
     held = a_holding(SPY, bid=bid, ask=ask, short=short, state=state)
     return the_decision(a_snapshot(held, market=a_market(clock)), a_policy())

@@ -1,15 +1,17 @@
+import datetime as dt
 from collections.abc import Iterable
 from decimal import Decimal
 
 import pytest
-from builders import a_holding, a_policy, a_snapshot, replace, the_decision
+from builders import a_holding, a_market, a_policy, a_snapshot, replace, the_decision
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sellctl.core.config.schema import AssetKind, PutAction, SellModuleConfig, ShortAction, ShortPositionsConfig
+from sellctl.core.decision.engine import decide
 from sellctl.core.model.instrument import instrument_of
 from sellctl.core.model.plan import DecisionState, Reason, Urgency
-from sellctl.core.model.position import Holding
+from sellctl.core.model.position import ExitProgress, Holding, PositionState
 from sellctl.core.model.snapshot import InvalidRow, Snapshot
 from sellctl.core.structures.coverage import Cover, cover_of
 
@@ -146,6 +148,49 @@ def test_an_uncovered_short_is_bought_back_at_the_ask() -> None:
     assert decision.sentence.startswith("naked short contracts: 1; buy 1 limit $1.02")
 
 
+def seen_once(symbol: str, qty: str = "1", known: str = "0") -> Holding:
+    """A short that only the newest read of the positions shows as uncovered, but for what is known."""
+    return replace(short(symbol, qty), state=PositionState(confirmed_uncovered=Decimal(known)))
+
+
+def test_an_uncovered_short_is_bought_back_only_when_a_second_read_agrees() -> None:
+    decision = the_decision(a_snapshot(seen_once(DEC_CALL)))
+    assert (decision.state, decision.submit, decision.unconfirmed) == (DecisionState.DENIED, None, True)
+    waits = "confirming: short without cover, waiting for a second read"
+    assert decision.sentence == f"naked short contracts: 1; {waits}"
+    assert decision.violations == (waits,)
+    assert not decision.alert
+    assert decide(a_snapshot(seen_once(DEC_CALL)), a_policy()).is_confirming_a_short
+
+
+def test_what_was_known_to_be_uncovered_does_not_wait_for_the_rest() -> None:
+    decision = the_decision(a_snapshot(seen_once(DEC_CALL, "3", known="1")))
+    assert decision.submit is not None
+    assert decision.submit.qty == 1
+
+
+def test_nothing_waits_for_a_second_read_where_a_short_is_covered_or_leaves_anyway() -> None:
+    covered = the_decision(a_snapshot(seen_once(DEC_CALL), a_holding("AAPL", "100")), symbol=DEC_CALL)
+    assert covered.state is DecisionState.WATCHING
+    seen = a_snapshot(seen_once(DEC_CALL))
+    asked = the_decision(replace(seen, manual_closes=frozenset({DEC_CALL})))
+    panic = the_decision(replace(seen, panic=frozenset({DEC_CALL})))
+    every = the_decision(a_snapshot(seen_once(DEC_CALL)), a_policy(shorts_policy(ShortAction.CLOSE)))
+    last_day = the_decision(a_snapshot(seen_once("AAPL261124C00200000"), market=a_market("15:00")))
+    assert all(each.submit for each in (asked, panic, every, last_day))
+
+
+def test_an_exit_that_is_under_way_is_continued_without_another_confirmation() -> None:
+    under_way = ExitProgress("uncovered_short", Urgency.PROTECTIVE, 1, dt.timedelta(seconds=5), "sellctl-1")
+    holding = replace(short(DEC_CALL), state=PositionState(exit=under_way))
+    assert the_decision(a_snapshot(holding)).submit is not None
+
+
+def test_while_the_market_is_closed_no_short_waits_for_a_second_read() -> None:
+    decision = the_decision(a_snapshot(seen_once(DEC_CALL), market=a_market("17:00")))
+    assert (decision.state, decision.unconfirmed) == (DecisionState.WATCHING, False)
+
+
 def test_only_the_uncovered_part_is_bought_back() -> None:
     decision = the_decision(a_snapshot(short(DEC_CALL, "3"), a_holding("AAPL", "100")), symbol=DEC_CALL)
     assert decision.submit is not None
@@ -210,6 +255,32 @@ def test_a_long_that_covers_a_short_never_leaves_alone() -> None:
     decision = the_decision(snapshot, symbol=JAN_CALL)
     assert (decision.state, decision.submit) == (DecisionState.DENIED, None)
     assert decision.violations == (f"1 of it cover {DEC_CALL}, which closes first",)
+
+
+MISSING = "of it cover {}, which the last read of the positions lacks: waiting for another read"
+
+
+@pytest.mark.parametrize(("long", "qty"), [(JAN_CALL, "1"), ("AAPL", "100")])
+def test_a_long_whose_short_is_missing_in_one_read_waits_for_another(long: str, qty: str) -> None:
+    asked = replace(a_snapshot(a_holding(long, qty)), manual_closes=frozenset({long}))
+    snapshot = replace(asked, missing=(short(DEC_CALL).position,))
+    decision = the_decision(snapshot)
+    assert (decision.state, decision.submit, decision.unconfirmed) == (DecisionState.CLOSING, None, True)
+    assert decision.sentence.endswith(f"{qty} {MISSING.format(DEC_CALL)}")
+    assert the_decision(asked).submit is not None
+
+
+def test_a_missing_short_that_a_long_does_not_cover_holds_it_up_in_nothing() -> None:
+    snapshot = a_snapshot(a_holding(JAN_CALL, "2", bid="1.20", ask="1.22"))
+    for symbol in (DEC_PUT, "MSFT261218C00400000"):
+        assert the_decision(replace(snapshot, missing=(short(symbol).position,))).submit is not None
+    allowed = a_policy(SellModuleConfig(allow_legging_out=True))
+    assert the_decision(replace(snapshot, missing=(short(DEC_CALL).position,)), allowed).submit is not None
+
+
+def test_a_missing_short_takes_no_cover_from_one_that_is_shown() -> None:
+    snapshot = replace(a_snapshot(a_holding(JAN_CALL), seen_once(DEC_CALL)), missing=(short(DEC_CALL_HIGHER).position,))
+    assert the_decision(snapshot, symbol=DEC_CALL).state is DecisionState.WATCHING
 
 
 def test_what_of_a_long_covers_nothing_may_leave() -> None:

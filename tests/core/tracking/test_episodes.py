@@ -232,6 +232,67 @@ def test_the_legs_follow_a_structure_until_nobody_closes_that() -> None:
     assert not episodes.known[other].exit_after
 
 
+PUT_SPREAD, SHORT_PUT, LONG_PUT = "AAPL-vertical-261218-190-200P", "AAPL261218P00200000", "AAPL261218P00190000"
+SHORT_CALL, LONG_CALL = CALL, "AAPL261218C00210000"
+
+
+def left_after(short: str, long: str, name: str, *shares: Position | None, filled: tuple[str, ...] = ()) -> str:
+    """What the long leg is marked with once the short one is gone, with the shares before and after."""
+    before, after = (tuple(filter(None, (each,))) for each in shares)
+    episodes = seen((a_position(short, "2", short=True), a_position(long, "2"), *before))
+    episodes.mark_exit_after(name, {short: D(0), long: D(0)}, "vertical: stop")
+    episodes.seen((a_position(long, "2"), *after), LATER, filled)
+    return episodes.known[long].exit_after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, a_position("AAPL", "200")),
+        (a_position("AAPL", "50"), a_position("AAPL", "250")),
+        (a_position("AAPL", "200", short=True), None),
+    ],
+)
+def test_a_long_put_stays_when_the_assignment_of_its_short_brings_shares(
+    before: Position | None, after: Position | None
+) -> None:
+    assert left_after(SHORT_PUT, LONG_PUT, PUT_SPREAD, before, after) == ""
+
+
+def test_a_long_call_stays_when_the_assignment_of_its_short_sells_shares() -> None:
+    assert left_after(SHORT_CALL, LONG_CALL, VERTICAL, None, a_position("AAPL", "200", short=True)) == ""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, None),
+        (a_position("AAPL", "200"), a_position("AAPL", "200")),  # shares that have nothing to do with it
+        (None, a_position("AAPL", "100")),  # of one contract only
+        (None, a_position("AAPL", "200", short=True)),  # no put brings these
+    ],
+)
+def test_a_long_follows_its_short_when_no_shares_came_with_its_end(
+    before: Position | None, after: Position | None
+) -> None:
+    assert left_after(SHORT_PUT, LONG_PUT, PUT_SPREAD, before, after) == f"{PUT_SPREAD} vertical: stop"
+
+
+def test_a_long_follows_its_short_when_a_fill_of_ours_has_closed_it_whatever_the_shares_do() -> None:
+    left = left_after(SHORT_PUT, LONG_PUT, PUT_SPREAD, None, a_position("AAPL", "200"), filled=(SHORT_PUT,))
+    assert left == f"{PUT_SPREAD} vertical: stop"
+
+
+def test_of_an_iron_butterfly_whose_put_is_assigned_the_call_side_follows_still() -> None:
+    short_put, long_put = a_position(SHORT_PUT, short=True), a_position(LONG_PUT)
+    calls = (a_position(SHORT_CALL, short=True), a_position(LONG_CALL))
+    episodes = seen((short_put, long_put, *calls))
+    name = "AAPL-iron_butterfly-261218-190-200-210"
+    episodes.mark_exit_after(name, dict.fromkeys((SHORT_PUT, LONG_PUT, SHORT_CALL, LONG_CALL), D(0)), "stop")
+    episodes.seen((long_put, *calls, a_position("AAPL", "100")), LATER)
+    assert set(episodes.leaving) == {SHORT_CALL, LONG_CALL}
+
+
 def test_memory_that_can_not_be_kept_is_an_error_before_anything_is_decided() -> None:
     class Broken(Kept):
         async def save(self, _account: str, _episodes: Mapping[str, Episode]) -> None:

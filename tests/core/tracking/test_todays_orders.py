@@ -281,3 +281,24 @@ def test_one_that_newly_misses_in_the_list_of_open_ones_makes_each_of_its_symbol
     read(todays, a_multi_leg_order(BOTH))
     todays.listed([])
     assert known(todays) == {}
+
+
+# --- fills that positions may not show yet ----------------------------------------------------------------------------
+
+
+def test_the_underlyings_on_which_an_order_has_just_filled_are_known_after_a_read_of_all() -> None:
+    filled = replace(an_order(CALL), filled_qty=Decimal(1), filled_at=at("11:59:45"))
+    todays = TodaysOrders()
+    assert todays.filled_underlyings(at("11:59:30")) is None
+    read(todays, filled, an_order("MSFT"))
+    assert todays.filled_underlyings(at("11:59:30")) == {"AAPL"}
+    assert todays.filled_underlyings(at("11:59:50")) == set()
+
+
+def test_they_are_unknown_while_an_order_or_its_legs_cannot_be_read() -> None:
+    todays = TodaysOrders()
+    unreadable(todays, CALL)
+    assert todays.filled_underlyings(at("11:00")) is None
+    todays = TodaysOrders()
+    read(todays, a_multi_leg_order({CALL: 1, PUT: 1}, status="filled", filled="1", shows_legs=False))
+    assert todays.filled_underlyings(at("11:59")) is None

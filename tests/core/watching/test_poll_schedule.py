@@ -17,7 +17,15 @@ from sellctl.core.errors import (
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.instrument import a_stock, an_option
 from sellctl.core.model.market import Market
-from sellctl.core.model.plan import DecisionState, ExitSignal, Plan, PositionDecision, Reason, Urgency
+from sellctl.core.model.plan import (
+    SHORT_UNCONFIRMED,
+    DecisionState,
+    ExitSignal,
+    Plan,
+    PositionDecision,
+    Reason,
+    Urgency,
+)
 from sellctl.core.model.position import Direction, Holding, Position
 from sellctl.core.watching.poll_schedule import (
     BUDGET_SECONDS,
@@ -41,13 +49,13 @@ from sellctl.core.watching.poll_schedule import (
 INTERVAL, SECOND_QUOTE = 5.0, 1.6
 
 
-def a_plan(*, unconfirmed: bool = False, urgency: Urgency | None = None) -> Plan:
+def a_plan(*, unconfirmed: bool = False, urgency: Urgency | None = None, violations: tuple[str, ...] = ()) -> Plan:
     instrument = an_option(CALL)
     assert instrument is not None
     holding = Holding(Position(instrument, Direction.LONG, Decimal(1), Decimal(1), Decimal(1)))
     signal = urgency and ExitSignal(holding, Decimal(1), Reason.STOP_LOSS, "a stop", urgency)
     decision = PositionDecision(holding, DecisionState.WATCHING, "", unconfirmed=unconfirmed, signal=signal or None)
-    return Plan("main", at("12:00"), (decision,))
+    return Plan("main", at("12:00"), (replace(decision, violations=violations),))
 
 
 STOP = a_plan(urgency=Urgency.PROTECTIVE)
@@ -56,6 +64,7 @@ ACTED = AccountState("acted", plan=a_plan(), acted=True, pending_symbols=(CALL,)
 CANCELLED = AccountState("cancelled", plan=a_plan(), acted=True, awaits_read=True)
 WORKING = AccountState("working", plan=a_plan(), pending_symbols=(CALL,))
 UNCONFIRMED = AccountState("unconfirmed", plan=a_plan(unconfirmed=True))
+CONFIRMING = AccountState("confirming", plan=a_plan(unconfirmed=True, violations=(SHORT_UNCONFIRMED,)))
 STOPPED = AccountState("stopped", plan=STOP, acted=True, pending_symbols=(CALL,))
 STOPPING = AccountState("stopping", plan=STOP, pending_symbols=(CALL,))
 NEVER = AccountState("never")
@@ -98,6 +107,9 @@ def conditions(**given: object) -> PollConditions:
         (QUIET, {"is_requested": True}, FOLLOW_UP_SECONDS),
         (QUIET, {"is_requested": True, "load": 0.75}, SLOWEST_SECONDS),
         (UNCONFIRMED, {}, INTERVAL),  # re-evaluations confirm it
+        (CONFIRMING, {}, STREAMED_SECONDS),  # only reads confirm it
+        (CONFIRMING, {"load": 1.0}, INTERVAL),
+        (replace(CONFIRMING, pending_symbols=(CALL,)), ONCE, STREAMED_SECONDS),
         (UNCONFIRMED, {"may_reevaluate": False}, SECOND_QUOTE),
         (QUIET, {"has_jump": True, "may_reevaluate": False}, SECOND_QUOTE),
         (WORKING, ONCE, NEVER_READ),
