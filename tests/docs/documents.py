@@ -31,7 +31,7 @@ def without_blocks(text: str) -> str:
 def command_lines(text: str) -> Iterator[str]:
     """Every command line of sellctl that a document shows in `sh` or `cron`, or names in its prose."""
     for block in blocks(text, "sh"):
-        yield from (line for line in block.splitlines() if line.startswith("sellctl "))
+        yield from (line.partition(" #")[0].rstrip() for line in block.splitlines() if line.startswith("sellctl "))
     for block in blocks(text, "cron"):
         yield from (f"sellctl {line.partition('/sellctl ')[2]}" for line in block.splitlines() if "/sellctl " in line)
     yield from (line for line in _INLINE.findall(without_blocks(text)) if "..." not in line)
@@ -39,4 +39,4 @@ def command_lines(text: str) -> Iterator[str]:
 
 def arguments(line: str) -> list[str]:
     """The arguments of a command line, with an example in place of each placeholder."""
-    return [_PLACEHOLDERS.get(word, word) for word in shlex.split(line, comments=True)[1:]]
+    return [_PLACEHOLDERS.get(word, word) for word in shlex.split(line)[1:]]

@@ -76,12 +76,8 @@ class Reader:
             "XDG_CONFIG_HOME": str(self.folder / ".config"),
         }
         self.configure("")
-        profiles = self.folder / ".config" / "alpaca" / "profiles"
-        profiles.mkdir(mode=0o700, parents=True)
-        profiles.parent.chmod(0o700)
-        first, file = self.server.scenario.accounts[0], profiles / "paper.yaml"
-        file.touch(0o600)
-        file.write_text(f"api_key: {first.key}\nsecret_key: {first.secret}\npaper_trade: true\n", encoding="utf-8")
+        first = self.server.scenario.accounts[0]
+        save_profile(self.folder, first.key, first.secret)
 
     @property
     def config(self) -> Path:
@@ -205,6 +201,16 @@ def _ended(process: "subprocess.Popen[str]") -> str:
             raise
     assert process.returncode in {0, 130}, f"{process.args}: status {process.returncode}\n{shown}"
     return shown
+
+
+def save_profile(home: Path, key: str, secret: str) -> None:
+    """Write the profile `paper` of Alpaca's own command line."""
+    profiles = home / ".config" / "alpaca" / "profiles"
+    profiles.mkdir(mode=0o700, parents=True)
+    profiles.parent.chmod(0o700)
+    file = profiles / "paper.yaml"
+    file.touch(0o600)
+    file.write_text(f"api_key: {key}\nsecret_key: {secret}\npaper_trade: true\n", encoding="utf-8")
 
 
 @contextlib.contextmanager

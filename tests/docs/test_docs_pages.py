@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from documents import DOCUMENTS, ROOT, arguments, blocks, command_lines
-from page_player import PLAYED, fits, played
+from page_player import PLAYED, fits, played, save_profile
 from typer.testing import CliRunner
 
 from sellctl.app import app
@@ -33,8 +33,12 @@ def test_every_configuration_of_a_page_passes_the_check(
 ) -> None:
     for name in re.findall(r"\$\{(\w+)\}", text):
         monkeypatch.setenv(name, f"value-of-{name}")
-    monkeypatch.setenv("ALPACA_API_KEY", "key")
-    monkeypatch.setenv("ALPACA_SECRET_KEY", "secret")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    if "profile:" in text:
+        save_profile(tmp_path, "key", "secret")
+    else:
+        monkeypatch.setenv("ALPACA_API_KEY", "key")
+        monkeypatch.setenv("ALPACA_SECRET_KEY", "secret")
     (tmp_path / "config.yml").write_text(text)
     (tmp_path / "config.yml").chmod(0o600)
     (tmp_path / "my_exits.py").write_text("\n".join(blocks((ROOT / "docs/tasks/own-rules.md").read_text(), "python")))
