@@ -56,9 +56,35 @@ format: setup
 types: setup
 	@$(BIN)/mypy
 
-# Renders the screenshots in docs/images and the table in the README from the demo.
+# Renders the screenshots in docs/images and the demo's table, and writes into the pages what their commands print.
 pictures: setup
 	@$(BIN)/python docs/pictures.py
+	@PYTHONPATH=tests $(BIN)/python tests/docs/page_player.py
+
+# Builds the documentation site in build/site; fails on a broken link. Its generator has an environment of its own.
+docs: .venv-docs/ready
+	@rm -rf build/docs build/site && mkdir -p build/docs
+	@cp -R docs/. build/docs/ && rm -rf build/docs/*.py build/docs/__pycache__
+	@sed 's#](docs/#](#g' CHANGELOG.md > build/docs/changelog.md
+	@NO_COLOR=1 .venv-docs/bin/zensical build --strict
+	@echo 'The site is in build/site; open build/site/index.html.'
+
+.PHONY: docs lock-docs clean-docs
+
+.venv-docs/ready: requirements-docs.lock
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install -qq --require-hashes --requirement requirements-docs.lock
+	@touch $@
+
+# Rewrites requirements-docs.lock from the dependency group `docs` of pyproject.toml.
+lock-docs: .venv-docs/ready
+	@.venv-docs/bin/python -m pip install --quiet uv
+	@.venv-docs/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --group pyproject.toml:docs --output-file requirements-docs.lock
+
+clean: clean-docs
+clean-docs:
+	rm -rf .venv-docs build/docs build/site
 
 # Measures every figure, prints it beside its bound, and writes docs/performance.md. Under 10 minutes on two cores.
 bench: setup

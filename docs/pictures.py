@@ -1,4 +1,4 @@
-"""Renew what the documentation shows of the program: pictures of the watch screen, and the demo's table in the README.
+"""Renew what the documentation shows: pictures of the watch screen, and the demo's table in docs/first-steps.md.
 
 The pictures are taken while the real watcher plays the demo scenario. The pictures of the control page come from
 tests/api/test_api_browser.py, which saves them to the folder that SELLCTL_PICTURES names.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.event import Event
 
-README = Path(__file__).parents[1] / "README.md"
+FIRST_STEPS = Path(__file__).parent / "first-steps.md"
 IMAGES = Path(__file__).parent / "images"
 NOT_BEFORE = "14:38"
 SLOWER = 3  # than the demo, so that a busy machine takes the same pictures
@@ -72,21 +72,21 @@ def take_pictures() -> None:
         play(server, Path(folder), speed, Camera)
 
 
-def update_readme() -> None:
-    """Put the table that the demo prints at 80 columns into the README."""
+def update_table() -> None:
+    """Put the table that the demo prints at 80 columns into the first steps."""
     command = [sys.executable, "-c", "from sellctl.app import main; main()", "demo", "--format", "table"]
     demo = subprocess.run(  # noqa: S603  our own program
         command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
     )
     table = demo.stdout + demo.stderr.splitlines(keepends=True)[-1]
-    README.write_text(_TABLE.sub(lambda _: table, README.read_text(encoding="utf-8")), encoding="utf-8")
+    FIRST_STEPS.write_text(_TABLE.sub(lambda _: table, FIRST_STEPS.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def main() -> None:
     """Renew everything."""
     take_pictures()
-    update_readme()
-    sys.stdout.write("".join(f"docs/images/watch-{width}.svg\n" for width, _ in SIZES) + "README.md\n")
+    update_table()
+    sys.stdout.write("".join(f"docs/images/watch-{width}.svg\n" for width, _ in SIZES) + "docs/first-steps.md\n")
 
 
 if __name__ == "__main__":

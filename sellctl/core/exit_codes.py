@@ -1,4 +1,4 @@
-"""Exit statuses. The README and `sellctl --help` have the same table."""
+"""Exit statuses. docs/commands.md and `sellctl --help` have the same table."""
 
 from enum import IntEnum
 
