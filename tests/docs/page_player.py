@@ -40,6 +40,7 @@ import yaml
 from stage import MAIN, clean_environment
 
 from sellctl.app import main
+from sellctl.service.output_stream import OutputStream
 from sellctl.sim.scenario.reader import load_scenario
 from sellctl.sim.server import SimServer
 
@@ -130,6 +131,8 @@ class Reader:
             except SystemExit as end:
                 status = int(end.code or 0)
             finally:
+                if isinstance(sys.stderr, OutputStream):
+                    sys.stderr.drain()  # as at the end of a process
                 sys.stdin, sys.stdout, sys.stderr = before
                 print(END, end="", file=stdout, flush=True)
                 screen.join(10)
