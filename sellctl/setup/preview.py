@@ -107,7 +107,10 @@ def _protects(each: PositionPreview) -> bool:
 
 def preset_rows(previews: Previews) -> list[tuple[object, ...]]:
     """One row per position: what each preset would do with it."""
-    return [(contract_text(symbol), *(previews[name][symbol].text for name in PRESET_NAMES)) for symbol in previews[DEFAULTS]]
+    return [
+        (contract_text(symbol), *(previews[name][symbol].text for name in PRESET_NAMES))
+        for symbol in previews[DEFAULTS]
+    ]
 
 
 CLOSED_COLUMNS = ("position", "closed by", "why")
