@@ -285,7 +285,7 @@ def _show(previews: "Mapping[str, Preview]") -> None:
         typer.echo("The default rules have a stop for each of them.", err=True)
     if held:
         typer.echo("", err=True)
-        emit_before_question(("symbol", *PRESET_NAMES), preset_rows(previews), "What each preset would do now")
+        emit_before_question(("position", *PRESET_NAMES), preset_rows(previews), "What each preset would do now")
     closed = closed_rows(previews)
     if closed:
         typer.echo("", err=True)

@@ -8,9 +8,10 @@ from typing import Final
 
 from sellctl.core.config.schema import Config
 from sellctl.core.decision.engine import decide
-from sellctl.core.decision.explain import Explanation, explain_all
+from sellctl.core.decision.explain import Explanation, explain_all, explained
 from sellctl.core.decision.policy import compile_policy
 from sellctl.core.decision.strategy_results import NOT_MANAGED
+from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import STOPS, DecisionState, PositionDecision
 from sellctl.core.model.position import Holding
@@ -26,6 +27,7 @@ class Protection(Enum):
     STOP = "stop"
     NO_STOP = "no stop"  # rules, but none that limits the loss
     NONE = NOT_MANAGED
+    EXEMPT = "exempt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def preview(watcher: SellWatcher, config: Config, market: Market) -> Preview:
     if snapshot is None:
         return {}
     explanations = explain_all(snapshot, policy)
-    decisions = decide(snapshot, policy).decisions
+    decisions = explained(decide(snapshot, policy), snapshot, policy).decisions
     return {each.holding.symbol: _previewed(each, explanations[each.holding.symbol]) for each in decisions}
 
 
@@ -71,22 +73,25 @@ def _previewed(decision: PositionDecision, explanation: Explanation) -> Position
     if signal is not None or (decision.state is DecisionState.DENIED and decision.unconfirmed):
         why = signal.sentence if signal else explanation.sentence
         return PositionPreview(decision.holding, Protection.EXIT, why)
-    if strategy is None:
+    if decision.state is DecisionState.EXEMPT:
+        return PositionPreview(decision.holding, Protection.EXEMPT, explanation.sentence)
+    if decision.state is DecisionState.NOT_MANAGED:
         return PositionPreview(decision.holding, Protection.NONE, explanation.sentence)
-    triggers = [rule.trigger for rule in strategy.rules if rule.trigger and rule.trigger.reason in STOPS]
+    rules = strategy.rules if strategy else ()
+    triggers = [rule.trigger for rule in rules if rule.trigger and rule.trigger.reason in STOPS]
     if not triggers:
         return PositionPreview(decision.holding, Protection.NO_STOP, explanation.sentence)
     nearest = min(triggers, key=lambda trigger: abs(trigger.distance) if trigger.distance is not None else Decimal(0))
     return PositionPreview(decision.holding, Protection.STOP, explanation.sentence, nearest.price)
 
 
-UNPROTECTED_COLUMNS = ("symbol", "qty", "state", "presets with a stop", "why")
+UNPROTECTED_COLUMNS = ("position", "qty", "state", "presets with a stop", "why")
 
 
 def unprotected_rows(previews: Previews) -> list[tuple[object, ...]]:
     """Every position that has no stop under the defaults, with the presets under which it has one."""
     return [
-        (symbol, qty_cell(each.holding), each.text, _presets_with_a_stop(previews, symbol), each.reason)
+        (contract_text(symbol), qty_cell(each.holding), each.text, _presets_with_a_stop(previews, symbol), each.reason)
         for symbol, each in previews[DEFAULTS].items()
         if not _protects(each)
     ]
@@ -102,10 +107,13 @@ def _protects(each: PositionPreview) -> bool:
 
 def preset_rows(previews: Previews) -> list[tuple[object, ...]]:
     """One row per position: what each preset would do with it."""
-    return [(symbol, *(previews[name][symbol].text for name in PRESET_NAMES)) for symbol in previews[DEFAULTS]]
+    return [
+        (contract_text(symbol), *(previews[name][symbol].text for name in PRESET_NAMES))
+        for symbol in previews[DEFAULTS]
+    ]
 
 
-CLOSED_COLUMNS = ("symbol", "closed by", "why")
+CLOSED_COLUMNS = ("position", "closed by", "why")
 
 
 def closed_rows(previews: Previews) -> list[tuple[object, ...]]:
@@ -115,7 +123,7 @@ def closed_rows(previews: Previews) -> list[tuple[object, ...]]:
         for symbol, each in previews[name].items():
             if each.protection is Protection.EXIT:
                 found.setdefault((symbol, each.why), []).append(name)
-    return [(symbol, ", ".join(names), why) for (symbol, why), names in found.items()]
+    return [(contract_text(symbol), ", ".join(names), why) for (symbol, why), names in found.items()]
 
 
 def suggested(previews: Previews) -> Preset:

@@ -9,6 +9,7 @@ from e2e_scenes import CALL, a_day, at
 from stage import CommandResult, Play, Stage
 
 from sellctl.alpaca import connect
+from sellctl.core.model.instrument import contract_text, symbol_of
 from sellctl.setup.presets import PRESET_NAMES
 
 PUT, SHORT = "AAPL261218P00180000", "TSLA261218P00380000"
@@ -135,13 +136,13 @@ def test_the_file_of_each_preset_is_private_commented_and_passes_the_check(play:
 def test_it_lists_what_has_no_stop_under_the_defaults_and_the_presets_that_have_one(play: Play) -> None:
     result = init(play(HELD), "--preset", "stock-swing")
     lines = result.err.splitlines()
-    head = next(number for number, line in enumerate(lines) if line.startswith("symbol") and "qty" in line)
-    listed = {line.split()[0]: line for line in lines[head + 1 : lines.index("", head)]}
+    head = next(number for number, line in enumerate(lines) if line.startswith("position") and "qty" in line)
+    listed = {re.split(r"  +", line)[0]: line for line in lines[head + 1 : lines.index("", head)]}
     assert "INTC" in listed
     assert "NOT MANAGED" in listed["INTC"]
     assert "stock-swing" in listed["INTC"]
-    assert "rules cover options only (applies_to)" in listed["INTC"]
-    assert CALL not in listed
+    assert "rules cover options only" in listed["INTC"]
+    assert contract_text(CALL) not in listed
 
 
 @pytest.mark.usefixtures("keys")
@@ -151,9 +152,13 @@ def test_a_preset_does_what_was_shown_of_it(play: Play, preset: str) -> None:
     stage = play(HELD)
     result = init(stage, "--preset", preset)
     lines = result.err.splitlines()
-    head = next(line for line in lines if line.startswith("symbol") and "day-trader" in line)
+    head = next(line for line in lines if line.startswith("position") and "day-trader" in line)
     start, column = lines.index(head), head.index(preset)
-    shown = {line.split()[0]: line[column : column + 12].strip() for line in lines[start + 1 : start + 5]}
+    rows = lines[start + 1 : start + 5]
+    names = [re.split(r"  +", line)[0] for line in rows]
+    shown = {
+        symbol_of(name) or name: line[column : column + 12].strip() for name, line in zip(names, rows, strict=True)
+    }
     plans = using(stage, "run-once", "--dry-run", "--format", "csv").out.splitlines()[1:]
     due = {row.split(",")[2] for row in plans if ",closing," in row}
     assert {symbol for symbol, text in shown.items() if text == "exit now"} == due
@@ -164,8 +169,8 @@ def test_a_preset_does_what_was_shown_of_it(play: Play, preset: str) -> None:
 def test_the_presets_differ_in_what_they_would_close(play: Play) -> None:
     result = init(play(HELD), "--preset", "long-options")
     closed = result.err[result.err.index("closed by") :]
-    call = next(line for line in closed.splitlines() if line.startswith(CALL))
-    short = next(line for line in closed.splitlines() if line.startswith(SHORT))
+    call = next(line for line in closed.splitlines() if line.startswith(contract_text(CALL)))
+    short = next(line for line in closed.splitlines() if line.startswith(contract_text(SHORT)))
     assert "long-options" in call
     assert "premium-seller" not in short  # it keeps cash-secured puts
 

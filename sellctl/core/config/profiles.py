@@ -71,7 +71,12 @@ def profiles_folder(environ: Mapping[str, str]) -> Path:
 def _alpaca_folder(environ: Mapping[str, str]) -> Path:
     named = environ.get(_CONFIG_DIR, "").strip()
     home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
-    return Path(named).expanduser() if named else home / ".config" / "alpaca"
+    if not named:
+        return home / ".config" / "alpaca"
+    try:
+        return Path(named).expanduser()
+    except RuntimeError:  # no such user
+        return Path(named)
 
 
 def profile_names(environ: Mapping[str, str]) -> tuple[str, ...]:

@@ -208,6 +208,14 @@ def test_the_name_of_a_profile_is_no_path(refuse: Refuse, profile: Profile, name
     assert "can't be the name of a profile." in refuse(f"accounts:\n  main: {{profile: '{name}'}}\n").sentence
 
 
+def test_a_folder_of_a_user_that_does_not_exist_is_one_sentence(
+    refuse: Refuse, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile()
+    monkeypatch.setenv("ALPACA_CONFIG_DIR", "~nobody-of-this-name/alpaca")
+    assert "~nobody-of-this-name/alpaca/profiles doesn't exist." in refuse(NAMED).sentence
+
+
 def test_a_profile_beside_a_key_is_refused(refuse: Refuse, profile: Profile) -> None:
     profile()
     error = refuse("accounts:\n  main: {profile: paper, secret_key: '${SECRET}'}\n")
