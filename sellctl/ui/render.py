@@ -95,14 +95,14 @@ def json_text(document: object, *, indent: int | None = None) -> str:
 
 
 Cells = Sequence[Sequence[Cell]]
-# In a drawn table the cell of a symbol shows its contract, which this column would repeat.
-_NOT_DRAWN = frozenset({"contract"})
+# In a drawn table the cell of a symbol shows its contract, which the column after it would repeat.
+_SYMBOL, _CONTRACT = "symbol", "contract"
 
 
 def _as_table(columns: Sequence[str], cells: Cells, title: str, out: TextIO) -> str:
     from sellctl.ui.tables import table_text  # noqa: PLC0415  rich is slow to import, and only a table needs it
 
-    drawn = [index for index, column in enumerate(columns) if column not in _NOT_DRAWN]
+    drawn = [index for index, column in enumerate(columns) if column != _CONTRACT or _SYMBOL not in columns]
     return table_text(
         [columns[index] for index in drawn], [[row[index] for index in drawn] for row in cells], title, out
     )

@@ -147,3 +147,11 @@ def test_rich_and_tabulate_load_only_when_something_is_drawn() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert run.stdout == "[]\n"
+
+
+def test_a_drawn_table_keeps_the_contract_where_no_symbol_stands_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    emit(("contract", "qty"), [("AAPL 18 Dec 26 230 C", 4)], OutputFormat.TABLE)
+    emit(("symbol", "contract"), [("AAPL", "the stock")], OutputFormat.TABLE)
+    shown = capsys.readouterr().out
+    assert "AAPL 18 Dec 26 230 C" in shown
+    assert "the stock" not in shown
