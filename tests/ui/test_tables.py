@@ -105,7 +105,8 @@ def test_at_80_columns_a_contract_its_gain_in_dollars_and_its_state_stay_in_the_
     rows = positions_rows([listed(a_plan(a_holding(CALL, "10", "1.00", bid="1.04", ask="1.06")))])
     _, _, line, *beneath = table(POSITION_COLUMNS, rows, 80, capsys, monkeypatch).splitlines()
     assert " ".join(line.split()) == "main PAPER AAPL 18 Dec 26 200 C 24 +10 1.04 +4.0% +$40.00 watching"
-    assert beneath[0] == "    entry 1.00 · value $1,040.00 · nearest trigger target $1.10, 5.8% away · +4%"
+    assert beneath[0] == "    entry 1.00 · value $1,040.00 · nearest trigger target $1.10, 5.8% away"
+    assert beneath[1].startswith("    +4% at the bid of $1.04")
 
 
 def test_what_is_said_of_all_rows_stands_above_a_table_and_never_among_rows_for_programs(
