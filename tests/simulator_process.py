@@ -12,7 +12,6 @@ from urllib.request import Request, urlopen
 
 from stage import MAIN, clean_environment, end_of
 
-_KEYS = {"APCA-API-KEY-ID": "sim-main", "APCA-API-SECRET-KEY": "sim-secret"}
 _LAST = "  curl "  # how the last line of its start begins
 
 
@@ -28,9 +27,16 @@ class Simulator:
         line = next(line for line in self.lines if "listens on" in line)
         return line.split("listens on ")[1].split(": ")[0]
 
+    @property
+    def keys(self) -> dict[str, str]:
+        """The keys that it named, as headers."""
+        line = next(line for line in self.lines if line.startswith("Keys of main"))
+        key, secret = line.split(": ")[1].split(" and ")
+        return {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
+
     def get(self, path: str) -> Any:
         """The answer to a request, with the keys of the account."""
-        with urlopen(Request(f"{self.url}{path}", headers=_KEYS)) as answer:  # noqa: S310  loopback
+        with urlopen(Request(f"{self.url}{path}", headers=self.keys)) as answer:  # noqa: S310  loopback
             return json.load(answer)
 
     def command(self, ending: str) -> str:

@@ -93,12 +93,14 @@ def _lines(server: "SimServer", options: Options) -> "Iterator[str]":
     from sellctl.sim.price_moves import example_of
     from sellctl.sim.scenario.reader import summary
 
+    accounts = server.scenario.accounts
     yield f"Simulator: state in {state_dir(options.state_dir, simulator=True)}"
-    yield f"A simulated Alpaca listens on {server.url}: no keys, no real money."
+    yield f"A simulated Alpaca listens on {server.url}: no real money."
     yield summary(server.scenario)
     if server.scenario.description:
         yield server.scenario.description
     yield f"Its configuration: {options.config}"
+    yield from (f"Keys of {each.name}, for `sellctl init`: {each.key} and {each.secret}" for each in accounts[:1])
     yield "Press Ctrl-C to stop it. In another terminal, try:"
     yield from (f"  {options.command(*words)}" for words in (("watch",), ("positions",), ("run-once", "--dry-run")))
     move = example_of(server.exchange)
