@@ -34,6 +34,7 @@ from sellctl.core.config.units import value_text
 from sellctl.core.config.validation import findings
 from sellctl.core.config.yaml_nodes import Location, Problem, Scalar, Table, parse
 from sellctl.core.errors import ConfigError
+from sellctl.file_content import read_content
 
 FILE_NAME = "config.yml"
 _PRIVATE = 0o600
@@ -240,8 +241,7 @@ def _is_file(path: Path) -> bool:
 
 def _text_of(path: Path) -> tuple[str, int]:
     try:
-        with path.open("rb") as file:
-            mode, content = os.fstat(file.fileno()).st_mode, file.read(_MAX_BYTES + 1)
+        mode, content = read_content(path, _MAX_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError(f"There is no file {path}.", hint=f"Write one: sellctl init --out {path}") from None
     except OSError as error:

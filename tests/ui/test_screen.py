@@ -56,8 +56,8 @@ def test_colour_only_repeats_what_the_text_says(width: int) -> None:
 def test_each_account_shows_its_mode_and_its_condition() -> None:
     lines = texts(a_view(), 80)
     assert "main  PAPER  open, 1h 02m left  updated 1s ago  42 req/min  2 orders working" in lines
-    assert "    1 NOT MANAGED  open P&L -$1,312.78 (8 of 9 known)" in lines
-    assert "    value $4,207.60 (8 of 9 known)" in lines
+    assert "    1 NOT MANAGED  open P&L -$1,337.78 (7 of 9 known)" in lines
+    assert "    value $3,982.60 (7 of 9 known)" in lines
     assert "ira   LIVE   open, 1h 02m left  updated 45s ago  12 req/min  open P&L -$15.00" in lines
     assert "old  PAPER  not updated yet" in lines
     assert "  problem: the broker refused the key (401): check ALPACA_API_KEY" in lines

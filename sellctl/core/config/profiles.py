@@ -202,7 +202,7 @@ def _unreadable(path: Path, error: OSError) -> SecretError:
 def _scalars(path: Path, *, private: bool = False) -> dict[str, Scalar]:
     """The single values at the top of a YAML file, by key. With `private`, a file that others can read is refused."""
     try:
-        with path.open("rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # a FIFO is empty
             mode, content = os.fstat(file.fileno()).st_mode, file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, error) from None

@@ -97,6 +97,9 @@ def parse(text: str) -> tuple[Node | None, list[Problem]]:
         return None, [*builder.problems, _syntax_problem(text, error.problem or "", error.problem_mark)]
     except yaml.reader.ReaderError as error:
         return None, [_character_problem(text, int(error.position))]
+    except (ValueError, OverflowError):  # PyYAML checks neither "\\U00110000" nor the length of a version's number
+        sentence = "This isn't valid YAML: a number in an escape sequence or a directive is too large."
+        return None, [*builder.problems, Problem(sentence, "Look for a \\U between double quotes, or a line with %.")]
 
 
 def _location(mark: "Mark") -> Location:

@@ -162,12 +162,14 @@ def _why_rules_cannot_fire(
     """Why no rule of its strategy can close a position, or the structure of which it is a leg; "" when one can."""
     suspended = next((each for each in (decision.holding, subject) if each.state.suspended), None)
     if suspended:
-        return rules_warning(suspended, context)
+        return "" if qty_to_buy_back(decision.holding, context) > 0 else rules_warning(suspended, context)
     if (
         subject.position.entry_price is not None
         or decision.triggers
         or not isinstance(strategy, Declared | StrategyOne)
     ):
+        return ""
+    if qty_to_buy_back(decision.holding, context) > 0:
         return ""
     need_entry = PRICE_REASONS - _WITHOUT_ENTRY
     if not all(getattr(rule, "reason", None) in need_entry for rule in strategy.rules()):

@@ -85,20 +85,24 @@ def is_at_least_as_bad(position: Position, price: Decimal, threshold: Decimal) -
 def market_value(holding: Holding) -> Decimal | None:
     """Dollars that closing a position brings at the price one could get now (bid for a long, ask for a short).
 
-    Below zero for a short, which costs them; None while that price is unknown. Commissions are not included.
+    Below zero for a short, which costs them; None while that price is unknown, and for an adjusted contract, whose
+    multiplier isn't known. Commissions are not included.
     """
-    price = holding.exit_price
-    return None if price is None else price * _signed_shares(holding.position)
+    price, shares = holding.exit_price, _signed_shares(holding.position)
+    return None if price is None or shares is None else price * shares
 
 
 def open_pnl(holding: Holding) -> Decimal | None:
-    """Dollars gained or lost since entry at the same price; None while the price or the entry is unknown."""
-    price, entry = holding.exit_price, holding.position.entry_price
-    return None if price is None or entry is None else (price - entry) * _signed_shares(holding.position)
+    """Dollars gained or lost since entry at the same price; None while one of them, or the multiplier, is unknown."""
+    price, entry, shares = holding.exit_price, holding.position.entry_price, _signed_shares(holding.position)
+    return None if price is None or entry is None or shares is None else (price - entry) * shares
 
 
-def _signed_shares(position: Position) -> Decimal:
-    """Shares that it stands for, below zero for a short."""
+def _signed_shares(position: Position) -> Decimal | None:
+    """Shares that its price counts for, below zero for a short; None for an adjusted contract."""
+    option = position.instrument.option
+    if option is not None and option.is_adjusted:
+        return None
     shares = position.qty * shares_per_unit(position)
     return shares if position.is_long else -shares
 

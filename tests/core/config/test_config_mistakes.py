@@ -295,3 +295,12 @@ def test_a_key_of_the_other_side_real_money_and_an_open_line_are_warned_of(
     assert "looks like a live key, and paper is true" in load(main_account).warnings[0]
     open_line = f"{main_account}    endpoints: {{trading: 'http://example.com'}}\n"
     assert "keys and orders go to example.com unencrypted" in load(open_line).warnings[0]
+
+
+@pytest.mark.parametrize("text", ['a: "\\U00110000"\n', f"%YAML {'1' * 5000}.1\n---\na: b\n"])
+def test_a_number_that_the_yaml_library_does_not_check_is_a_problem_as_any_other(text: str) -> None:
+    node, problems = parse(text)
+    assert node is None
+    assert [each.sentence for each in problems] == [
+        "This isn't valid YAML: a number in an escape sequence or a directive is too large."
+    ]

@@ -1,5 +1,6 @@
 """An account may name a profile of Alpaca's own command line, which is read and never written."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -251,3 +252,8 @@ def test_a_profile_is_read_by_every_load(profile: Profile, write: Write) -> None
         ConfigManager(path).load()
     profile()
     assert ConfigManager(path).load().config.accounts["main"].api_key == "PKPROFILEPROFILE0001"
+
+
+def test_a_fifo_in_the_place_of_the_list_of_profiles_is_not_waited_for(profile: Profile) -> None:
+    os.mkfifo(profile().parent.parent / "config.yaml", 0o600)
+    assert default_profile(os.environ) is None

@@ -272,6 +272,15 @@ def test_a_naked_short_is_bought_back_and_so_is_managed_before_the_open_too() ->
     assert (decision.state, decision.sentence) == (DecisionState.WATCHING, "the market is closed")
 
 
+@pytest.mark.parametrize("why", [{"entry": None}, {"state": PositionState(suspended="looks like a split")}])
+def test_a_naked_short_is_bought_back_although_the_rules_of_its_strategy_cannot_fire(why: dict[str, object]) -> None:
+    shorts = StrategyConfig(
+        name="shorts", match=MatchConfig(side=SideKind.SHORT), rules=RulesConfig(take_profit=Amount(D("0.5")))
+    )
+    held, policy = a_holding(short=True, **why), a_policy(SellModuleConfig(strategies=(shorts,)))  # type: ignore[arg-type]
+    assert the_decision(a_snapshot(held, market=a_market("08:00")), policy).state is DecisionState.WATCHING
+
+
 def test_ignored_shorts_are_not_managed() -> None:
     ignored = ShortPositionsConfig(ShortAction.IGNORE, (AssetKind.OPTION, AssetKind.STOCK))
     option = unprotected(SellModuleConfig(short_positions=ignored), a_holding(short=True))

@@ -52,6 +52,12 @@ def test_what_has_no_price_has_no_value_and_what_has_no_entry_no_profit() -> Non
     assert (market_value(without_entry), open_pnl(without_entry)) == (D("120"), None)
 
 
+def test_an_adjusted_contract_has_no_dollars_because_its_multiplier_is_unknown() -> None:
+    for short in (False, True):
+        held = priced("1.20", "1.30", "AAPL1261218C00200000", "2", "1.00", short=short)
+        assert (market_value(held), open_pnl(held)) == (None, None)
+
+
 def test_a_total_counts_how_many_of_its_positions_are_known() -> None:
     found = totals(a_holding(CALL, "1", "1.00", bid="1.20", ask="1.22"), a_holding(PUT, bid=None, ask=None))
     assert found.market_value == Total(D("120"), known=1, count=2)

@@ -171,7 +171,7 @@ def test_what_was_known_to_be_uncovered_does_not_wait_for_the_rest() -> None:
 
 def test_nothing_waits_for_a_second_read_where_a_short_is_covered_or_leaves_anyway() -> None:
     covered = the_decision(a_snapshot(seen_once(DEC_CALL), a_holding("AAPL", "100")), symbol=DEC_CALL)
-    assert covered.state is DecisionState.WATCHING
+    assert covered.state is DecisionState.NOT_MANAGED
     seen = a_snapshot(seen_once(DEC_CALL))
     asked = the_decision(replace(seen, manual_closes=frozenset({DEC_CALL})))
     panic = the_decision(replace(seen, panic=frozenset({DEC_CALL})))
@@ -281,7 +281,7 @@ def test_a_missing_short_that_a_long_does_not_cover_holds_it_up_in_nothing() -> 
 
 def test_a_missing_short_takes_no_cover_from_one_that_is_shown() -> None:
     snapshot = replace(a_snapshot(a_holding(JAN_CALL), seen_once(DEC_CALL)), missing=(short(DEC_CALL_HIGHER).position,))
-    assert the_decision(snapshot, symbol=DEC_CALL).state is DecisionState.WATCHING
+    assert the_decision(snapshot, symbol=DEC_CALL).state is DecisionState.NOT_MANAGED
 
 
 def test_what_of_a_long_covers_nothing_may_leave() -> None:
