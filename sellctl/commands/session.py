@@ -238,14 +238,15 @@ def first_listings(runtime: "Runtime") -> "list[AccountListing]":
 
 
 def _listing(runtime: "Runtime", watcher: "SellWatcher", plan: "Plan | None") -> "AccountListing":
-    from sellctl.core.model.view import AccountListing
+    from sellctl.core.model.view import AccountListing, mode_of
     from sellctl.ui.displays import explained_plan, structures_of
 
     problem = watcher.state.problem or runtime.scheduler.problem
     shown = explained_plan(plan, watcher) if plan else None
+    config = runtime.loaded.config
     return AccountListing(
         watcher.name,
-        paper=runtime.loaded.config.accounts[watcher.name].paper,
+        mode=mode_of(paper=config.accounts[watcher.name].paper, simulated=config.simulator),
         plan=shown,
         structures=structures_of(shown, watcher),
         problem=problem.sentence.removeprefix(f"{watcher.name}: ") if problem else "the broker has not answered",

@@ -95,14 +95,14 @@ def json_text(document: object, *, indent: int | None = None) -> str:
 
 
 Cells = Sequence[Sequence[Cell]]
-# In a drawn table the cell of a symbol shows its contract, which this column would repeat.
-_NOT_DRAWN = frozenset({"contract"})
 
 
 def _as_table(columns: Sequence[str], cells: Cells, title: str, out: TextIO) -> str:
     from sellctl.ui.tables import table_text  # noqa: PLC0415  rich is slow to import, and only a table needs it
 
-    drawn = [index for index, column in enumerate(columns) if column not in _NOT_DRAWN]
+    # In a drawn table the cell of a symbol shows its contract, which a second column would repeat.
+    repeated = {"contract"} if "symbol" in columns else set()
+    drawn = [index for index, column in enumerate(columns) if column not in repeated]
     return table_text(
         [columns[index] for index in drawn], [[row[index] for index in drawn] for row in cells], title, out
     )
