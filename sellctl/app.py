@@ -29,7 +29,7 @@ from sellctl.commands import (
     watch,
 )
 from sellctl.commands.config import config_app
-from sellctl.commands.session import AccountCommand
+from sellctl.commands.session import AccountCommand, Command
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
 from sellctl.service.options import Options, given_path, global_options_first
@@ -55,8 +55,9 @@ app = typer.Typer(
 )
 
 on_accounts = partial(app.command, cls=AccountCommand)
+without_accounts = partial(app.command, cls=Command)
 
-app.command("init", epilog="Without questions: sellctl init --preset long-options --yes")(init.init)
+without_accounts("init", epilog="Without questions: sellctl init --preset long-options --yes")(init.init)
 on_accounts("watch", epilog="Try: sellctl watch --dry-run")(watch.watch)
 on_accounts("run-once", epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
 on_accounts("positions", epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)
@@ -68,12 +69,12 @@ on_accounts("panic", epilog="Preview: sellctl panic --dry-run")(panic.panic)
 on_accounts("doctor", epilog="Before the first day: sellctl doctor")(doctor.doctor)
 on_accounts("exempt", epilog="Try: sellctl exempt TSLA")(exempt.exempt)
 on_accounts("manage", epilog="Try: sellctl manage TSLA")(exempt.manage)
-app.command("strategies", epilog="Try: sellctl strategies --precedence")(strategies.strategies)
-on_accounts("history", epilog="Try: sellctl history --reason stop_loss --format csv")(history.history)
+without_accounts("strategies", epilog="Try: sellctl strategies --precedence")(strategies.strategies)
+on_accounts("history", epilog="Try: sellctl history --reason stop_loss")(history.history)
 on_accounts("report", epilog="With plots: sellctl report --html report.html")(report.report)
 app.add_typer(config_app, name="config")
-app.command("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)
-app.command("sim", epilog="Then, in another terminal: sellctl --config sellctl-sim.yml positions")(sim.sim)
+without_accounts("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)
+without_accounts("sim", epilog="Then, in another terminal: sellctl --config sellctl-sim.yml positions")(sim.sim)
 on_accounts("serve", epilog="First: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
 app.add_typer(token_app, name="token")
 

@@ -16,6 +16,7 @@ from sellctl.core.events import EventPublisher
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event, EventKind, Severity
+from sellctl.core.model.view import mode_of
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.orders.order_book import OrderBook
 from sellctl.core.position_manager import PositionManager
@@ -219,9 +220,8 @@ def state_to_halt(options: "Options") -> tuple[StateFolder, str]:
         return StateFolder(state_dir(options.state_dir)), str(error)
 
 
-def policies(options: "Options", accounts: Sequence[str]) -> list[Policy]:
+def policies(loaded: LoadedConfig, options: "Options", accounts: Sequence[str]) -> list[Policy]:
     """The policy of each account; no request is sent."""
-    loaded = load(options)
     own = own_strategies(loaded)
     program = options.command()
     return [compile_policy(loaded.config, name, own, program) for name in _chosen(loaded.config, accounts).accounts]
@@ -394,7 +394,11 @@ def open_records(
     state.make()
     journal = SqliteJournal(state.journal, now, redact=redactor(loaded.secrets()))
     closers.append(journal.close)
-    modes = {name: "paper" if account.paper else "live" for name, account in loaded.config.accounts.items()}
+    config = loaded.config
+    modes = {
+        name: mode_of(paper=account.paper, simulated=config.simulator).value
+        for name, account in config.accounts.items()
+    }
     journal.run_started(__version__, _fingerprint(loaded), modes)
     return Records(journal, SqliteEpisodeStore(journal.database), journal.set_account_number, journal.alarm)
 

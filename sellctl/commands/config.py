@@ -1,17 +1,19 @@
 """`sellctl config`: show, write and check the configuration, and print its JSON schema."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import FormatOption, options_of
+from sellctl.commands.session import Command, FormatOption, options_of
 from sellctl.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+DEFAULT = Path("config.yml")
 _COLUMNS = ("key", "value", "origin")
 _INDENT = "  "
 _ENVIRONMENT = "environment "
@@ -19,7 +21,7 @@ _ENVIRONMENT = "environment "
 config_app = typer.Typer(no_args_is_help=True, help="Show, write and check the configuration.")
 
 
-@config_app.command()
+@config_app.command(cls=Command)
 def show(
     context: typer.Context,
     output: FormatOption = None,
@@ -63,7 +65,7 @@ def _short_origin(origin: str) -> str:
     return f"line {line}" if file and line.isdecimal() else source
 
 
-@config_app.command()
+@config_app.command(cls=Command)
 def example(
     context: typer.Context,
     path: Annotated[
@@ -76,9 +78,12 @@ def example(
     """
     from sellctl.core.config.reference import example_text
 
-    target = path or options_of(context).config or Path("config.yml")
+    options = options_of(context)
+    target = path or options.config or DEFAULT
     _write_new(target, example_text())
-    typer.echo(f"Wrote {target}. Export ALPACA_API_KEY and ALPACA_SECRET_KEY, then run: sellctl config check")
+    named = options if target in {DEFAULT, options.config} else replace(options, config=target)
+    command = named.command("config", "check")
+    typer.echo(f"Wrote {target}. Export ALPACA_API_KEY and ALPACA_SECRET_KEY, then run: {command}")
 
 
 config_app.command("init", hidden=True)(example)  # its name until `sellctl init` came
@@ -96,7 +101,7 @@ def _write_new(path: Path, text: str) -> None:
         file.write(text)
 
 
-@config_app.command()
+@config_app.command(cls=Command)
 def check(context: typer.Context) -> None:
     """Print a summary, or every mistake with its line.
 
@@ -113,7 +118,7 @@ def check(context: typer.Context) -> None:
     write("".join(f"{line}\n" for line in lines))
 
 
-@config_app.command()
+@config_app.command(cls=Command)
 def schema() -> None:
     """Print a JSON schema of the configuration, for your editor."""
     import json

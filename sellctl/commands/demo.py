@@ -173,6 +173,7 @@ def _config(server: "SimServer") -> "Config":
             account.name: AccountConfig(account.key, account.secret, endpoints=endpoints)
             for account in server.scenario.accounts
         },
+        simulator=True,
     )
 
 
@@ -228,8 +229,10 @@ def _outcomes(server: "SimServer", folder: Path) -> list[_Outcome]:
 
 def _reasons(folder: Path) -> dict[tuple[str, str], str]:
     """The reason of the last intent in the journal, by account and symbol."""
+    from sellctl.core.config_manager import state_dir
     from sellctl.journal.queries import Filters, history
     from sellctl.service.state_folder import StateFolder
 
-    newest_first = history(StateFolder(folder).journal, Filters(limit=_MAX_ROWS))
+    journal = StateFolder(state_dir(folder, simulator=True)).journal
+    newest_first = history(journal, Filters(limit=_MAX_ROWS))
     return {(row.account, row.symbol): row.reason for row in reversed(newest_first) if row.kind == "intent"}

@@ -114,12 +114,14 @@ def _say_if_empty(path: "Path", found: tuple[object, ...]) -> None:
 
 
 def _cells(row: "AuditRow", mode: str) -> list[object]:
+    from sellctl.ui.formatting import mode_cell
+
     detail = _detail(row.document()["body"])
     return [
         row.seq,
         row.at[:19],
         row.account,
-        mode.upper(),
+        mode_cell(mode),
         row.symbol,
         row.kind,
         row.reason,

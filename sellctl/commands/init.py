@@ -63,7 +63,14 @@ def init(
     profile: Annotated[
         str | None, typer.Option("--profile", help="Use this profile of Alpaca's own command line.")
     ] = None,
-    preset: Annotated[PresetName | None, typer.Option("--preset", help="The rules, by style of trading.")] = None,
+    preset: Annotated[
+        PresetName | None,
+        typer.Option(
+            "--preset",
+            metavar="<preset>",
+            help="The rules, by style of trading: long-options, day-trader, premium-seller or stock-swing.",
+        ),
+    ] = None,
     account: Annotated[str, typer.Option("--account", "-a", help="The account's name in the configuration.")] = "main",
     out: Annotated[
         Path | None,
@@ -72,7 +79,7 @@ def init(
         ),
     ] = None,
     simulator: Annotated[
-        str | None, typer.Option("--simulator", metavar="URL", help="Use a running sellctl sim at this address.")
+        str | None, typer.Option("--simulator", metavar="<url>", help="Use a running sellctl sim at this address.")
     ] = None,
     real_money: Annotated[
         bool, typer.Option("--real-money", help="Accept a live account; sending still needs --live.")

@@ -87,9 +87,7 @@ def confirm(question: str) -> None:
 
 def accounts_text(accounts: "Sequence[AccountListing]") -> str:
     """Accounts for a question: "main (PAPER) and income (LIVE)"."""
-    from sellctl.ui.formatting import mode_text
-
-    named = dict.fromkeys(f"{each.account} ({mode_text(paper=each.paper)})" for each in accounts)
+    named = dict.fromkeys(f"{each.account} ({each.mode.value.upper()})" for each in accounts)
     return " and ".join(named)
 
 

@@ -87,7 +87,6 @@ def _show_details(
     output: OutputFormat | None,
 ) -> None:
     """Everything about a symbol or structure in every account that holds it, and which accounts could not be read."""
-    from sellctl.ui.formatting import mode_text
     from sellctl.ui.render import JSON_VERSION, emit
     from sellctl.ui.rows import DETAIL_COLUMNS
 
@@ -105,7 +104,7 @@ def _show_details(
     unread = [account for account in accounts if account.plan is None]
     if not documents and not unread:
         raise not_held(name, accounts)
-    rows += [("not read", f"{each.account} ({mode_text(paper=each.paper)}): {each.problem}") for each in unread]
+    rows += [("not read", f"{each.account} ({each.mode.value.upper()}): {each.problem}") for each in unread]
     emit(DETAIL_COLUMNS, rows, output, title=name, document={"version": JSON_VERSION, "positions": documents})
 
 

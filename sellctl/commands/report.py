@@ -161,12 +161,13 @@ def _tenths(value: float | None) -> Decimal | None:
 
 def _row(one: "Exit", mode: str) -> tuple[object, ...]:
     from sellctl.ui.contracts import contract_cell
-    from sellctl.ui.exit_rows import mode_name_cell, time_cell
+    from sellctl.ui.exit_rows import time_cell
+    from sellctl.ui.formatting import mode_cell
 
     return (
         time_cell(one.began, same_year=False),
         one.account,
-        mode_name_cell(mode),
+        mode_cell(mode),
         contract_cell(one.symbol),
         one.reason,
         one.qty,

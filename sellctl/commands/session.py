@@ -35,12 +35,21 @@ if TYPE_CHECKING:
     from sellctl.service.state_folder import StateFolder
 
 FormatOption = Annotated[
-    OutputFormat | None, typer.Option("--format", help="Default: a table on a terminal, plain text elsewhere.")
+    OutputFormat | None,
+    typer.Option(
+        "--format",
+        metavar="<format>",
+        help="table, plain, json, csv or markdown. Default: a table on a terminal, plain text elsewhere.",
+    ),
 ]
 AccountOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--account", "-a", help="Only this account; may be given several times.", autocompletion=account_names
+        "--account",
+        "-a",
+        metavar="<name>",
+        help="Only this account; may be given several times.",
+        autocompletion=account_names,
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
@@ -54,7 +63,17 @@ def options_of(context: typer.Context) -> Options:
     return context.find_object(Options) or NO_OPTIONS
 
 
-class AccountCommand(TyperCommand):
+class Command(TyperCommand):
+    """A command whose help is wrapped at the width of the terminal, and not also where its docstring is."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help, each paragraph of it in one line for typer to wrap."""
+        paragraphs = (self.help or "").split("\n\n")
+        self.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+        super().format_help(ctx, formatter)
+
+
+class AccountCommand(Command):
     """A command on accounts or on what is kept of them. Its first line says when they are simulated ones."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -238,14 +257,15 @@ def first_listings(runtime: "Runtime") -> "list[AccountListing]":
 
 
 def _listing(runtime: "Runtime", watcher: "SellWatcher", plan: "Plan | None") -> "AccountListing":
-    from sellctl.core.model.view import AccountListing
+    from sellctl.core.model.view import AccountListing, mode_of
     from sellctl.ui.displays import explained_plan, structures_of
 
     problem = watcher.state.problem or runtime.scheduler.problem
     shown = explained_plan(plan, watcher) if plan else None
+    config = runtime.loaded.config
     return AccountListing(
         watcher.name,
-        paper=runtime.loaded.config.accounts[watcher.name].paper,
+        mode=mode_of(paper=config.accounts[watcher.name].paper, simulated=config.simulator),
         plan=shown,
         structures=structures_of(shown, watcher),
         problem=problem.sentence.removeprefix(f"{watcher.name}: ") if problem else "the broker has not answered",

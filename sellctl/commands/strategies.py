@@ -27,24 +27,28 @@ def strategies(
 
     The first strategy that matches a position manages it. Sends no request.
     """
-    from sellctl.bootstrap import policies
+    from sellctl.bootstrap import load, policies
     from sellctl.ui.render import emit
 
     if not table:
-        compiled = policies(options_of(context), account or ())
-        emit(STRATEGY_COLUMNS, list(_strategy_rows(compiled)), output, title="Strategies")
+        options = options_of(context)
+        loaded = load(options)
+        rows = _strategy_rows(policies(loaded, options, account or ()), simulated=loaded.config.simulator)
+        emit(STRATEGY_COLUMNS, list(rows), output, title="Strategies")
     if table or output is None:
         emit(TABLE_COLUMNS, precedence_rows(), output, title="Precedence: the first true reason names the exit")
 
 
-def _strategy_rows(policies: "Sequence[Policy]") -> "Iterator[tuple[object, ...]]":
+def _strategy_rows(policies: "Sequence[Policy]", *, simulated: bool) -> "Iterator[tuple[object, ...]]":
     from sellctl.core.decision.rule_states import managed_text
+    from sellctl.core.model.view import mode_of
     from sellctl.ui.formatting import mode_cell
 
     for policy in policies:
+        mode = mode_cell(mode_of(paper=policy.paper, simulated=simulated))
         for place, strategy in enumerate(policy.strategies, start=1):
             rules = "; ".join(strategy.rule_texts()) or "its own"
-            yield policy.account, mode_cell(paper=policy.paper), place, strategy.name, managed_text(strategy), rules
+            yield policy.account, mode, place, strategy.name, managed_text(strategy), rules
 
 
 def precedence_rows() -> list[tuple[object, ...]]:

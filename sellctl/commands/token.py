@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sellctl.commands.serve import require_api
-from sellctl.commands.session import options_of
+from sellctl.commands.session import Command, options_of
 from sellctl.core.errors import ConfigError
 
 token_app = typer.Typer(no_args_is_help=True, help="Create tokens for the control API.")
@@ -20,7 +20,7 @@ class RoleName(StrEnum):
     ADMIN = "admin"
 
 
-@token_app.command()
+@token_app.command(cls=Command)
 def create(
     context: typer.Context,
     sub: Annotated[str, typer.Option("--sub", help="Who will use the token; recorded in the audit log.")],
@@ -41,7 +41,7 @@ def create(
     typer.echo(make_token(secret, sub, Role(role.value), _lifetime(ttl), dt.datetime.now(dt.UTC)))
 
 
-@token_app.command()
+@token_app.command(cls=Command)
 def secret() -> None:
     """Print a new random secret to sign tokens with.
 

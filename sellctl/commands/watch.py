@@ -46,7 +46,12 @@ def watch(
     yes: YesOption = False,
     account: AccountOption = None,
     output: Annotated[
-        WatchFormat | None, typer.Option("--format", help="Default: table on a terminal, log lines elsewhere.")
+        WatchFormat | None,
+        typer.Option(
+            "--format",
+            metavar="<format>",
+            help="table, log or json. Default: a table on a terminal, log lines elsewhere.",
+        ),
     ] = None,
 ) -> None:
     """Watch every position and sell what is due, until Ctrl-C."""

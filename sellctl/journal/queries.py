@@ -24,7 +24,7 @@ PACKED = "packed"  # the key of the packed snapshot and plan in the body of a pl
 PACKED_ONCE = "frozen"  # the same key in rows of format 1
 STRUCTURE = "structure"  # the key in the body of an intent: the structure of which a leg is closed
 START = "start"  # the kind of the row that a process begins with
-MODES = "modes"  # the key in its body: paper or live by account
+MODES = "modes"  # the key in its body: paper, simulated or live by account
 _INDEXED = ("client_order_id", "symbol", "day", "reason", "account")  # the filter that leaves the fewest rows first
 
 

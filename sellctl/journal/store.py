@@ -301,7 +301,7 @@ class SqliteJournal(AuditLog):
         return self._realised[key]
 
     def run_started(self, version: str, config_hash: str, modes: Mapping[str, str] | None = None) -> None:
-        """Record the start of a process, with its version and configuration; `modes` is paper or live by account."""
+        """Record the start of a process, with its version and configuration; `modes` names the mode by account."""
         detail = {"version": version, "config_hash": config_hash}
         with self.appending() as batch:
             batch.append(Entry("", START, {**detail, MODES: dict(modes or {})}))

@@ -152,7 +152,8 @@ async def _account(watcher: "SellWatcher", runtime: "Runtime") -> AsyncIterator[
         yield bad(check, problem, remedy_of(problem, _key_of(watcher, runtime)))
         return
     facts = state.facts
-    kind = "paper" if facts.paper else "REAL MONEY"
+    simulated = runtime.loaded.config.simulator
+    kind = "simulated" if simulated else "paper" if facts.paper else "REAL MONEY"
     if facts.blocked:
         finding = f"{facts.number}, {kind}, trading is blocked: {facts.blocked}"
         yield CheckResult(CheckState.BAD, check, finding, "contact Alpaca support")

@@ -9,7 +9,7 @@ from sellctl.core.errors import JournalError
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.snapshot import AccountFacts
-from sellctl.core.model.view import AccountView, Mode, WatchView
+from sellctl.core.model.view import AccountView, Mode, WatchView, mode_of
 from sellctl.core.watching.shown_structures import shown_structures
 from sellctl.service.output_stream import OutputStream, output_stream
 
@@ -250,6 +250,4 @@ def _mode(state: "AccountState", runtime: "Runtime") -> Mode:
     if state.mode is RunMode.DRY_RUN:
         return Mode.DRY_RUN
     config = runtime.loaded.config
-    if config.simulator:
-        return Mode.SIMULATED
-    return Mode.PAPER if config.accounts[state.name].paper else Mode.LIVE
+    return mode_of(paper=config.accounts[state.name].paper, simulated=config.simulator)

@@ -15,7 +15,7 @@ from sellctl.core.model.plan import CancelOrder, Plan, PositionDecision, SubmitO
 from sellctl.core.model.position import Holding
 from sellctl.core.model.view import AccountListing, AccountView, ShownStructure, Totals, WatchView, totals_of
 from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit
-from sellctl.ui.formatting import days_left, exit_side, mode_text, number, number_data, ratio_data, sender, today_of
+from sellctl.ui.formatting import days_left, exit_side, number, number_data, ratio_data, sender, today_of
 from sellctl.ui.render import JSON_VERSION
 
 Document = dict[str, Any]
@@ -27,8 +27,8 @@ def plan_document(plans: Iterable[Plan], mode: str) -> Document:
 
 
 def plans_listing(accounts: Sequence[AccountListing], mode: str, halted: str) -> Document:
-    """The plans of a command: `plan_document`, with PAPER or LIVE, the halt, and the accounts that were not read."""
-    parts = [{**plan_part(each.plan), "mode": _mode(each)} for each in accounts if each.plan]
+    """The plans of a command: `plan_document`, with the mode, the halt, and the accounts that were not read."""
+    parts = [{**plan_part(each.plan), "mode": each.mode.value} for each in accounts if each.plan]
     return {
         "version": JSON_VERSION,
         "mode": str(mode),
@@ -40,7 +40,7 @@ def plans_listing(accounts: Sequence[AccountListing], mode: str, halted: str) ->
 
 def positions_listing(accounts: Sequence[AccountListing], halted: str) -> Document:
     """The positions of a command: `positions_document`, with the same additions as `plans_listing`."""
-    parts = [{**_account_part(each.plan, each.structures), "mode": _mode(each)} for each in accounts if each.plan]
+    parts = [{**_account_part(each.plan, each.structures), "mode": each.mode.value} for each in accounts if each.plan]
     return {"version": JSON_VERSION, "halted": halted, "accounts": parts, "problems": _problems(accounts)}
 
 
@@ -59,7 +59,7 @@ def manual_exits_document(
 def _proposed_part(each: ProposedExit) -> Document:
     return {
         "account": each.listing.account,
-        "mode": _mode(each.listing),
+        "mode": each.listing.mode.value,
         "symbol": each.symbol,
         "contract": _contract(each.symbol),
         "qty": number(each.qty),
@@ -82,11 +82,7 @@ def _outcome_part(each: ExitOutcome) -> Document:
 
 
 def _problems(accounts: Iterable[AccountListing]) -> list[Document]:
-    return [{"account": a.account, "mode": _mode(a), "problem": a.problem} for a in accounts if a.plan is None]
-
-
-def _mode(account: AccountListing) -> str:
-    return mode_text(paper=account.paper).lower()
+    return [{"account": a.account, "mode": a.mode.value, "problem": a.problem} for a in accounts if a.plan is None]
 
 
 def plan_part(plan: Plan) -> Document:
@@ -106,7 +102,7 @@ def stale_document(stale: Iterable[tuple[AccountListing, CancelOrder]], mode: st
     return {
         "version": JSON_VERSION,
         "mode": str(mode),
-        "orders": [{"account": a.account, "mode": _mode(a), **_cancel_part(cancel)} for a, cancel in stale],
+        "orders": [{"account": a.account, "mode": a.mode.value, **_cancel_part(cancel)} for a, cancel in stale],
     }
 
 
@@ -194,7 +190,7 @@ def structure_document(
     """One structure as part of the document of its page, with the orders of its legs."""
     return {
         "account": account.account,
-        "mode": _mode(account),
+        "mode": account.mode.value,
         "at": _instant(market.now),
         **structure_part(structure, market.today),
         "orders": [order_part(order) for order in orders],
@@ -208,7 +204,7 @@ def position_document(
     return {
         "version": JSON_VERSION,
         "account": account.account,
-        "mode": _mode(account),
+        "mode": account.mode.value,
         "at": _instant(market.now),
         **holding_part(decision, market.today),
         "orders": [order_part(order) for order in orders],

@@ -7,7 +7,7 @@ from decimal import Decimal
 from sellctl.core.model.exit_record import HistoryEntry, HistoryKind
 from sellctl.core.model.market import NEW_YORK
 from sellctl.ui.contracts import contract_cell
-from sellctl.ui.formatting import Cell, Tone, number, number_data, price_cell, profit_cell
+from sellctl.ui.formatting import Cell, Tone, mode_cell, number, number_data, price_cell, profit_cell
 
 # A terminal that is too narrow moves the last short ones below the row.
 HISTORY_COLUMNS = ("time (ET)", "contract", "what", "qty", "price", "P&L", "account", "mode", "why")
@@ -20,7 +20,7 @@ _TONES = {
 
 
 def history_rows(entries: Iterable[HistoryEntry], mode_at: Callable[[str, int], str]) -> list[tuple[object, ...]]:
-    """One row per entry, under HISTORY_COLUMNS. `mode_at` says whether an account was paper or live at a row."""
+    """One row per entry, under HISTORY_COLUMNS. `mode_at` is the mode of an account at a row."""
     every = list(entries)
     same_year = len({entry.at.astimezone(NEW_YORK).year for entry in every}) == 1
     return [_row(entry, mode_at(entry.account, entry.row), same_year=same_year) for entry in every]
@@ -36,7 +36,7 @@ def _row(entry: HistoryEntry, mode: str, *, same_year: bool) -> tuple[object, ..
         price_cell(entry.price) if is_filled else None,
         profit_cell(entry.pnl) if is_filled else None,
         entry.account,
-        mode_name_cell(mode),
+        mode_cell(mode),
         entry.why,
     )
 
@@ -50,11 +50,6 @@ def time_cell(at: dt.datetime, *, same_year: bool) -> Cell:
     day = f"{local.day:>2} {local:%b}"
     year = "" if same_year else f" {local:%y}"
     return Cell(f"{day} {local:%y %H:%M:%S}", at.isoformat()[:19], short=f"{day}{year} {local:%H:%M}")
-
-
-def mode_name_cell(mode: str) -> Cell:
-    """PAPER or LIVE; empty when no start on record says so."""
-    return Cell(mode.upper(), mode.upper(), Tone.WARN if mode == "live" else Tone.PLAIN)
 
 
 def _qty_cell(qty: Decimal | None, held: Decimal | None) -> Cell:

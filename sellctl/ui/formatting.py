@@ -15,6 +15,7 @@ from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order, OrderType, Side
 from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
+from sellctl.core.model.view import Mode
 from sellctl.core.text import as_dollars, as_limit
 
 Data = str | int | bool | None
@@ -238,15 +239,9 @@ def today_of(instant: dt.datetime) -> dt.date:
 # --- accounts, holdings and orders ------------------------------------------------------------------------------------
 
 
-def mode_text(*, paper: bool) -> str:
-    """Whether an account's money is real: PAPER or LIVE."""
-    return "PAPER" if paper else "LIVE"
-
-
-def mode_cell(*, paper: bool) -> Cell:
-    """PAPER or LIVE; `watch --format json` has the same data."""
-    text = mode_text(paper=paper)
-    return Cell(text, text.lower(), Tone.PLAIN if paper else Tone.WARN)
+def mode_cell(mode: str) -> Cell:
+    """PAPER, SIMULATED or LIVE, as `watch` shows it; empty when it is unknown."""
+    return Cell(mode.upper(), mode.lower(), Tone.WARN if mode == Mode.LIVE else Tone.PLAIN)
 
 
 def days_left(holding: Holding, today: dt.date) -> int | None:

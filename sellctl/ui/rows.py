@@ -99,7 +99,7 @@ def plan_rows(accounts: Iterable[AccountListing]) -> list[TableRow]:
 
 
 def _plan_rows(account: AccountListing) -> Iterator[TableRow]:
-    name, mode, plan = account.account, mode_cell(paper=account.paper), account.plan
+    name, mode, plan = account.account, mode_cell(account.mode), account.plan
     if plan is None:
         yield (name, mode, None, None, None, None, _no_plan(account), "nothing", account.problem)
         return
@@ -170,7 +170,7 @@ def _proposed_row(each: ProposedExit, leads: Mapping[str, str]) -> TableRow:
     amounts = (amount_cell(each.proceeds), profit_cell(each.pnl)) if decision.signal else (None, None)
     return (
         account.account,
-        mode_cell(paper=account.paper),
+        mode_cell(account.mode),
         *_named(each.symbol),
         qty_cell(decision.holding),
         price_cell(each.price),
@@ -194,7 +194,7 @@ def _outcome_row(each: ExitOutcome) -> TableRow:
     together = "" if each.net is None else f"in one order at net {as_net(each.net)}"
     return (
         account.account,
-        mode_cell(paper=account.paper),
+        mode_cell(account.mode),
         *_named(each.proposed.symbol),
         qty_cell(each.proposed.decision.holding),
         each.filled,
@@ -210,7 +210,7 @@ def positions_rows(accounts: Iterable[AccountListing]) -> list[TableRow]:
 
 
 def _positions_rows(account: AccountListing) -> Iterator[TableRow]:
-    name, mode, plan, empty = account.account, mode_cell(paper=account.paper), account.plan, (None,) * 9
+    name, mode, plan, empty = account.account, mode_cell(account.mode), account.plan, (None,) * 9
     if plan is None:
         yield (name, mode, *empty, _no_plan(account), None, account.problem)
         return
@@ -246,7 +246,7 @@ def orders_rows(orders: Iterable[tuple[AccountListing, Order]]) -> list[TableRow
 def _order_row(account: AccountListing, order: Order) -> TableRow:
     return (
         account.account,
-        mode_cell(paper=account.paper),
+        mode_cell(account.mode),
         *_named(order.symbol),
         side_text(order.side),
         order.qty,
@@ -277,7 +277,7 @@ def position_details(
     holding = decision.holding
     rows = (
         ("account", account.account),
-        ("mode", mode_cell(paper=account.paper)),
+        ("mode", mode_cell(account.mode)),
         ("symbol", holding.symbol),
         ("contract", _contract(holding, market)),
         ("quantity", _quantity(holding)),
@@ -387,7 +387,7 @@ def structure_page(
     decision, whole = structure.decision, structure.decision.holding
     rows = (
         ("account", account.account),
-        ("mode", mode_cell(paper=account.paper)),
+        ("mode", mode_cell(account.mode)),
         ("structure", structure.name),
         ("your name", structure.own_name),
         ("kind", f"{structure.kind.value.replace('_', ' ')}, {counted(structure.units, 'unit')}"),

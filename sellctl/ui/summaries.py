@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from sellctl.core.model.gain import Total
-from sellctl.core.model.view import AccountListing, Totals, totals_of
-from sellctl.ui.formatting import amount_cell, counted, mode_text, profit
+from sellctl.core.model.view import AccountListing, Mode, Totals, totals_of
+from sellctl.ui.formatting import amount_cell, counted, profit
 
 
 def total_text(name: str, total: Total, *, signed: bool) -> str:
@@ -27,14 +27,12 @@ def dollars_texts(totals: Totals) -> tuple[str, ...]:
 
 
 def summary_lines(accounts: Iterable[AccountListing]) -> list[str]:
-    """One line for all paper accounts that were read, and one for all live ones: real money is never added to paper."""
+    """One line for all accounts of a mode that were read: real money is never added to paper."""
     every = list(accounts)
-    return [
-        line for paper in (True, False) if (line := _summary_of([a for a in every if a.paper is paper], paper=paper))
-    ]
+    return [line for mode in Mode if (line := _summary_of([each for each in every if each.mode is mode], mode))]
 
 
-def _summary_of(accounts: list[AccountListing], *, paper: bool) -> str:
+def _summary_of(accounts: list[AccountListing], mode: Mode) -> str:
     totals = totals_of((each.plan, each.structures) for each in accounts if each.plan)
     if not totals.positions:
         return ""
@@ -44,4 +42,4 @@ def _summary_of(accounts: list[AccountListing], *, paper: bool) -> str:
         f"{totals.exempt} exempt" if totals.exempt else "",
         *dollars_texts(totals),
     )
-    return f"{mode_text(paper=paper)}: {', '.join(filter(None, counts))}"
+    return f"{mode.value.upper()}: {', '.join(filter(None, counts))}"

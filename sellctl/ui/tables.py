@@ -25,7 +25,7 @@ INDENT = 4
 PROSE_FROM = 28
 MIN_PROSE = 28
 # What of a position moves below its line first, so that its state stays in it.
-MOVED_FIRST = ("nearest trigger", "value", "entry", "now")
+MOVED_FIRST = ("nearest trigger", "value", "entry", "now", "days")
 
 
 @dataclass(frozen=True, slots=True)

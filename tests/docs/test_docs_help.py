@@ -1,6 +1,8 @@
 """The help: each command has a one-line summary and an example that parses."""
 
 import inspect
+import itertools
+import re
 import shlex
 
 import pytest
@@ -41,3 +43,14 @@ def test_help_lists_every_command_on_one_line() -> None:
     said = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80", "TERM": "dumb"})
     assert said.exit_code == 0
     assert all(name in said.output for name in (*TOP, *GROUPS))
+
+
+@pytest.mark.parametrize("name", TOP)
+def test_on_80_columns_help_cuts_no_value_of_an_option_and_wraps_its_paragraphs_at_the_width(name: str) -> None:
+    said = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "80", "TERM": "dumb"})
+    lines = said.output.splitlines()
+    assert not [line for line in lines if re.search(r"<[^>\s]*\|[^>\s]*\s", line)]
+    text = [line.strip() for line in lines[: next(i for i, line in enumerate(lines) if "╭" in line)]]
+    for line, below in itertools.pairwise(text[3:]):
+        first = below.split(" ", 1)[0]
+        assert not (line and first) or len(line) + len(first) >= 78, line

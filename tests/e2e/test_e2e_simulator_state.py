@@ -75,7 +75,10 @@ def test_a_run_in_the_simulator_writes_no_real_journal_and_the_report_is_its_own
         write_config(tmp_path / "sellctl-sim.yml", config_text(server.scenario.accounts, server.url, server.stream_url))
         assert sellctl("run-once").status == 0
         assert server.exchange.accounts["main"].qty_of(CALL) == 0
+        assert sellctl("positions", "--format", "json").document["accounts"][0]["mode"] == "simulated"
     assert "take_profit" in sellctl("report").out
+    assert " SIMULATED " in sellctl("history").out
+    assert "simulated" in sellctl("config", "check").out
     assert [path.name for path in sorted(real.path.iterdir())] == ["halted", "simulator"]
 
 

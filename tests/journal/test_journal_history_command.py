@@ -141,7 +141,7 @@ def test_paper_or_live_is_what_the_account_was_when_the_row_was_written(state: P
     journal.close()
     assert [row["mode"] for row in rows(state, "--account", "main")][:3] == ["live", "paper", ""]
     shown = run(state, "--account", "main", "--format", "csv").stdout.splitlines()
-    assert [line.split(",")[3] for line in shown[:4]] == ["mode", "LIVE", "PAPER", ""]
+    assert [line.split(",")[3] for line in shown[:4]] == ["mode", "live", "paper", ""]
 
 
 def test_without_a_journal_the_history_says_so_when_there_is_a_configuration(

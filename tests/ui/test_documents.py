@@ -3,7 +3,7 @@ import json
 from builders import CALL, a_holding, a_market, our_order
 from ui_cases import LONGEST, a_decision, a_plan, a_second_account, an_afternoon, under_way
 
-from sellctl.core.model.view import AccountListing
+from sellctl.core.model.view import AccountListing, Mode
 from sellctl.ui.documents import plan_document, position_document, positions_document
 from sellctl.ui.render import JSON_VERSION, json_text
 
@@ -62,7 +62,7 @@ def test_one_holding_comes_with_its_orders() -> None:
     ours = our_order(CALL, qty="1", limit="1.10")
     holding = a_holding(entry="2.00", bid="1.10", ask="1.20", state=under_way())
     document = position_document(
-        a_decision(holding, orders=(ours,)), (ours,), a_market(), AccountListing("main", paper=True)
+        a_decision(holding, orders=(ours,)), (ours,), a_market(), AccountListing("main", mode=Mode.PAPER)
     )
     assert (document["account"], document["symbol"], document["days_left"]) == ("main", CALL, 24)
     assert document["orders"][0]["limit_price"] == "1.1"

@@ -9,7 +9,7 @@ from structure_builders import CONDOR, a_multi_leg_order
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.order import OrderLeg, OrderType, PositionIntent, Side
 from sellctl.core.model.plan import SubmitOrder
-from sellctl.core.model.view import AccountListing
+from sellctl.core.model.view import AccountListing, Mode
 from sellctl.ui.documents import order_part
 from sellctl.ui.formatting import order_text, submit_text
 from sellctl.ui.rows import orders_rows
@@ -50,7 +50,7 @@ def test_an_order_at_the_broker(limit: str, text: str) -> None:
 @pytest.mark.parametrize(("limit", "text"), NET)
 def test_in_a_table_it_is_text_and_for_programs_the_number(limit: str, text: str) -> None:
     order = a_multi_leg_order(CONDOR, "2", limit=limit)
-    (row,) = orders_rows([(AccountListing("main", paper=True), order)])
+    (row,) = orders_rows([(AccountListing("main", mode=Mode.PAPER), order)])
     assert (row[8].text, row[8].data) == (text, limit.rstrip("0"))
     assert order_part(order)["limit_price"] == limit.rstrip("0")
 

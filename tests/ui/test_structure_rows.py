@@ -51,7 +51,7 @@ def a_listing(*kinds: StructureKind, **more: object) -> AccountListing:
     entry = StrategyConfig("mine", match=MatchConfig(structure=kinds or (StructureKind.IRON_CONDOR,)), rules=rules)
     policy, snapshot = a_policy(SellModuleConfig(strategies=(entry,))), a_book(**more)
     plan = explained(decide(snapshot, policy), snapshot, policy)
-    return AccountListing("main", paper=True, plan=plan, structures=shown_structures(plan, snapshot, policy))
+    return AccountListing("main", mode=Mode.PAPER, plan=plan, structures=shown_structures(plan, snapshot, policy))
 
 
 def printed(fmt: OutputFormat | None, capsys: pytest.CaptureFixture[str]) -> str:
@@ -131,7 +131,9 @@ def test_a_loss_without_a_bound_says_so() -> None:
     straddle = [a_holding(each, "1", "5.00", bid="4.00", ask="4.05", short=True) for each in (call(200), put(200))]
     snapshot = a_snapshot(*straddle)
     plan = explained(decide(snapshot, a_policy()), snapshot, a_policy())
-    listing = AccountListing("main", paper=True, plan=plan, structures=shown_structures(plan, snapshot, a_policy()))
+    listing = AccountListing(
+        "main", mode=Mode.PAPER, plan=plan, structures=shown_structures(plan, snapshot, a_policy())
+    )
     assert positions_listing([listing], "")["accounts"][0]["structures"][0]["most_loss"] == "unlimited"
     assert "$1,000.00 profit at most, unlimited loss, breakeven at $190.00 and $210.00" in str(
         positions_rows([listing])[0][-1]

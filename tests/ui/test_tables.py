@@ -1,7 +1,8 @@
+import re
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, a_market, a_policy, at_price, our_order
+from builders import CALL, a_holding, a_market, a_policy, at, at_price, our_order
 from ui_cases import (
     ANSI,
     LONGEST,
@@ -16,7 +17,9 @@ from ui_cases import (
 )
 
 from sellctl.core.config.schema import Pullback, RulesConfig, SellModuleConfig, StrategyConfig, TrailingStopConfig
-from sellctl.core.model.view import AccountListing
+from sellctl.core.model.exit_record import HistoryEntry, HistoryKind
+from sellctl.core.model.view import AccountListing, Mode
+from sellctl.ui.exit_rows import HISTORY_COLUMNS, history_rows
 from sellctl.ui.formats import OutputFormat
 from sellctl.ui.formatting import as_cell, progress_to
 from sellctl.ui.render import emit
@@ -33,8 +36,8 @@ from sellctl.ui.rows import (
 )
 from sellctl.ui.summaries import summary_lines
 
-MAIN = AccountListing("main", paper=True)
-PLANS = (listed(an_afternoon()), listed(a_second_account(), paper=False))
+MAIN = AccountListing("main", mode=Mode.PAPER)
+PLANS = (listed(an_afternoon()), listed(a_second_account(), Mode.LIVE))
 LISTS = [
     (PLAN_COLUMNS, plan_rows(PLANS)),
     (POSITION_COLUMNS, positions_rows(PLANS)),
@@ -109,6 +112,29 @@ def test_at_80_columns_a_contract_its_gain_in_dollars_and_its_state_stay_in_the_
     assert beneath[1].startswith("    +4% at the bid of $1.04")
 
 
+def test_at_80_columns_the_line_of_a_simulated_account_still_ends_in_the_state(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = a_plan(a_holding(CALL, "10", "10.00", bid="10.40", ask="10.60"), a_holding("F", "100", "10", bid="11"))
+    rows = positions_rows([listed(plan, Mode.SIMULATED)])
+    _, _, *lines = table(POSITION_COLUMNS, rows, 80, capsys, monkeypatch).splitlines()
+    assert any(re.fullmatch(r"main     SIMULATED  AAPL 18 Dec 26 200 C .* watching", line) for line in lines)
+    assert any(re.fullmatch(r"main     SIMULATED  F .* NOT MANAGED", line) for line in lines)
+    assert any("days 24" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_the_table_of_the_history_names_each_contract(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = HistoryEntry(1, at("15:50"), "main", CALL, "stop_loss", HistoryKind.CLOSED, "stop -20%", Decimal(3))
+    rows = history_rows([closed], lambda _account, _row: "simulated")
+    head, _, line, *_ = table(HISTORY_COLUMNS, rows, width, capsys, monkeypatch).splitlines()
+    assert "contract" in head
+    assert "AAPL 18 Dec 26 200 C" in line
+    assert "SIMULATED" in line
+
+
 def test_what_is_said_of_all_rows_stands_above_a_table_and_never_among_rows_for_programs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,15 +154,16 @@ def test_what_is_said_of_all_rows_stands_above_a_table_and_never_among_rows_for_
 
 
 def test_paper_and_real_money_are_never_added_up() -> None:
-    paper, live = listed(a_second_account()), listed(a_second_account(), paper=False)
-    assert summary_lines([paper, live, paper]) == [
+    paper, simulated, live = (listed(a_second_account(), mode) for mode in (Mode.PAPER, Mode.SIMULATED, Mode.LIVE))
+    assert summary_lines([paper, simulated, live, paper]) == [
         "PAPER: 4 positions, open P&L -$30.00, value $2,030.00",
+        "SIMULATED: 2 positions, open P&L -$15.00, value $1,015.00",
         "LIVE: 2 positions, open P&L -$15.00, value $1,015.00",
     ]
 
 
 def test_an_account_without_positions_or_a_plan_has_no_summary_and_nothing_known_is_unknown() -> None:
-    assert summary_lines([AccountListing("main", paper=True, problem="no answer")]) == []
+    assert summary_lines([AccountListing("main", mode=Mode.PAPER, problem="no answer")]) == []
     assert summary_lines([listed(a_plan())]) == []
     unknown = listed(a_plan(a_holding(bid=None, ask=None)))
     assert summary_lines([unknown]) == [
@@ -263,9 +290,9 @@ def test_numbers_in_csv_are_numbers_and_unknown_is_empty(capsys: pytest.CaptureF
     assert Decimal("1.2") == plan.decisions[0].holding.position.entry_price
 
 
-@pytest.mark.parametrize(("paper", "mode"), [(True, "PAPER"), (False, "LIVE")])
-def test_every_table_with_an_account_says_whether_its_money_is_real(*, paper: bool, mode: str) -> None:
-    account = listed(an_afternoon(), paper=paper)
+@pytest.mark.parametrize("mode", [Mode.PAPER, Mode.SIMULATED, Mode.LIVE])
+def test_every_table_with_an_account_says_whether_its_money_is_real(mode: Mode) -> None:
+    account = listed(an_afternoon(), mode)
     tables = (
         (PLAN_COLUMNS, plan_rows([account])),
         (POSITION_COLUMNS, positions_rows([account])),
@@ -273,11 +300,11 @@ def test_every_table_with_an_account_says_whether_its_money_is_real(*, paper: bo
     )
     for columns, rows in tables:
         assert columns[:2] == ("account", "mode")
-        assert {getattr(row[1], "text", "") for row in rows} == {mode}
+        assert {getattr(row[1], "text", "") for row in rows} == {mode.value.upper()}
 
 
 def test_an_account_that_could_not_be_read_is_a_row_with_its_problem_and_not_an_empty_table() -> None:
-    unread = AccountListing("main", paper=True, problem="the broker can't be reached")
+    unread = AccountListing("main", mode=Mode.PAPER, problem="the broker can't be reached")
     for rows in (plan_rows([unread]), positions_rows([unread])):
         texts = [str(getattr(cell, "text", cell)) for cell in rows[0]]
         assert {"main", "PAPER", "not read", "the broker can't be reached"} <= set(texts)

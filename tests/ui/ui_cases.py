@@ -45,9 +45,9 @@ def a_plan(*holdings: Holding, market: Market | None = None, policy: Policy | No
     return explained(decide(snapshot, policy), snapshot, policy)
 
 
-def listed(plan: Plan, *, paper: bool = True) -> AccountListing:
+def listed(plan: Plan, mode: Mode = Mode.PAPER) -> AccountListing:
     """The account of a plan, as a command lists it."""
-    return AccountListing(plan.account, paper=paper, plan=plan)
+    return AccountListing(plan.account, mode=mode, plan=plan)
 
 
 def a_decision(holding: Holding, **more: object) -> PositionDecision:

@@ -7,7 +7,7 @@ from sellctl.core.config.units import gain_text, value_text
 def summary_lines(config: Config) -> list[str]:
     """One line each on the accounts, the interval, strategy one, zero-day options and execution."""
     rules = config.sell_module
-    accounts = ", ".join(f"{name} ({_kind(account)})" for name, account in config.accounts.items())
+    accounts = ", ".join(f"{name} ({_kind(account, config)})" for name, account in config.accounts.items())
     return [
         f"accounts: {accounts}",
         f"check interval: {value_text(rules.check_interval)}",
@@ -17,8 +17,10 @@ def summary_lines(config: Config) -> list[str]:
     ]
 
 
-def _kind(account: AccountConfig) -> str:
-    return "off" if not account.enabled else "paper" if account.paper else "real money"
+def _kind(account: AccountConfig, config: Config) -> str:
+    if not account.enabled:
+        return "off"
+    return "simulated" if config.simulator else "paper" if account.paper else "real money"
 
 
 def _strategy_one(one: StrategyOneConfig) -> str:

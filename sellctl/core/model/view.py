@@ -24,6 +24,11 @@ class Mode(StrEnum):
     DRY_RUN = "dry run"  # decides, sends nothing
 
 
+def mode_of(*, paper: bool, simulated: bool) -> Mode:
+    """What trades in an account: simulated money, paper money or real money. `simulated` is the configuration's."""
+    return Mode.SIMULATED if simulated else Mode.PAPER if paper else Mode.LIVE
+
+
 class ShownStructure(Struct, frozen=True):
     """A structure that is held. `name` is sellctl's and `own_name` the user's name for it; "" when there is none.
 
@@ -131,11 +136,11 @@ class AccountView(Struct, frozen=True):
 class AccountListing(Struct, frozen=True):
     """One account in a listing command: its plan, explained, or without one the problem that prevented it.
 
-    `structures` are those of the plan.
+    `mode` is PAPER, SIMULATED or LIVE. `structures` are those of the plan.
     """
 
     account: str
-    paper: bool
+    mode: Mode
     plan: Plan | None = None
     problem: str = ""
     in_use: bool = False  # the problem is that another process has locked the account

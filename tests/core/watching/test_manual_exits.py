@@ -10,7 +10,7 @@ from sellctl.core.decision.explain import explained
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.model.exit_record import ExitsSince
 from sellctl.core.model.position import Holding
-from sellctl.core.model.view import AccountListing
+from sellctl.core.model.view import AccountListing, Mode
 from sellctl.core.watching.manual_exits import (
     ExitOutcome,
     ProposedExit,
@@ -26,7 +26,7 @@ def listing(*holdings: Holding, **more: object) -> AccountListing:
     """The account after a request to close everything."""
     closing = frozenset(holding.symbol for holding in holdings)
     snapshot = replace(a_snapshot(*holdings, **more), manual_closes=closing)  # type: ignore[arg-type]
-    return AccountListing("main", paper=True, plan=explained(decide(snapshot, a_policy()), snapshot, a_policy()))
+    return AccountListing("main", mode=Mode.PAPER, plan=explained(decide(snapshot, a_policy()), snapshot, a_policy()))
 
 
 def proposed(holding: Holding | None = None) -> ProposedExit:
@@ -59,11 +59,11 @@ def test_unknown_is_never_a_number() -> None:
 def test_only_the_symbol_that_was_named_is_proposed() -> None:
     account = listing(a_holding(), a_holding("AAPL", bid="155", ask="155.02"))
     assert [each.symbol for each in proposals([account], "AAPL")] == ["AAPL"]
-    assert proposals([AccountListing("main", paper=True, problem="unreachable")]) == []
+    assert proposals([AccountListing("main", mode=Mode.PAPER, problem="unreachable")]) == []
 
 
 GONE = listing()
-UNREAD = AccountListing("main", paper=True, problem="it can't be reached")
+UNREAD = AccountListing("main", mode=Mode.PAPER, problem="it can't be reached")
 STAYS = listing(a_holding(CALL, "3", "1.00", bid=None, ask=None))
 WORKS = listing(
     a_holding(CALL, "3", "1.00", bid="1.20", ask="1.22", available="0"),
