@@ -395,7 +395,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ), by_day),
     Mutant("legs alone", "a long that covers a short is sold alone",
         ((sizing, "_reserves", _nothing), (risk_checks, "RISK_CHECKS", _without(risk_checks._covering_legs))), by_day),
-    Mutant("shorts forgotten", "uncovered shorts are not bought back", ((engine, "_uncovered", _zero),), by_day),
+    Mutant("shorts forgotten", "uncovered shorts are not bought back", ((engine, "qty_to_buy_back", _zero),), by_day),
     Mutant("zero day forgotten", "options that expire today are not closed", ((ZeroDay, "evaluate", _none),), by_day),
     Mutant("stops never fire", "a stop is always paused", ((strategy_results, "_is_paused", _stops_paused),), by_day),
     Mutant("addition disarms", "an addition to a position disarms its trailing stop", ((PeakRule, "_armed_before", _nothing),), by_draw("O16")),

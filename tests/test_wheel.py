@@ -19,9 +19,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 # The only modules that may import the packages of an extra. Each of them says what is missing when one is.
 OF_EXTRAS = {
     "api": ("sellctl/api/",),
-    "report": ("sellctl/ui/report_page.py",),
+    "report": ("sellctl/ui/report_page.py", "sellctl/ui/exit_chart.py"),
     "notify": ("sellctl/service/notifier.py",),
-    "keyring": ("sellctl/core/config/secrets.py",),
+    "keyring": ("sellctl/core/config/secrets.py", "sellctl/setup/key_sources.py"),
 }
 
 

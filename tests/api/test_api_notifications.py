@@ -5,6 +5,7 @@ from api_stage import CALL, TARGET, Api, Play, until
 from inbox import an_inbox
 
 from sellctl.core.errors import SellctlError
+from sellctl.core.model.instrument import contract_text
 from sellctl.core.scheduler import AccountScheduler
 
 pytest.importorskip("apprise")
@@ -22,7 +23,7 @@ def test_fills_a_halt_and_the_heartbeat_are_sent(play: Play) -> None:
         play(played, TARGET, notified=port)
         assert sorted(box.arrived) == [
             "heartbeat",
-            f"sellctl: filled | main: {CALL} filled: 3 of 3 at $1.20",
+            f"sellctl: filled | main: {contract_text(CALL)} filled: 3 of 3 at $1.20",
             "sellctl: halted | halted: Halted by tester: earnings",
         ]
 

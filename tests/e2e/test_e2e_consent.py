@@ -4,6 +4,8 @@ import pytest
 from stage import CALL, Play, Stage, three_calls
 from terminal import CTRL_C, CTRL_D, Terminal
 
+from sellctl.core.model.instrument import contract_text
+
 STOPPED = three_calls("0.70", "0.72")
 QUESTION = "This is the first run that acts with real money (main). Continue?"
 
@@ -54,7 +56,7 @@ def test_the_orders_are_shown_before_the_question_and_a_no_sends_none(play: Play
     with on_a_terminal(stage, "--live", "run-once") as terminal:
         shown = terminal.wait_for(QUESTION)
         assert "Orders that would be sent now" in shown
-        assert CALL in shown
+        assert contract_text(CALL) in shown
         terminal.answer("n\n")
         assert terminal.end() == 5
         assert "Nothing was sent." in terminal.shown

@@ -44,7 +44,7 @@ def test_positions_and_a_dry_run_show_which_position_has_no_strategy(play: Play)
     (account,) = stage.run("positions", "--format", "json").document["accounts"]
     rows = {row["symbol"]: row for row in account["holdings"]}
     assert rows[HIGHER]["state"] == "closing"
-    assert rows[CALL]["state"] == "watching"
+    assert rows[CALL]["state"] == "not managed"
     assert rows[CALL]["sentence"].startswith(OUT)
     assert OUT in stage.run("positions", CALL).out
     dry = stage.run("run-once", "--dry-run", "--format", "json")

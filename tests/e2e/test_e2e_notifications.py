@@ -6,6 +6,8 @@ import pytest
 from inbox import Inbox, an_inbox
 from stage import CALL, Play, three_calls
 
+from sellctl.core.model.instrument import contract_text
+
 pytest.importorskip("apprise")
 
 TARGET = three_calls("1.20", "1.22")
@@ -31,7 +33,10 @@ def recipients(port: int) -> str:
 def test_a_run_sends_its_fills_and_the_heartbeat(play: Play, inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     assert play(TARGET, recipients(port)).run("run-once").status == 0
-    assert sorted(box.wait_for(2)) == ["heartbeat", f"sellctl: filled | main: {CALL} filled: 3 of 3 at $1.20"]
+    assert sorted(box.wait_for(2)) == [
+        "heartbeat",
+        f"sellctl: filled | main: {contract_text(CALL)} filled: 3 of 3 at $1.20",
+    ]
 
 
 def test_a_dry_run_sends_nothing(play: Play, inbox: tuple[Inbox, int]) -> None:
@@ -49,4 +54,6 @@ def test_what_stays_blocked_is_sent_by_the_first_run_only_and_the_heartbeat_by_e
         assert stage.run("run-once").status == 5
     arrived = box.wait_for(3)
     assert arrived.count("heartbeat") == 2
-    assert [line.startswith(f"sellctl: blocked | main: {CALL}") for line in arrived if line != "heartbeat"] == [True]
+    assert [
+        line.startswith(f"sellctl: blocked | main: {contract_text(CALL)}") for line in arrived if line != "heartbeat"
+    ] == [True]

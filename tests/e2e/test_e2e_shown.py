@@ -3,6 +3,7 @@
 import pytest
 from stage import CALL, Play, Program, three_calls
 
+from sellctl.core.model.instrument import contract_text
 from sellctl.ui.render import JSON_VERSION
 
 TARGET = three_calls("1.10", "1.12")
@@ -43,7 +44,7 @@ def test_an_exit_that_a_halt_keeps_back_ends_a_run_with_5(play: Play, arguments:
     stage.run("halt", "--reason", "fed day")
     result = stage.run(*arguments)
     assert result.status == 5
-    assert f"Not sent: main: {CALL}: target +10%" in result.err
+    assert f"Not sent: main: {contract_text(CALL)}: target +10%" in result.err
     assert "not sent: halted (fed day)" in result.err
 
 
