@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from sellctl.core.config.hosts import is_loopback
 from sellctl.core.config.schema import EndpointsConfig
 from sellctl.core.errors import ConfigError
 from sellctl.private_files import PRIVATE_FOLDER, replace_private
@@ -35,15 +36,17 @@ class Account:
 
 
 def simulator_endpoints(url: str) -> EndpointsConfig:
-    """The endpoints of a running `sellctl sim`. ConfigError unless it is an address of HTTP."""
+    """The endpoints of a running `sellctl sim`. ConfigError unless it is an address of HTTP on this machine."""
     base = (url if "://" in url else f"http://{url}").rstrip("/")
     try:
         parts = urlsplit(base)
-        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or True)
+        is_address = parts.scheme in {"http", "https"} and base.isprintable() and (parts.port or True)
+        is_here = is_loopback(parts.hostname or "")
     except ValueError:
-        is_address = False
-    if not is_address:
-        raise ConfigError(f"{url} isn't the address of a simulator.", hint="Write it like http://127.0.0.1:9001.")
+        is_address = is_here = False
+    if not (is_address and is_here):
+        sentence = f"{url} isn't the address of a simulator on this machine."
+        raise ConfigError(sentence, hint="Write it like http://127.0.0.1:9001.")
     streams = f"ws{base.removeprefix('http')}"
     return EndpointsConfig(
         trading=base,

@@ -406,11 +406,14 @@ def test_positions_that_can_not_be_read_leave_nothing_behind(play: Play) -> None
 
 
 @pytest.mark.usefixtures("keys")
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://", "http://127.0.0.1:notaport"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://127.0.0.1", "http://", "http://127.0.0.1:notaport", "https://api.alpaca.markets", "http://192.0.2.1:9001"],
+)
 def test_an_address_that_is_none_is_refused(play: Play, url: str) -> None:
     stage = play(QUIET)
     result = stage.run("init", "--yes", "--simulator", url, "--out", str(out_of(stage)))
-    refuses(stage, result, 2, f"{url} isn't the address of a simulator.")
+    refuses(stage, result, 2, f"{url} isn't the address of a simulator on this machine.")
 
 
 @pytest.mark.usefixtures("keys")
