@@ -1,6 +1,8 @@
 """`init` sets up an account by options alone: keys found, presets, the file, and the dry run. Nothing is ever sent."""
 
+import os
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from e2e_scenes import CALL, a_day, at
 from stage import CommandResult, Play, Stage
 
+from sellctl import private_files
 from sellctl.alpaca import connect
 from sellctl.core.model.instrument import contract_text, symbol_of
 from sellctl.setup.presets import PRESET_NAMES
@@ -396,6 +399,16 @@ def test_an_account_that_can_not_be_read_leaves_nothing_behind(play: Play) -> No
     stage = play(QUIET)
     stage.inject_fault("H05", status=503, times=None)
     refuses(stage, init(stage, "--yes"), 1, "main: reading the account failed", "answered with status 503")
+
+
+@pytest.mark.usefixtures("keys")
+def test_an_interrupt_while_the_file_is_written_says_that_it_is(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = play(QUIET)
+    monkeypatch.setattr(private_files, "sync_folder", lambda _folder: os.kill(os.getpid(), signal.SIGINT))
+    result = init(stage, "--yes")
+    assert result.status == 130
+    assert f"interrupted: {out_of(stage)} is written." in result.err
+    assert using(stage, "config", "check").status == 0
 
 
 @pytest.mark.usefixtures("keys")
