@@ -5,6 +5,7 @@ is being typed.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
@@ -18,17 +19,22 @@ if TYPE_CHECKING:
     from sellctl.core.config_manager import ConfigManager
     from sellctl.service.state_folder import StateFolder
 
+# Anything else could end the word in a shell or run a command: zsh evaluates what is offered, bash inserts it as it is.
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:@+-]*", re.ASCII)
+
 _Completion = Callable[[typer.Context, str], list[str]]
 
 
 def _quiet(names: Callable[[typer.Context, str], Iterable[str]]) -> _Completion:
-    """A completion with the names that could be read before the first error."""
+    """A completion with the names that could be read before the first error, and that are one plain word."""
 
     def completed(context: typer.Context, incomplete: str) -> list[str]:
         found: set[str] = set()
         # Any error: its traceback would be printed into the line that is being typed.
         with suppress(Exception):
-            found.update(each for each in names(context, incomplete) if each.startswith(incomplete))
+            for each in names(context, incomplete):
+                if each.startswith(incomplete) and _WORD.fullmatch(each):
+                    found.add(each)
         return sorted(found)
 
     return completed

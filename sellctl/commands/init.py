@@ -133,8 +133,7 @@ def _init(path: Path, answers: _Answers, options: "Options", simulator: str | No
     _confirm_real_money(facts, answers)
     account = Account(answers.account, source.lines, facts.paper, facts.number, endpoints)
     preset = _chosen_preset(path, account, source, answers, options)
-    _write(path, account, source, preset, answers.store)
-    written.append(path)
+    _write(path, account, source, preset, answers.store, written)
     _dry_run(path, account, options)
 
 
@@ -305,10 +304,12 @@ def _show(previews: "Mapping[str, Preview]") -> None:
 # --- the file
 
 
-def _write(path: Path, account: "Account", source: "KeySource", preset: "Preset", store: Store) -> None:
+def _write(
+    path: Path, account: "Account", source: "KeySource", preset: "Preset", store: Store, written: list[Path]
+) -> None:
     """Write the configuration, and before it the keys that were typed in; all of it or nothing."""
     from sellctl.core.config_manager import ConfigManager
-    from sellctl.setup.config_file import config_text, make_folder, write_config
+    from sellctl.setup.config_file import config_text, interrupts_held_back, make_folder, write_config
     from sellctl.setup.key_sources import KeyStore, StoredKeys
 
     stored = StoredKeys(account.name, path.absolute().parent)
@@ -319,9 +320,12 @@ def _write(path: Path, account: "Account", source: "KeySource", preset: "Preset"
         lines = source.lines or stored.store(source.api_key, source.secret_key, KeyStore(store.value))
         text = config_text(replace(account, key_lines=lines), preset)
         ConfigManager(path).load_text(text, path)
-        backup = write_config(path, text)
+        with interrupts_held_back():
+            backup = write_config(path, text)
+            written.append(path)
     except BaseException:  # Ctrl-C too: the keys are of no use without the file
-        stored.undo()
+        if not written:
+            stored.undo()
         raise
     typer.echo(f"\nWrote {path}{f', and kept the old one as {backup}' if backup else ''}.", err=True)
 

@@ -170,16 +170,25 @@ class ConfigManager:
         return next((path for path in candidates if _is_file(path)), None)
 
     def is_simulated(self) -> bool:
-        """Whether the file says `simulator: true`; False without a file. ConfigError when it can't be read."""
+        """Whether the file says `simulator: true`; False without a file.
+
+        ConfigError when it can't be read, or says anything but true or false.
+        """
         path = self.find()
         text = "" if path is None else _text_of(path)[0]
-        if _SIMULATOR not in text:
+        if _SIMULATOR not in text and "\\" not in text:  # a key can be written with escape sequences
             return False
         node, problems = parse(text)
         if node is None and problems:
             raise _error_about(path, problems)
         entry = node.entries.get(_SIMULATOR) if isinstance(node, Table) else None
-        return entry is not None and isinstance(entry.node, Scalar) and entry.node.text.lower() == "true"
+        if entry is None:
+            return False
+        word = entry.node.text.lower() if isinstance(entry.node, Scalar) else ""
+        if word not in {"true", "false"}:
+            problem = Problem("simulator is neither true nor false.", "Write simulator: true.", entry.node.location)
+            raise _error_about(path, (problem,))
+        return word == "true"
 
     def unchecked(self) -> Table | None:
         """The keys of the file as they are written, not checked; None when there are none or they can't be read."""

@@ -218,7 +218,10 @@ class SellWatcher:
             orders=seen.orders,
             positions_at=market.now - age,
             history=self.observer.known_orders((holding.symbol for holding in holdings), seen.read),
-            invalid=(*seen.positions.invalid, *seen.invalid_orders.invalid),
+            invalid=(
+                *seen.positions.invalid,
+                *(replace(row, is_order=True) for row in seen.invalid_orders.invalid),
+            ),
             manual_closes=requests.closing,
             panic=requests.panic,
             halted=self.orders.halted(),

@@ -48,6 +48,12 @@ def test_accounts_come_from_the_configuration(program: Program, command: str) ->
     assert completions(program, f"{command} -a m") == ["main"]
 
 
+@pytest.mark.parametrize("name", ["'$(id)'", "'a;id'", "'`id`'", "'\\$(id)'", '"a\\nb"', "'-x'", "'a b'", '"\\e[2J"'])
+def test_a_name_that_a_shell_would_take_for_more_than_a_word_is_not_offered(program: Program, name: str) -> None:
+    program.write(f"accounts:\n  main: {{api_key: k, secret_key: s}}\n  {name}: {{api_key: k, secret_key: s}}\n")
+    assert completions(program, "positions --account ") == ["main"]
+
+
 @pytest.mark.parametrize("command", ["history", "report"])
 def test_accounts_on_record_are_offered_for_what_is_on_record(play: Play, command: str) -> None:
     stage = play(three_calls(bid="2.00", ask="2.02"))

@@ -1,6 +1,8 @@
 """`init` sets up an account by options alone: keys found, presets, the file, and the dry run. Nothing is ever sent."""
 
+import os
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from e2e_scenes import CALL, a_day, at
 from stage import CommandResult, Play, Stage
 
+from sellctl import private_files
 from sellctl.alpaca import connect
 from sellctl.core.model.instrument import contract_text, symbol_of
 from sellctl.setup.presets import PRESET_NAMES
@@ -399,6 +402,16 @@ def test_an_account_that_can_not_be_read_leaves_nothing_behind(play: Play) -> No
 
 
 @pytest.mark.usefixtures("keys")
+def test_an_interrupt_while_the_file_is_written_says_that_it_is(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = play(QUIET)
+    monkeypatch.setattr(private_files, "sync_folder", lambda _folder: os.kill(os.getpid(), signal.SIGINT))
+    result = init(stage, "--yes")
+    assert result.status == 130
+    assert f"interrupted: {out_of(stage)} is written." in result.err
+    assert using(stage, "config", "check").status == 0
+
+
+@pytest.mark.usefixtures("keys")
 def test_positions_that_can_not_be_read_leave_nothing_behind(play: Play) -> None:
     stage = play(QUIET)
     stage.inject_fault("H05", status=503, times=None, path="/v2/positions")
@@ -406,11 +419,14 @@ def test_positions_that_can_not_be_read_leave_nothing_behind(play: Play) -> None
 
 
 @pytest.mark.usefixtures("keys")
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://", "http://127.0.0.1:notaport"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://127.0.0.1", "http://", "http://127.0.0.1:notaport", "https://api.alpaca.markets", "http://192.0.2.1:9001"],
+)
 def test_an_address_that_is_none_is_refused(play: Play, url: str) -> None:
     stage = play(QUIET)
     result = stage.run("init", "--yes", "--simulator", url, "--out", str(out_of(stage)))
-    refuses(stage, result, 2, f"{url} isn't the address of a simulator.")
+    refuses(stage, result, 2, f"{url} isn't the address of a simulator on this machine.")
 
 
 @pytest.mark.usefixtures("keys")

@@ -136,6 +136,16 @@ def test_a_configuration_that_is_broken_or_missing_lifts_no_real_halt_and_exempt
     assert (real.halted(), real.exempt()) == ("earnings", frozenset())
 
 
+@pytest.mark.parametrize("line", ["simulator: yes", "simulator: [true]", '"simul\\x61tor": yes'])
+def test_what_is_meant_to_be_simulated_and_is_not_written_so_lifts_no_real_halt(real: StateFolder, line: str) -> None:
+    Path("odd.yml").write_text(f"{line}\n", encoding="utf-8")
+    real.halt("by hand", "somebody")
+    lifted = sellctl("--config", "odd.yml", "resume", "--reason", "over")
+    assert lifted.status == 2
+    assert "simulator is neither true nor false" in lifted.err
+    assert real.halted() == "by hand"
+
+
 def test_real_accounts_cannot_be_declared_simulated(real: StateFolder) -> None:  # noqa: ARG001  a clean environment
     path = Path("sellctl-sim.yml")
     path.write_text("simulator: true\naccounts: {main: {api_key: PKTESTTESTTESTTESTTE, secret_key: abcdefgh}}\n")

@@ -2,10 +2,12 @@
 
 import ipaddress
 import re
+from urllib.parse import urlsplit
 
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?\.?"
 _HOST = re.compile(rf"(?:(?P<name>{_NAME})|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{{1,5}}))?", re.ASCII)
 LAST_PORT = 65_535
+LIVE_HOST = "api.alpaca.markets"  # orders that are sent there trade real money
 
 
 def host_of(text: str) -> str | None:
@@ -16,6 +18,14 @@ def host_of(text: str) -> str | None:
     if match["ipv6"]:
         return match["ipv6"].lower() if ":" in match["ipv6"] and is_address(match["ipv6"]) else None
     return match["name"].lower().removesuffix(".")
+
+
+def is_live(url: str) -> bool:
+    """Whether orders that are sent to an address trade real money, as far as its host says."""
+    try:
+        return host_of(urlsplit(url.strip()).netloc.rpartition("@")[2]) == LIVE_HOST
+    except ValueError:
+        return False
 
 
 def is_address(text: str) -> bool:

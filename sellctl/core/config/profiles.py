@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
+from sellctl.core.config.hosts import is_live
 from sellctl.core.config.secrets import (
     KEY_PAIRS,
     SecretError,
@@ -28,7 +28,6 @@ PROFILE_VARIABLE: Final = "ALPACA_PROFILE"
 PAPER_VARIABLE: Final = "ALPACA_PAPER_TRADE"
 _CONFIG_DIR = "ALPACA_CONFIG_DIR"
 _SUFFIX = ".yaml"
-_LIVE_HOST = "api.alpaca.markets"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _MAX_BYTES = 65_536
 _BOOLEANS = {"true": True, "false": False}
@@ -246,11 +245,4 @@ def _is_paper(path: Path, values: Mapping[str, Scalar]) -> bool:
             sentence = f"{_at(path, value.location)}: {key} is neither {' nor '.join(meanings)}."
             raise SecretError(sentence, "Correct the profile.")
         return meaning
-    return not _is_live_address(values["base_url"].text) if "base_url" in values else True
-
-
-def _is_live_address(url: str) -> bool:
-    try:
-        return urlsplit(url.strip()).hostname == _LIVE_HOST
-    except ValueError:
-        return False
+    return not is_live(values["base_url"].text) if "base_url" in values else True

@@ -7,7 +7,7 @@ from decimal import Decimal
 from urllib.parse import SplitResult, urlsplit
 
 from sellctl.core.config.findings import Finding, Findings
-from sellctl.core.config.hosts import LAST_PORT, host_of, is_address, is_loopback
+from sellctl.core.config.hosts import LAST_PORT, host_of, is_address, is_live, is_loopback
 from sellctl.core.config.schema import BroadEtfsConfig, Config, EndpointsConfig, ZeroDayConfig
 from sellctl.core.config.strategy_validation import strategies
 from sellctl.core.config.structure_validation import structures
@@ -158,6 +158,10 @@ def _endpoints(config: Config) -> Findings:
             url = getattr(account.endpoints, kind)
             if account.enabled and url:
                 yield from _endpoint(f"accounts.{name}.endpoints.{kind}", url, schemes)
+        if account.paper and is_live(account.endpoints.trading or ""):
+            sentence = f"account {name} has paper: true, and its endpoints.trading is Alpaca's for real money."
+            hint = "Leave endpoints.trading out. Real money needs paper: false, and --live."
+            yield Finding(f"accounts.{name}.endpoints.trading", sentence, hint)
 
 
 _SCHEMES = {

@@ -86,7 +86,8 @@ class DecisionContext(Struct, frozen=True):
         is_any_multi_leg = any(order.is_multi_leg for order in snapshot.orders)
         needs_underlyings = bool(structures or parts) or is_any_multi_leg or may_leave_as_one
         unknown = (h.symbol for h in holdings if h.position.instrument.asset_class is AssetClass.OTHER)
-        unknown_cover = (*invalid_reasons, *(row.symbol for row in snapshot.invalid), *unknown)
+        unread = (row.symbol for row in snapshot.invalid if not row.is_order)
+        unknown_cover = (*invalid_reasons, *unread, *unknown)
         return cls(
             snapshot=snapshot,
             policy=policy,

@@ -19,11 +19,12 @@ class InvalidRow(Struct, frozen=True):
     """A row that could not be read; the others are still used.
 
     `symbol` is "" when it was unreadable too, and in quotes when it is a text that can't be a symbol: then the row
-    belongs to no symbol that is traded.
+    belongs to no symbol that is traded. `is_order` tells a row of the open orders, which can't be the cover of a short.
     """
 
     symbol: str
     why: str
+    is_order: bool = False
 
 
 class Rows(Struct, Generic[T], frozen=True):

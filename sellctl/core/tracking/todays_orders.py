@@ -161,16 +161,18 @@ class TodaysOrders:
         return tuple(order for order in every.values() if order.is_multi_leg and order.filled_qty > 0)
 
     def filled_underlyings(self, since: dt.datetime) -> frozenset[str] | None:
-        """The underlyings on which an order has filled at or after `since`.
+        """The underlyings on which an order has filled at or after `since`, or a multi-leg order is open.
 
-        None while today's orders aren't known, or while the legs of one that has filled aren't.
+        An open one may have filled between this answer and that of the positions, which were requested together: of its
+        legs, these may show only the short one. None while today's orders aren't known, or while the legs of such an
+        order aren't.
         """
         if self._all_read == _NEVER or self._unreadable:
             return None
         filled = {
             symbol
             for symbol, orders in self._orders.items()
-            if any(order.filled_qty > 0 and (order.last_fill_at or since) >= since for order in orders.values())
+            if any(_has_just_filled(order, since) or _may_be_filling(order) for order in orders.values())
         }
         return None if "" in filled else frozenset(map(underlying_of, filled))
 
@@ -201,6 +203,14 @@ class TodaysOrders:
 
 def _may_be_since(order: Order, midnight: dt.datetime) -> bool:
     return order.submitted_at is None or order.submitted_at >= midnight
+
+
+def _has_just_filled(order: Order, since: dt.datetime) -> bool:
+    return order.filled_qty > 0 and (order.last_fill_at or since) >= since
+
+
+def _may_be_filling(order: Order) -> bool:
+    return order.is_multi_leg and not order.is_terminal
 
 
 def _progress(order: Order) -> tuple[bool, Decimal, dt.datetime]:

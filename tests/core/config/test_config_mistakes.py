@@ -279,6 +279,17 @@ WARNINGS = [
 ]
 
 
+@pytest.mark.parametrize("url", ["https://api.alpaca.markets", "https://API.Alpaca.markets.:443/", "${LIVE}"])
+def test_a_paper_account_can_not_have_the_address_for_real_money(
+    refuse: Refuse, load: Load, main_account: str, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("LIVE", "https://api.alpaca.markets")
+    endpoints = f"    endpoints: {{trading: '{url}'}}\n"
+    error = refuse(f"{main_account}{endpoints}")
+    assert "account main has paper: true, and its endpoints.trading is Alpaca's for real money." in error.sentence
+    assert load(f"{main_account}{endpoints}    paper: false\n").config.accounts["main"].endpoints.trading
+
+
 @pytest.mark.parametrize(("line", "sentence"), WARNINGS)
 def test_an_odd_value_loads_with_a_warning(load: Load, rules: Rules, line: str, sentence: str) -> None:
     (warning,) = load(rules(line)).warnings

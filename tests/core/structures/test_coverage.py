@@ -322,6 +322,11 @@ def test_a_spoiled_row_of_another_underlying_changes_nothing() -> None:
     assert the_decision(_with_an_invalid_row(a_snapshot(short(DEC_CALL)), "MSFT")).submit is not None
 
 
+def test_an_order_that_could_not_be_read_covers_nothing() -> None:
+    unread = (InvalidRow("AAPL", "its status is not text", is_order=True),)
+    assert the_decision(replace(a_snapshot(short(DEC_CALL)), invalid=unread)).submit is not None
+
+
 def _with_an_invalid_row(snapshot: Snapshot, symbol: str) -> Snapshot:
     return Snapshot(
         snapshot.account,

@@ -295,6 +295,13 @@ def test_the_underlyings_on_which_an_order_has_just_filled_are_known_after_a_rea
     assert todays.filled_underlyings(at("11:59:50")) == set()
 
 
+def test_an_open_multi_leg_order_may_be_filling_while_the_positions_are_read() -> None:
+    for status, expected in (("new", {"AAPL"}), ("canceled", set())):
+        todays = TodaysOrders()
+        read(todays, a_multi_leg_order({CALL: 1, PUT: -1}, status=status), an_order("MSFT"))
+        assert todays.filled_underlyings(at("11:59")) == expected
+
+
 def test_they_are_unknown_while_an_order_or_its_legs_cannot_be_read() -> None:
     todays = TodaysOrders()
     unreadable(todays, CALL)
