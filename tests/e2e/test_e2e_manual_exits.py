@@ -9,6 +9,9 @@ import pytest
 from stage import CALL, MAIN, Play, Stage, clean_environment, three_calls
 from test_e2e_halt import HELD, PUT, a_watcher, until
 
+from sellctl.ui.contracts import contract_text
+
+CONTRACT = "AAPL 18 Dec 26 200 C"  # CALL in a table and in a question
 QUIET = three_calls()
 CLOSED = three_calls(at="2026-11-24 17:00")
 SHARES = QUIET.replace("entry: 1.00}", "entry: 1.00}, {symbol: AAPL, qty: 200, entry: 150}") + (
@@ -44,7 +47,7 @@ def at_a_terminal(stage: Stage, *arguments: str, answer: str) -> tuple[int, str]
 def test_close_shows_account_mode_quantity_and_proceeds_and_asks(play: Play) -> None:
     stage = play(QUIET)
     status, shown = at_a_terminal(stage, "close", CALL, answer="n")
-    assert f"Close 3 {CALL} of main (PAPER)? [y/N]" in shown
+    assert f"Close 3 {CONTRACT} of main (PAPER)? [y/N]" in shown
     for text in ("account", "mode", "proceeds", "P&L", "+3", "$300.00", "sell 3 limit $1.00"):
         assert text in shown
     assert (status, stage.sent()) == (5, [])
@@ -54,8 +57,8 @@ def test_close_that_is_confirmed_says_at_what_price_it_was_filled(play: Play) ->
     stage = play(QUIET)
     status, shown = at_a_terminal(stage, "close", CALL, answer="y")
     assert (status, stage.held(CALL)) == (0, 0)
-    last = next(line for line in reversed(shown.splitlines()) if CALL in line)
-    assert last.split() == ["main", "PAPER", CALL, "+3", "3", "1.00", "filled"]
+    last = next(line for line in reversed(shown.splitlines()) if CONTRACT in line)
+    assert last.split() == ["main", "PAPER", *CONTRACT.split(), "+3", "3", "1.00", "filled"]
 
 
 def test_close_without_a_terminal_needs_yes(play: Play) -> None:
@@ -86,7 +89,7 @@ def test_close_with_real_money_says_live_and_is_refused_before_it_asks_without_t
     assert (result.status, stage.sent()) == (5, [])
     assert "--live was not given" in result.err
     _, shown = at_a_terminal(stage, "--live", "close", CALL, answer="n")
-    assert f"Close 3 {CALL} of main (LIVE)?" in shown
+    assert f"Close 3 {CONTRACT} of main (LIVE)?" in shown
 
 
 # --- close: what became of it
@@ -144,7 +147,7 @@ def test_close_under_a_halt_says_so_and_ends_with_5(play: Play) -> None:
     result = stage.run("close", CALL, "--yes")
     assert (result.status, stage.sent()) == (5, [])
     assert "halted (fed day)" in result.out
-    assert "sellctl resume" in result.err
+    assert " resume --reason" in result.err
 
 
 def test_close_that_the_broker_refuses_says_why_and_is_no_success(play: Play) -> None:
@@ -194,7 +197,7 @@ def test_panic_names_account_positions_and_mode_in_its_question(play: Play) -> N
     stage = play(HELD)
     status, shown = at_a_terminal(stage, "panic", answer="n")
     assert "Close 2 positions of main (PAPER) at any price? [y/N]" in shown
-    for text in (CALL, PUT, "total", "$500.00"):
+    for text in (CONTRACT, contract_text(PUT), "total", "$500.00"):
         assert text in shown
     assert (status, stage.sent()) == (5, [])
 
@@ -203,7 +206,7 @@ def test_a_dry_run_of_panic_closes_what_panic_closes_and_says_why_stock_stays(pl
     stage = play(SHARES)
     dry = stage.run("panic", "--dry-run", "--format", "json").document
     sentences = {each["symbol"]: each["sentence"] for each in dry["exits"]}
-    assert sentences["AAPL"] == "NOT MANAGED: rules cover options only (applies_to)"
+    assert sentences["AAPL"].startswith("NOT MANAGED: rules cover options only; `applies_to: [option, stock]`")
     assert stage.run("panic", "--yes").status == 0
     assert (stage.held(CALL), stage.held("AAPL")) == (0, 200)
 
