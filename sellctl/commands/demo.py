@@ -206,11 +206,16 @@ class _Outcome:
 
 
 def _short_name(symbol: str) -> str:
-    """A symbol as it is, and the name of a structure as its underlying and its kind."""
+    """A contract as people read it, and the name of a structure as its underlying and its kind."""
     from sellctl.core.structures.names import kind_named, legs_named
+    from sellctl.ui.contracts import contract_text
 
     legs = legs_named(symbol)
-    return f"{legs[0].instrument.underlying} {kind_named(symbol).value.replace('_', ' ')}" if legs else symbol
+    return (
+        f"{legs[0].instrument.underlying} {kind_named(symbol).value.replace('_', ' ')}"
+        if legs
+        else contract_text(symbol)
+    )
 
 
 def _outcomes(server: "SimServer", folder: Path) -> list[_Outcome]:

@@ -130,7 +130,7 @@ def _init(path: Path, answers: _Answers, options: "Options", simulator: str | No
     source = _key_source(answers)
     typer.echo(f"Keys: {source.text}.", err=True)
     facts = read_account(answers.account, source, endpoints)
-    _confirm_real_money(facts, answers)
+    _confirm_real_money(facts, answers, simulated=simulator is not None)
     account = Account(answers.account, source.lines, facts.paper, facts.number, endpoints)
     preset = _chosen_preset(path, account, source, answers, options)
     _write(path, account, source, preset, answers.store, written)
@@ -206,9 +206,9 @@ def _entered() -> "KeySource":
 # --- the account and the rules
 
 
-def _confirm_real_money(facts: "AccountFacts", answers: _Answers) -> None:
+def _confirm_real_money(facts: "AccountFacts", answers: _Answers, *, simulated: bool) -> None:
     """Print the account. A live one is set up only when that is confirmed; sending needs --live besides."""
-    kind = "PAPER" if facts.paper else "REAL MONEY"
+    kind = "SIMULATED" if simulated else "PAPER" if facts.paper else "REAL MONEY"
     blocked = f" Trading is blocked: {facts.blocked}." if facts.blocked else ""
     typer.echo(f"Account: {facts.number}, {kind}.{blocked}", err=True)
     if facts.paper or answers.real_money:

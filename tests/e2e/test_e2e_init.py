@@ -107,7 +107,7 @@ def test_with_keys_in_the_environment_it_needs_no_question(play: Play) -> None:
     result = init(stage, "--preset", "long-options")
     assert result.status == 0, result
     assert "Keys: the environment (ALPACA_API_KEY)." in result.err
-    assert "Account: PA1, PAPER." in result.err
+    assert "Account: PA1, SIMULATED." in result.err
     assert "It holds 4 positions now." in result.err
     assert f"Start: sellctl --config {out_of(stage)} watch" in result.out.splitlines()[-1]
 
@@ -205,7 +205,7 @@ def test_an_account_without_positions_is_set_up_too(play: Play) -> None:
 def test_the_account_can_have_another_name(play: Play) -> None:
     stage = play(QUIET)
     assert init(stage, "--preset", "long-options", "--account", "swing").status == 0
-    assert "swing (paper)" in using(stage, "config", "check").out
+    assert "swing (simulated)" in using(stage, "config", "check").out
 
 
 @pytest.mark.usefixtures("keys")

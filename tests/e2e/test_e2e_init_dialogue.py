@@ -36,7 +36,7 @@ def test_the_preset_is_chosen_by_its_number_or_name_after_a_look_at_the_position
     stage = staged(play)
     with dialogue(stage, env=KEYS) as terminal:
         shown = terminal.wait_for(PRESET)
-        assert "Account: PA1, PAPER." in shown
+        assert "Account: PA1, SIMULATED." in shown
         assert "What each preset would do now" in shown
         assert "stop $0.70" in shown
         assert max(map(len, shown.splitlines())) <= 80

@@ -71,8 +71,9 @@ class VenueState:
         return self._count
 
     def new_id(self, kind: str = "order") -> str:
-        """A new UUID, the same in every run of the same scenario."""
-        return stable_id(kind, self.settings.seed, self.next_number())
+        """A new UUID, the same in every run of the same scenario with the same account numbers."""
+        numbers = (account.number for account in self.accounts.values())
+        return stable_id(kind, self.settings.seed, *numbers, self.next_number())
 
     def emit(self, kind: str, account: SimAccount, order: SimOrder, **detail: Any) -> None:
         """Record an order event, with the order's JSON at this instant, and pass it to the listeners."""
