@@ -103,12 +103,12 @@ def _meant(wanted: ManualExit, accounts: "Sequence[AccountListing]") -> ManualEx
 
 def _question(name: str, possible: "Sequence[ProposedExit]") -> str:
     """Whether to close this much of it."""
-    from sellctl.ui.contracts import contract_text
+    from sellctl.ui.contracts import readable_name
 
     accounts = [each.listing for each in possible]
     units = [f"{called.units}" for called in structures_called(name, {a.account: a for a in accounts}.values())]
     quantities = " and ".join(units or [f"{each.qty:f}" for each in possible])
-    return f"Close {quantities} {contract_text(name)} of {accounts_text(accounts)}?"
+    return f"Close {quantities} {readable_name(name)} of {accounts_text(accounts)}?"
 
 
 def _print_exemption(symbols: "Sequence[str]", runtime: "Runtime") -> None:

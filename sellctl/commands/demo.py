@@ -208,13 +208,13 @@ class _Outcome:
 def _short_name(symbol: str) -> str:
     """A contract as people read it, and the name of a structure as its underlying and its kind."""
     from sellctl.core.structures.names import kind_named, legs_named
-    from sellctl.ui.contracts import contract_text
+    from sellctl.ui.contracts import readable_name
 
     legs = legs_named(symbol)
     return (
         f"{legs[0].instrument.underlying} {kind_named(symbol).value.replace('_', ' ')}"
         if legs
-        else contract_text(symbol)
+        else readable_name(symbol)
     )
 
 

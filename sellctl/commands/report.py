@@ -160,7 +160,7 @@ def _tenths(value: float | None) -> Decimal | None:
 
 
 def _row(one: "Exit", mode: str) -> tuple[object, ...]:
-    from sellctl.ui.contracts import contract_cell
+    from sellctl.ui.contracts import name_cell
     from sellctl.ui.exit_rows import time_cell
     from sellctl.ui.formatting import mode_cell
 
@@ -168,7 +168,7 @@ def _row(one: "Exit", mode: str) -> tuple[object, ...]:
         time_cell(one.began, same_year=False),
         one.account,
         mode_cell(mode),
-        contract_cell(one.symbol),
+        name_cell(one.symbol),
         one.reason,
         one.qty,
         _dollars_cell(None if one.price is None else round(one.price, 4)),

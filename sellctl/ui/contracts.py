@@ -6,15 +6,15 @@ from sellctl.core.structures.names import kind_named, legs_named
 from sellctl.ui.formatting import Cell, sanitize
 
 
-def contract_cell(symbol: str) -> Cell:
+def name_cell(symbol: str) -> Cell:
     """A symbol or the name of a structure: readable in the text, as recorded in the data.
 
     In a drawn table a structure has no strikes, so that the column stays narrow.
     """
-    return Cell(contract_text(symbol), symbol, short=contract_text(symbol, strikes=False))
+    return Cell(readable_name(symbol), symbol, short=readable_name(symbol, strikes=False))
 
 
-def contract_text(symbol: str, *, strikes: bool = True) -> str:
+def readable_name(symbol: str, *, strikes: bool = True) -> str:
     """AAPL 18 Dec 26 230 C; QQQ iron condor 18 Dec 26 550/560/640/650; any other symbol as it is."""
     option = an_option(symbol)
     if option and option.option:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from sellctl.core.model.exit_record import HistoryEntry, HistoryKind
 from sellctl.core.model.market import NEW_YORK
-from sellctl.ui.contracts import contract_cell
+from sellctl.ui.contracts import name_cell
 from sellctl.ui.formatting import Cell, Tone, mode_cell, number, number_data, price_cell, profit_cell
 
 # A terminal that is too narrow moves the last short ones below the row.
@@ -30,7 +30,7 @@ def _row(entry: HistoryEntry, mode: str, *, same_year: bool) -> tuple[object, ..
     is_filled = entry.kind in {HistoryKind.CLOSED, HistoryKind.PARTLY_CLOSED}
     return (
         time_cell(entry.at, same_year=same_year),
-        contract_cell(entry.symbol),
+        name_cell(entry.symbol),
         Cell(entry.kind.value, entry.kind.value, _TONES.get(entry.kind, Tone.PLAIN)),
         _qty_cell(entry.qty, entry.held),
         price_cell(entry.price) if is_filled else None,

@@ -11,7 +11,7 @@ from importlib.resources import files
 from sellctl.core.model.exit_record import Exit, SentOrder
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.text import as_dollars
-from sellctl.ui.contracts import contract_text
+from sellctl.ui.contracts import readable_name
 from sellctl.ui.exit_chart import FEWEST_QUOTES, exit_chart, profit_bars, quotes_of
 from sellctl.ui.formatting import Cell, are_numbers, as_cell, clock, counted, number, profit, sanitize
 
@@ -119,7 +119,7 @@ def _exit(one: Exit, mode: str) -> str:
     lines = "".join(f"<li><time>{time}</time>{escape(text)}" for time, text in _events(one))
     day = f"{one.last_at.astimezone(NEW_YORK):%d %b %y}".lstrip("0")
     return (
-        f"<article class='exit'><h3>{escape(contract_text(one.symbol))} {gain}</h3>"
+        f"<article class='exit'><h3>{escape(readable_name(one.symbol))} {gain}</h3>"
         f'<p class="small">{escape(where)}, {day} {clock(one.last_at)}</p>'
         f"<p><strong>{escape(_result(one))}</strong>: {escape(sanitize(one.sentence))}</p>"
         f"<figure>{exit_chart(one)}<figcaption>{escape(_path_note(one))}</figcaption></figure><ol>{lines}</ol></article>"
@@ -150,13 +150,13 @@ def _events(one: Exit) -> list[tuple[str, str]]:
         (part.at, f"filled {number(part.qty)} at {_price(part.price)}") for part in one.parts if not part.by_legs
     ]
     events += [
-        (f.at, f"filled {number(f.qty)} {contract_text(f.symbol)} at {_price(f.price)}") for f in one.fills_of_legs
+        (f.at, f"filled {number(f.qty)} {readable_name(f.symbol)} at {_price(f.price)}") for f in one.fills_of_legs
     ]
     return [(clock(at), text) for at, text in sorted(events, key=lambda event: event[0])]
 
 
 def _order_text(order: SentOrder, symbol: str) -> str:
-    what = "" if order.symbol == symbol else f" {contract_text(order.symbol)}"
+    what = "" if order.symbol == symbol else f" {readable_name(order.symbol)}"
     price = "" if order.price is None else f" at {as_dollars(order.price)}"
     ended = _ENDS.get(order.ended, order.ended) or "working, or its outcome is unknown"
     return f"order {number(order.qty)}{what}{price}: {ended}"

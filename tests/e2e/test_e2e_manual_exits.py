@@ -46,7 +46,7 @@ def at_a_terminal(stage: Stage, *arguments: str, answer: str) -> tuple[int, str]
 def test_close_shows_account_mode_quantity_and_proceeds_and_asks(play: Play) -> None:
     stage = play(QUIET)
     status, shown = at_a_terminal(stage, "close", CALL, answer="n")
-    assert f"Close 3 {CONTRACT} of main (PAPER)? [y/N]" in shown
+    assert f"Close 3 {contract_text(CALL)} of main (PAPER)? [y/N]" in shown
     for text in ("account", "mode", "proceeds", "P&L", "+3", "$300.00", "sell 3 limit $1.00"):
         assert text in shown
     assert (status, stage.sent()) == (5, [])
@@ -88,7 +88,7 @@ def test_close_with_real_money_says_live_and_is_refused_before_it_asks_without_t
     assert (result.status, stage.sent()) == (5, [])
     assert "--live was not given" in result.err
     _, shown = at_a_terminal(stage, "--live", "close", CALL, answer="n")
-    assert f"Close 3 {CONTRACT} of main (LIVE)?" in shown
+    assert f"Close 3 {contract_text(CALL)} of main (LIVE)?" in shown
 
 
 # --- close: what became of it

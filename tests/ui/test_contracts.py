@@ -3,7 +3,7 @@
 import pytest
 
 from sellctl.core.model.instrument import parse_occ
-from sellctl.ui.contracts import contract_cell, contract_text
+from sellctl.ui.contracts import name_cell, readable_name
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ def test_a_contract_is_its_root_date_strike_and_right(symbol: str, text: str) ->
     option = parse_occ(symbol)
     assert option is not None
     assert option.text == text
-    assert contract_text(symbol) == text
+    assert readable_name(symbol) == text
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def test_a_contract_is_its_root_date_strike_and_right(symbol: str, text: str) ->
     ],
 )
 def test_a_structure_has_its_strikes_except_in_a_drawn_table(name: str, text: str, short: str) -> None:
-    cell = contract_cell(name)
+    cell = name_cell(name)
     assert (cell.text, cell.drawn, cell.data) == (text, short, name)
 
 
 def test_a_symbol_with_control_characters_is_escaped() -> None:
-    assert "\x1b" not in contract_text("A\x1b[31m")
+    assert "\x1b" not in readable_name("A\x1b[31m")
