@@ -4,6 +4,7 @@ Scalars stay text as written, without the types that YAML 1.1 guesses (`NO`, `1:
 object is constructed, and so are aliases, with which ten lines can expand to a million.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from yaml.error import Mark
 
 MAX_DEPTH = 12
+_QUOTED = re.compile(r""" (['"])(?!<).{2,}\1""")  # text of the file in PyYAML's reason, which may be a secret
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
@@ -113,6 +115,7 @@ def _syntax_problem(text: str, reason: str, mark: "Mark | None") -> Problem:
     line = lines[mark.line] if mark.line < len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())] or reason.startswith("found character '\\t'"):
         return Problem("A tab can't indent YAML.", "Use spaces.", _location(mark))
+    reason = _QUOTED.sub("", reason)
     return Problem(f"This isn't valid YAML: {reason}.", "Look at this line and the one above it.", _location(mark))
 
 

@@ -118,6 +118,7 @@ WRONG = {
     "half a pair": ("api_key: tok-canary\n", "has no secret_key", "key pair"),
     "no key": ("paper_trade: true\n", "has no api_key and no secret_key", "key pair"),
     "an empty file": ("", "has no api_key and no secret_key", "key pair"),
+    "a secret like a tag": ("api_key: !tok-canary!x y\n", "paper.yaml:1:10: This isn't valid YAML", "the one above"),
     "no YAML": ("api_key: [tok-canary\n", "paper.yaml:2:1: This isn't valid YAML", "the one above"),
     "a word for a boolean": (
         f"{KEYS}paper_trade: tok-canary\n",
