@@ -125,7 +125,7 @@ def state_dir(
     folder of that name, so that none is ever shared.
     """
     folder = _state_folder(explicit or (os.environ if environ is None else environ).get("SELLCTL_STATE_DIR"))
-    is_simulators = folder.name == _SIMULATOR
+    is_simulators = _SIMULATOR in {folder.name, folder.resolve().name}  # the folder itself, or a link to it
     if simulator:
         return folder if is_simulators else folder / _SIMULATOR
     if is_simulators:

@@ -105,6 +105,15 @@ def test_the_simulators_own_folder_can_be_given_and_is_refused_to_real_accounts(
     assert folder.halted() == "practice"
 
 
+def test_a_link_to_the_simulators_folder_is_refused_to_real_accounts_too(real: StateFolder, tmp_path: Path) -> None:
+    folder = StateFolder(real.path / "simulator")
+    assert sellctl("halt", "--reason", "practice").status == 0
+    (tmp_path / "mine").symlink_to(folder.path)
+    Path("sellctl-sim.yml").write_text("accounts: {main: {api_key: '${KEY}', secret_key: '${SECRET}'}}\n")
+    assert sellctl("--state-dir", str(tmp_path / "mine"), "resume", "--reason", "over").status == 2
+    assert folder.halted() == "practice"
+
+
 @pytest.mark.parametrize("command", ["positions", "doctor", "history", "report"])
 def test_the_first_line_of_a_command_says_where_the_state_of_simulated_accounts_is(
     real: StateFolder, command: str
