@@ -28,7 +28,7 @@ OLD_UPDATE = dt.timedelta(seconds=30)
 FARTHEST = Decimal("Infinity")
 MODES = {
     Mode.PAPER: "bold cyan",
-    Mode.SIMULATED: "bold magenta",
+    Mode.SIMULATED: "bold cyan",
     Mode.LIVE: "bold white on red",
     Mode.DRY_RUN: "bold yellow",
 }
