@@ -8,8 +8,8 @@ A page consists of blocks that the player knows by their language:
   lines, `^C` for Ctrl-C, and text behind `[y/N]: ` for an answer that is typed. `sellctl sim` without `^C` runs on.
 - `<!-- 30 minutes later -->` moves the clock of the simulated Alpaca.
 
-`sellctl sim` gets a port that is free, and `sellctl init` an empty folder and the simulated Alpaca in place of Alpaca. The
-profile `paper` of Alpaca's command line has the key of the first account.
+`sellctl sim` gets a port that is free, and `sellctl init` an empty folder and the simulated Alpaca in place of Alpaca.
+The profile `paper` of Alpaca's command line has the key of the first account.
 
 The accounts of a page are those of its scenario in tests/docs/scenarios. `make pictures` runs this file as a program,
 which writes into the pages what the commands print.
