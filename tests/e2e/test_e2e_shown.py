@@ -43,7 +43,7 @@ def test_an_exit_that_a_halt_keeps_back_ends_a_run_with_5(play: Play, arguments:
     stage.run("halt", "--reason", "fed day")
     result = stage.run(*arguments)
     assert result.status == 5
-    assert f"Not sent: main: {CALL}: target +10%" in result.err
+    assert "Not sent: main: AAPL 18 Dec 26 200 C: target +10%" in result.err
     assert "not sent: halted (fed day)" in result.err
 
 
