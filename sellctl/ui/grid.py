@@ -144,6 +144,14 @@ class Grid:
         yield [*line, (" " * self.gap, ""), (first, _sentence_style(decision))]
         yield from ([(" " * used + other, _sentence_style(decision))] for other in others)
 
+    def cut(self, lines: Sequence[Line]) -> Line:
+        """The first of a position's lines, marked where its sentence goes on in the others."""
+        if not self.sentence or len(lines) == 1:
+            return lines[0]
+        *parts, (text, style) = lines[0]
+        fits = len(text) + len(self.glyphs.more) <= self.sentence
+        return [*parts, (f"{text if fits else text.rpartition(' ')[0]}{self.glyphs.more}", style)]
+
     def _aligned(self, cells: Mapping[str, Cell]) -> list[Part]:
         """The cells of the columns at their widths, numbers right-aligned."""
         pairs = [(cells[head], width) for head, width in self.columns.items()]

@@ -16,6 +16,7 @@ from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.plan import STAYS_OPEN, PositionDecision, Urgency
 from sellctl.core.model.view import AccountView, Mode, Totals, WatchView, totals_of
+from sellctl.ui.entries import Entry
 from sellctl.ui.formatting import clock, counted, duration, market_phase, nearest, profit, sanitize
 from sellctl.ui.grid import ASCII, UNICODE, Glyphs, Grid, Line, Part, entries_in, note_lines
 from sellctl.ui.summaries import dollars_texts
@@ -28,7 +29,7 @@ OLD_UPDATE = dt.timedelta(seconds=30)
 FARTHEST = Decimal("Infinity")
 MODES = {
     Mode.PAPER: "bold cyan",
-    Mode.SIMULATED: "bold magenta",
+    Mode.SIMULATED: "bold cyan",
     Mode.LIVE: "bold white on red",
     Mode.DRY_RUN: "bold yellow",
 }
@@ -113,6 +114,7 @@ class _Row:
     """The lines of one position, and its rank for a terminal with too few lines: the lowest rank is shown first."""
 
     lines: tuple[Line, ...]
+    cut: Line  # the one for a screen that has no room for the others
     rank: tuple[int, Decimal]
 
 
@@ -133,8 +135,12 @@ class _Block:
         entries = entries_in(account)
         return cls(
             (*_wrapped(_account_line(account), grid.width), *_problems(account, grid.width)),
-            tuple(_Row(tuple(grid.row(account, entry)), _rank(entry.decision)) for entry in entries),
+            tuple(_row(tuple(grid.row(account, entry)), entry, grid) for entry in entries),
         )
+
+
+def _row(lines: tuple[Line, ...], entry: Entry, grid: Grid) -> _Row:
+    return _Row(lines, grid.cut(lines), _rank(entry.decision))
 
 
 def _rank(decision: PositionDecision) -> tuple[int, Decimal]:
@@ -205,7 +211,7 @@ def _thinned(blocks: Sequence[_Block], max_lines: int, glyphs: Glyphs) -> list[_
     lines: dict[int, dict[int, tuple[Line, ...]]] = {index: {} for index in range(len(blocks))}
     for _, index, at in seen:
         row = blocks[index].rows[at]
-        lines[index][at] = row.lines if len(row.lines) - 1 <= spare else row.lines[:1]
+        lines[index][at] = row.lines if len(row.lines) - 1 <= spare else (row.cut,)
         spare -= len(lines[index][at]) - 1
     return [_cut(block, lines[index], glyphs) for index, block in enumerate(blocks)]
 

@@ -21,7 +21,7 @@ accounts:
     secret: s
     number: PA1
     positions:
-      - {symbol: SPY261204C00600000, qty: 4, entry: 2.40}
+      - {symbol: SPY261204C00600000, qty: 4, entry: 2.45}
       - {symbol: AAPL261218C00200000, qty: 3, entry: 1.00}
       - {symbol: NVDA261204P00180000, qty: 2, entry: 3.10}
       - {symbol: MSFT, qty: 25, entry: 402.50}
@@ -94,10 +94,11 @@ def test_the_page_shows_positions_working_exits_and_events(tab: Tab, stuck: Serv
     assert "\u2212$42.00" in positions
     assert "NOT MANAGED: rules cover options only; " in positions
     assert tab.text("#positions-title").split() == ["Positions", "(4),", "1", "NOT", "MANAGED"]
-    assert "Open P&L +$27.00, value $11,969.50" in tab.text("#accounts")
+    assert "Open P&L +$7.00, value $11,969.50" in tab.text("#accounts")
     assert "1 NOT MANAGED" in tab.text("#accounts")
     assert "target $1.10, 27.9% away" in positions
     assert "stop $0.80" in positions
+    assert "target $2.695" in positions
     assert "\u221214.0%" in positions
     working = tab.text("#exits")
     assert "NVDA261204P00180000" in working

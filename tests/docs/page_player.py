@@ -8,8 +8,8 @@ A page consists of blocks that the player knows by their language:
   lines, `^C` for Ctrl-C, and text behind `[y/N]: ` for an answer that is typed. `sellctl sim` without `^C` runs on.
 - `<!-- 30 minutes later -->` moves the clock of the simulated Alpaca.
 
-`sellctl sim` gets a port that is free, and `sellctl init` an empty folder and the address of the simulated Alpaca. The
-profile `paper` of Alpaca's command line has the key of the first account.
+`sellctl sim` gets a port that is free, and `sellctl init` an empty folder and the simulated Alpaca in place of Alpaca.
+The profile `paper` of Alpaca's command line has the key of the first account.
 
 The accounts of a page are those of its scenario in tests/docs/scenarios. `make pictures` runs this file as a program,
 which writes into the pages what the commands print.
@@ -39,6 +39,7 @@ from typing import IO
 import yaml
 from stage import MAIN, clean_environment
 
+from sellctl.alpaca import connect
 from sellctl.app import main
 from sellctl.service.output_stream import OutputStream
 from sellctl.sim.scenario.reader import load_scenario
@@ -104,8 +105,7 @@ class Reader:
         """Run a command line and return what the terminal shows, with `^C` where the reader ended it."""
         words = shlex.split(line, comments=True)[1:]
         if words[0] == "init":
-            self.config.unlink(missing_ok=True)
-            words += ["--simulator", self.server.url]
+            return self._set_up(words)
         if ENDLESS.isdisjoint(words):
             status, shown = self._in_process(words, re.findall(r"\[y/N\]: (\w+)", expected))
             assert status in {0, 10} or "sellctl: " in expected, f"{line}: status {status}\n{shown}"
@@ -113,7 +113,26 @@ class Reader:
             shown = self._started(words, interrupted=expected.endswith("^C\n"))
         if not words[0].startswith("-"):
             shown = OF_THE_SIMULATOR.sub("", shown)
+        return self._as_in_a_page(shown)
+
+    def _as_in_a_page(self, shown: str) -> str:
         return re.sub(r"[ \t]+$", "", shown.replace(str(self.folder), HOME), flags=re.MULTILINE)
+
+    def _set_up(self, words: list[str]) -> str:
+        """Run `init` with the simulated Alpaca in the place of the paper one, where the later commands find it too."""
+        self.config.unlink(missing_ok=True)
+        before = connect.PAPER_TRADING_URL, connect.DATA_URL
+        connect.PAPER_TRADING_URL = connect.DATA_URL = self.server.url  # type: ignore[misc]
+        try:
+            status, shown = self._in_process(words, [])
+        finally:
+            connect.PAPER_TRADING_URL, connect.DATA_URL = before  # type: ignore[misc]
+        assert status == 0, shown
+        written = self.folder / ".config" / "sellctl" / "config.yml"
+        endpoints = f"    endpoints: {{trading: {self.server.url}, data: {self.server.url}}}\n"
+        text = written.read_text(encoding="utf-8")
+        written.write_text(text.replace("    paper: true", f"{endpoints}    paper: true", 1), encoding="utf-8")
+        return self._as_in_a_page(shown)
 
     def _in_process(self, arguments: list[str], answers: list[str]) -> tuple[int, str]:
         """Run a command in this process on a terminal of its own; returns its status and what is shown."""

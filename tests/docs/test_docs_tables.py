@@ -9,6 +9,7 @@ from sellctl.core.exit_codes import ExitCode
 from sellctl.core.model.plan import Reason
 from sellctl.core.structures.names import is_structure_name
 from sellctl.sim.scenario.reader import Expectation, load_scenario
+from sellctl.ui.contracts import contract_text
 
 FIRST_STEPS, COMMANDS, RULES = read("docs/first-steps.md"), read("docs/commands.md"), read("docs/rules.md")
 
@@ -51,7 +52,7 @@ def rows_of_the_demo() -> list[tuple[str, ...]]:
 
 
 def what_of(expected: Expectation) -> str:
-    """A structure by its underlying and kind, any other symbol as it is, or the order's id."""
+    """A structure by its underlying and kind, a contract as people read it, or the order's id."""
     if is_structure_name(expected.symbol):
         return " ".join(expected.symbol.split("-")[:2]).replace("_", " ")
-    return expected.symbol or expected.order
+    return contract_text(expected.symbol) or expected.order

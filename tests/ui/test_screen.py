@@ -114,6 +114,13 @@ def test_a_low_terminal_is_never_overrun_and_shows_what_is_closing(width: int, h
     assert f"  … {60 - shown} more positions (enlarge the terminal to see all)" in lines
 
 
+def test_a_sentence_that_has_no_room_for_its_end_says_that_it_goes_on() -> None:
+    low = texts(with_holdings(8), 180, 14)
+    unfinished = [line for line in low if "watching" in line and not line.endswith("no rule is met")]
+    assert unfinished
+    assert all(re.search(r"\S…$", line) and len(line) <= 180 for line in unfinished)
+
+
 def test_a_tall_terminal_shows_them_all() -> None:
     lines = texts(with_holdings(60), 80, 80)
     assert sum(bool(re.match(r"F \d", line)) for line in lines) == 60

@@ -16,11 +16,11 @@
 
   // --- formatting ----------------------------------------------------------------------------------------------------
 
-  // At least two decimals; a price below one cent in full.
+  // Two decimals, or up to four if these are not zero, as in the terminal; a price below half a cent in full.
   const dollars = (text) => {
     if (text === null) return "?";
     const value = Math.abs(Number(text));
-    const digits = value === 0 || value >= 0.005 ? value.toFixed(2) : text.replace("-", "");
+    const digits = value === 0 || value >= 0.005 ? value.toFixed(4).replace(/0{1,2}$/, "") : text.replace("-", "");
     return `${Number(text) < 0 ? "\u2212" : ""}$${digits}`;
   };
 
