@@ -316,7 +316,7 @@ def test_recipients_that_can_be_used_are_counted_and_get_nothing(play: Play) -> 
     with socket.socket() as recipient:
         recipient.bind(("127.0.0.1", 0))
         recipient.listen()
-        recipient.setblocking(False)
+        recipient.settimeout(0)
         url = f"127.0.0.1:{recipient.getsockname()[1]}/"
         stage = play(HELD, f"notify: [{{url: 'json://{url}'}}]\nwatch: {{heartbeat: 'http://{url}'}}\n")
         check = examined(stage, 0)["notifications"]

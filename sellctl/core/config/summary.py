@@ -28,7 +28,7 @@ def summary_lines(config: Config) -> list[str]:
         f"accounts: {accounts}",
         f"check interval: {value_text(rules.check_interval)}",
         *(f"strategy {strategy.name or strategy.use}: {_strategy(strategy)}" for strategy in rules.strategies),
-        f"strategy one: {_strategy_one(rules.strategy_one)}",
+        f"strategy one: {strategy_one_text(rules.strategy_one)}",
         f"zero-day options: {_zero_day(rules)}",
         f"execution: {config.execution.style.value}",
         *_optional(config),
@@ -94,7 +94,8 @@ def _trailing(stop: TrailingStopConfig) -> str:
     return f"trailing {value_text(stop.trail)}{armed}"
 
 
-def _strategy_one(one: StrategyOneConfig) -> str:
+def strategy_one_text(one: StrategyOneConfig) -> str:
+    """The target and the stop of strategy one, and what it applies to."""
     if not one.enabled:
         return "off"
     target, stop = (gain_text(rate - 1) for rate in (one.profit_rate, one.stop_loss_rate))
