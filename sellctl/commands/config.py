@@ -108,11 +108,13 @@ def check(context: typer.Context) -> None:
     Reads the configuration as a run would. Exit status 2 when something is wrong.
     """
     from sellctl.core.config_manager import ConfigManager
+    from sellctl.service.notifier import check_recipients
     from sellctl.ui.render import write
     from sellctl.user_strategies.entries import own_strategies
 
     loaded = ConfigManager(options_of(context).config).load()
     own_strategies(loaded)
+    check_recipients(loaded.config)
     first = f"ok: {loaded.path or 'key pair from the environment'}"
     lines = (first, *loaded.summary(), *(f"warning: {text}" for text in loaded.warnings))
     write("".join(f"{line}\n" for line in lines))

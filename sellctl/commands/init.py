@@ -224,7 +224,7 @@ def _chosen_preset(
 ) -> "Preset":
     """The preset that was named or is chosen, after showing what each would do with today's positions."""
     from sellctl.setup.presets import PRESETS
-    from sellctl.setup.preview import suggested
+    from sellctl.setup.preview import suggested, why_suggested
 
     previews = _previews(path, account, source, options)
     _show(previews)
@@ -232,6 +232,7 @@ def _chosen_preset(
     suggestion = suggested(previews)
     if answers.preset:
         return by_name[answers.preset.value]
+    typer.echo(f"Suggested: {suggestion.name} ({why_suggested(previews)}).", err=True)
     if answers.yes:
         typer.echo(f"Preset: {suggestion.name}.", err=True)
         return suggestion
@@ -271,6 +272,8 @@ def _previews(path: Path, account: "Account", source: "KeySource", options: "Opt
 
 
 def _show(previews: "Mapping[str, Preview]") -> None:
+    from sellctl.core.config.schema import StrategyOneConfig
+    from sellctl.core.config.summary import strategy_one_text
     from sellctl.setup.presets import PRESET_NAMES, PRESETS
     from sellctl.setup.preview import (
         CLOSED_COLUMNS,
@@ -284,11 +287,12 @@ def _show(previews: "Mapping[str, Preview]") -> None:
     from sellctl.ui.render import emit_before_question
 
     held, unprotected = len(previews[DEFAULTS]), unprotected_rows(previews)
+    defaults = f"the default rules ({strategy_one_text(StrategyOneConfig())})"
     typer.echo(f"\nIt holds {counted(held, 'position')} now.", err=True)
     if unprotected:
-        emit_before_question(UNPROTECTED_COLUMNS, unprotected, "Without a stop under the default rules")
+        emit_before_question(UNPROTECTED_COLUMNS, unprotected, f"Without a stop under {defaults}")
     elif held:
-        typer.echo("The default rules have a stop for each of them.", err=True)
+        typer.echo(f"{defaults.capitalize()} have a stop for each of them.", err=True)
     if held:
         typer.echo("", err=True)
         emit_before_question(("position", *PRESET_NAMES), preset_rows(previews), "What each preset would do now")

@@ -18,7 +18,7 @@ from sellctl.commands.session import (
 from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.market import Market
@@ -66,9 +66,18 @@ def positions(
         _show_details(runtime.scheduler, wanted, todays_orders, accounts, output)
     else:
         document = positions_listing(accounts, halted)
-        title = "\n".join(("Positions", *summary_lines(accounts)))
+        title = "\n".join(("Positions", *summary_lines(accounts), *_unwatched(runtime)))
         emit(POSITION_COLUMNS, positions_rows(accounts), output, title=title, document=document)
     raise typer.Exit(status_of(runtime.scheduler))
+
+
+def _unwatched(runtime: "Runtime") -> "Iterator[str]":
+    """One line that names the accounts that no sellctl process of this machine holds; nothing when there are none."""
+    facts = {state.name: state.facts for state in runtime.scheduler.states}
+    unheld = [name for name, each in facts.items() if each and not runtime.state.lock_holder(each.number)]
+    if unheld:
+        of = f" of {', '.join(unheld)}" if len(facts) > 1 else ""
+        yield f"No watcher{of} is running here: nothing is sold until watch or run-once runs."
 
 
 def _symbols(listing: "AccountListing", name: str) -> tuple[str, ...]:

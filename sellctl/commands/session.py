@@ -258,7 +258,7 @@ def first_listings(runtime: "Runtime") -> "list[AccountListing]":
 
 def _listing(runtime: "Runtime", watcher: "SellWatcher", plan: "Plan | None") -> "AccountListing":
     from sellctl.core.model.view import AccountListing, mode_of
-    from sellctl.ui.displays import explained_plan, structures_of
+    from sellctl.ui.displays import explained_plan, only_due_of, structures_of
 
     problem = watcher.state.problem or runtime.scheduler.problem
     shown = explained_plan(plan, watcher) if plan else None
@@ -270,6 +270,7 @@ def _listing(runtime: "Runtime", watcher: "SellWatcher", plan: "Plan | None") ->
         structures=structures_of(shown, watcher),
         problem=problem.sentence.removeprefix(f"{watcher.name}: ") if problem else "the broker has not answered",
         in_use=isinstance(problem, BusyError),
+        only_due=only_due_of(plan, watcher),
     )
 
 

@@ -42,6 +42,8 @@ async def run_checks(runtime: "Runtime") -> AsyncIterator[CheckResult]:
     """Run all checks one after the other."""
     yield _config(runtime)
     yield _time_zones()
+    for result in _notifications(runtime):
+        yield result
     for result in _journal(runtime):
         yield result
     for result in await _poll(runtime):
@@ -73,6 +75,23 @@ def _time_zones() -> CheckResult:
     if offsets != _OFFSETS:
         return CheckResult(CheckState.BAD, "time-zone data", "New York time is wrong", "pip install --upgrade tzdata")
     return ok("time-zone data", "time zones OK")
+
+
+def _notifications(runtime: "Runtime") -> Iterator[CheckResult]:
+    """Whether the configured recipients and the heartbeat can be used; nothing when there are none. Sends nothing."""
+    from sellctl.service.notifier import check_recipients  # noqa: PLC0415  most configurations have none
+
+    config = runtime.loaded.config
+    if not config.notify and not config.watch.heartbeat:
+        return
+    try:
+        check_recipients(config)
+    except ConfigError as error:
+        yield bad("notifications", error, remedy_of(error))
+        return
+    recipients = counted(len(config.notify), "recipient")
+    heartbeat = ", a heartbeat" if config.watch.heartbeat else ""
+    yield ok("notifications", f"{recipients}{heartbeat}; nothing was sent")
 
 
 def _journal(runtime: "Runtime") -> Iterator[CheckResult]:

@@ -153,6 +153,12 @@ class Notifier:
             self._apprise.notify(body=message.text, title=f"sellctl: {message.kind.value}", tag=message.kind.value)
 
 
+def check_recipients(config: Config) -> None:
+    """ConfigError, as at the start of a run, when notify or watch.heartbeat can't be used. Sends nothing."""
+    _web_address(config.watch.heartbeat)
+    _apprise(config)
+
+
 def _apprise(config: Config) -> Any:
     """An Apprise object with all addresses, tagged by kind; None without notifications."""
     if not config.notify:

@@ -1,7 +1,7 @@
 """What presets would do with today's positions: the decisions that a dry run makes, on one read of the account."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import Enum
 from typing import Final
@@ -15,9 +15,10 @@ from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import STOPS, DecisionState, PositionDecision
 from sellctl.core.model.position import Holding
+from sellctl.core.sell_strategies.strategy_one import StrategyOne
 from sellctl.core.sell_watcher import SellWatcher
 from sellctl.setup.presets import PRESET_NAMES, PRESETS, Preset
-from sellctl.ui.formatting import qty_cell
+from sellctl.ui.formatting import counted, qty_cell
 
 
 class Protection(Enum):
@@ -32,12 +33,16 @@ class Protection(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PositionPreview:
-    """One position under one configuration. `stop` is the price of the stop nearest to the market; None without one."""
+    """One position under one configuration. `stop` is the price of the stop nearest to the market; None without one.
+
+    `by_strategy`: a strategy of the configuration manages it, not strategy one, which is the same in every preset.
+    """
 
     holding: Holding
     protection: Protection
     why: str
     stop: Decimal | None = None
+    by_strategy: bool = False
 
     @property
     def reason(self) -> str:
@@ -69,6 +74,12 @@ def preview(watcher: SellWatcher, config: Config, market: Market) -> Preview:
 
 
 def _previewed(decision: PositionDecision, explanation: Explanation) -> PositionPreview:
+    strategy = explanation.strategy
+    is_declared = strategy is not None and strategy.name != StrategyOne.name
+    return replace(_protected(decision, explanation), by_strategy=is_declared)
+
+
+def _protected(decision: PositionDecision, explanation: Explanation) -> PositionPreview:
     signal, strategy = decision.signal, explanation.strategy
     if signal is not None or (decision.state is DecisionState.DENIED and decision.unconfirmed):
         why = signal.sentence if signal else explanation.sentence
@@ -127,10 +138,26 @@ def closed_rows(previews: Previews) -> list[tuple[object, ...]]:
 
 
 def suggested(previews: Previews) -> Preset:
-    """The preset that has a stop for most positions and exits fewest now; the first of those that are equal."""
+    """The preset whose own strategies have a stop for most positions, so that it suits what is held.
+
+    Of those that are equal, the one that has a stop for most at all, exits fewest now, and is first.
+    """
     return max(PRESETS, key=lambda preset: _score(previews[preset.name]))
 
 
-def _score(previewed: Preview) -> tuple[int, int]:
+def why_suggested(previews: Previews) -> str:
+    """Why the suggested preset is, in half a line: "its own rules have a stop for 4 of 5 positions"."""
+    previewed = previews[suggested(previews).name]
+    if not previewed:
+        return "the first of four: no position is held"
+    return f"its own rules have a stop for {_suited(previewed)} of {counted(len(previewed), 'position')}"
+
+
+def _suited(previewed: Preview) -> int:
+    return sum(_protects(each) and each.by_strategy for each in previewed.values())
+
+
+def _score(previewed: Preview) -> tuple[int, int, int]:
     protected = [each for each in previewed.values() if _protects(each)]
-    return len(protected), -sum(each.protection is Protection.EXIT for each in protected)
+    exits = sum(each.protection is Protection.EXIT for each in protected)
+    return _suited(previewed), len(protected), -exits

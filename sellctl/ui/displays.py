@@ -9,7 +9,7 @@ from sellctl.core.errors import JournalError
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.snapshot import AccountFacts
-from sellctl.core.model.view import AccountView, Mode, WatchView, mode_of
+from sellctl.core.model.view import AccountView, Mode, WatchView, mode_of, only_due
 from sellctl.core.watching.shown_structures import shown_structures
 from sellctl.service.output_stream import OutputStream, output_stream
 
@@ -186,6 +186,12 @@ def structures_of(plan: "Plan | None", watcher: "SellWatcher") -> "tuple[ShownSt
     return () if plan is None or snapshot is None else shown_structures(plan, snapshot, watcher.policy)
 
 
+def only_due_of(plan: "Plan | None", watcher: "SellWatcher") -> frozenset[str]:
+    """The symbols of a plan whose exit is due and isn't being sent, because this process sends nothing."""
+    state = watcher.state
+    return only_due(plan, state.open_orders) if plan and state.mode is RunMode.DRY_RUN else frozenset()
+
+
 def view_of(
     runtime: "Runtime", events: "Iterable[Event]", wait: float, plans: ExplainedPlans | None = None
 ) -> WatchView:
@@ -215,6 +221,7 @@ def _account_view(watcher: "SellWatcher", runtime: "Runtime", plans: ExplainedPl
         orders_working=None if state.plan is None else len(state.open_orders),
         realised=_realised(watcher),
         halted=watcher.orders.halted(),
+        only_due=only_due_of(plan, watcher),
     )
 
 

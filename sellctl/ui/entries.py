@@ -1,10 +1,10 @@
 """The rows of a list of positions: each structure is followed by its legs, and all else is in the plan's order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from sellctl.core.model.instrument import contract_text
-from sellctl.core.model.plan import Plan, PositionDecision
+from sellctl.core.model.plan import DecisionState, Plan, PositionDecision
 from sellctl.core.model.view import ShownStructure
 from sellctl.core.text import as_dollars
 from sellctl.ui.formatting import Cell, amount_cell, sanitize
@@ -23,6 +23,13 @@ class Entry:
     symbol: Cell
     structure: ShownStructure | None = None
     needs_no_trigger: bool = False
+
+    def is_only_due(self, symbols: Collection[str]) -> bool:
+        """Whether its exit is among those that are only due; of a structure, the exits of all legs that leave."""
+        if self.structure is None:
+            return self.decision.holding.symbol in symbols
+        leaving = [leg for leg in self.structure.legs if leg.state is DecisionState.CLOSING]
+        return all(leg.holding.symbol in symbols for leg in leaving)
 
     @property
     def sentence(self) -> str:

@@ -274,13 +274,16 @@ def now_cell(holding: Holding) -> Cell:
     return price_cell(holding.exit_price)
 
 
-def state_cell(decision: PositionDecision) -> Cell:
+def state_cell(decision: PositionDecision, *, only_due: bool = False) -> Cell:
     """The state of a position, short enough for a column.
 
     Besides the words of STATE_WORD: "bad quote" and "wide spread" while price rules are suspended, "confirming" while a
-    stop waits for its second quote, "halted", and "closing 2/4" for an exit at the second of four prices.
+    stop waits for its second quote, "halted", and "closing 2/4" for an exit at the second of four prices. With
+    `only_due` an exit is "due" instead: no order of it works, and none is being sent.
     """
     state = decision.state
+    if only_due and state is DecisionState.CLOSING:
+        return Cell("due", state.value, Tone.WARN)
     if state is DecisionState.WATCHING and price_rules_suspended(decision):
         text = "bad quote" if decision.holding.prices.problem else "wide spread"
         return Cell(text, state.value, Tone.WARN)
@@ -293,11 +296,11 @@ def state_cell(decision: PositionDecision) -> Cell:
     return Cell(STATE_WORD[state], state.value, STATE_TONE[state])
 
 
-def state_text(decision: PositionDecision) -> str:
+def state_text(decision: PositionDecision, *, only_due: bool = False) -> str:
     """The state of a position in full: "closing, price 2 of 4"."""
-    if decision.state is DecisionState.CLOSING and decision.step:
+    if decision.state is DecisionState.CLOSING and decision.step and not only_due:
         return f"{STATE_WORD[decision.state]}, price {decision.step}"
-    return state_cell(decision).text
+    return state_cell(decision, only_due=only_due).text
 
 
 def price_rules_suspended(decision: PositionDecision) -> bool:

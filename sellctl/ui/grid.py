@@ -208,7 +208,7 @@ def _cells(account: AccountView, entry: Entry) -> Mapping[str, Cell]:
         "gain": gain_cell(decision.gain),
         "P&L": profit_cell(decision.open_pnl),
         "value": amount_cell(decision.market_value),
-        "state": state_cell(decision),
+        "state": state_cell(decision, only_due=entry.is_only_due(account.only_due)),
     }
 
 

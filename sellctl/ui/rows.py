@@ -106,7 +106,8 @@ def _plan_rows(account: AccountListing) -> Iterator[TableRow]:
     leads = _leads(plan.decisions)
     for decision in plan.decisions:
         holding = decision.holding
-        shown = (*_named(holding.symbol), qty_cell(holding), gain_cell(decision.gain), state_cell(decision))
+        state = state_cell(decision, only_due=holding.symbol in account.only_due)
+        shown = (*_named(holding.symbol), qty_cell(holding), gain_cell(decision.gain), state)
         yield (name, mode, *shown, *_action(decision, leads))
     for cancel in plan.stale:
         order = cancel.order
@@ -215,12 +216,12 @@ def _positions_rows(account: AccountListing) -> Iterator[TableRow]:
         yield (name, mode, *empty, _no_plan(account), None, account.problem)
         return
     for entry in entries_of(plan, account.structures):
-        yield (name, mode, *_position_cells(plan, entry))
+        yield (name, mode, *_position_cells(plan, entry, only_due=entry.is_only_due(account.only_due)))
     for fault in plan.faults:
         yield (name, mode, *empty, Cell("error", DecisionState.FAULT.value, Tone.BAD), None, fault)
 
 
-def _position_cells(plan: Plan, entry: Entry) -> TableRow:
+def _position_cells(plan: Plan, entry: Entry, *, only_due: bool) -> TableRow:
     decision, holding = entry.decision, entry.decision.holding
     return (
         entry.symbol,
@@ -232,7 +233,7 @@ def _position_cells(plan: Plan, entry: Entry) -> TableRow:
         gain_cell(decision.gain),
         profit_cell(decision.open_pnl),
         amount_cell(decision.market_value),
-        state_cell(decision),
+        state_cell(decision, only_due=only_due),
         nearest_text(decision),
         entry.sentence,
     )
@@ -275,6 +276,7 @@ def position_details(
 ) -> list[TableRow]:
     """Everything about one position, under DETAIL_COLUMNS. `orders` are those of its symbol: open ones and today's."""
     holding = decision.holding
+    only_due = holding.symbol in account.only_due
     rows = (
         ("account", account.account),
         ("mode", mode_cell(account.mode)),
@@ -291,11 +293,16 @@ def position_details(
         *(("open order", _order(order)) for order in orders if not order.is_terminal),
         *(("earlier order", _order(order)) for order in orders if order.is_terminal),
         ("market", market_phase(market)),
-        ("state", Cell(state_text(decision), decision.state.value, state_cell(decision).tone)),
+        ("state", _full_state(decision, only_due=only_due)),
         ("what happens", what_happens(decision)),
         ("why", decision.sentence),
     )
     return [row for row in rows if row[1] != ""]
+
+
+def _full_state(decision: PositionDecision, *, only_due: bool) -> Cell:
+    tone = state_cell(decision, only_due=only_due).tone
+    return Cell(state_text(decision, only_due=only_due), decision.state.value, tone)
 
 
 def _contract(holding: Holding, market: Market) -> str:
@@ -385,6 +392,7 @@ def structure_page(
 ) -> list[TableRow]:
     """Everything about one structure, under DETAIL_COLUMNS. `orders` are those of its legs: open ones and today's."""
     decision, whole = structure.decision, structure.decision.holding
+    only_due = Entry(decision, symbol_cell(structure.name), structure).is_only_due(account.only_due)
     rows = (
         ("account", account.account),
         ("mode", mode_cell(account.mode)),
@@ -403,7 +411,7 @@ def structure_page(
         *(("open order", _order_of(order)) for order in orders if not order.is_terminal),
         *(("earlier order", _order_of(order)) for order in orders if order.is_terminal),
         ("market", market_phase(market)),
-        ("state", Cell(state_text(decision), decision.state.value, state_cell(decision).tone)),
+        ("state", _full_state(decision, only_due=only_due)),
         *(("what happens", text) for text in _what_happens_to_legs(structure)),
         ("why", decision.sentence),
     )

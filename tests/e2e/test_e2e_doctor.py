@@ -5,6 +5,7 @@ It ends in READY or NOT READY with the one thing to do next, and takes no cause 
 
 import re
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -292,3 +293,33 @@ def test_an_account_is_read_with_its_profile(play: Play, tmp_path: Path, monkeyp
     stage.write(stage.config.read_text().replace("    api_key: k\n    secret_key: s\n", "    profile: paper\n"))
     assert examined(stage, 0)["account main"]["state"] == "ok"
     assert CALL in stage.run("positions").out
+
+
+# --- notifications
+
+
+def test_an_extra_that_notifications_need_and_that_is_missing_is_the_next_thing_to_do(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    stage = play(HELD, "notify: [{url: 'json://127.0.0.1:1/'}]\n")
+    check = examined(stage, 2)["notifications"]
+    assert check["state"] == "bad"
+    assert check["found"] == "The key notify needs the extra notify, which isn't installed."
+    result = stage.run("doctor")
+    assert last_line(result).startswith("NOT READY. Next: notifications: Run: ")
+    assert "sellctl[notify]" in last_line(result)
+
+
+def test_recipients_that_can_be_used_are_counted_and_get_nothing(play: Play) -> None:
+    pytest.importorskip("apprise")
+    with socket.socket() as recipient:
+        recipient.bind(("127.0.0.1", 0))
+        recipient.listen()
+        recipient.settimeout(0)
+        url = f"127.0.0.1:{recipient.getsockname()[1]}/"
+        stage = play(HELD, f"notify: [{{url: 'json://{url}'}}]\nwatch: {{heartbeat: 'http://{url}'}}\n")
+        check = examined(stage, 0)["notifications"]
+        assert check["found"] == "1 recipient, a heartbeat; nothing was sent"
+        with pytest.raises(BlockingIOError):
+            recipient.accept()

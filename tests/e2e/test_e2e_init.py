@@ -187,11 +187,42 @@ def test_it_ends_in_the_dry_run_of_the_file(play: Play) -> None:
     assert CALL in same.out
 
 
+OF_STOCK = {"INTC": (100, "30.00")}
+OF_OPTIONS = {CALL: (3, "1.00"), PUT: (2, "1.00"), "INTC": (100, "30.00")}
+OF_PREMIUM = {SHORT: (-1, "2.00")}
+
+
 @pytest.mark.usefixtures("keys")
-def test_yes_takes_the_preset_that_has_a_stop_for_most(play: Play) -> None:
-    result = init(play(a_day({"INTC": (100, "30.00")}, {"INTC": at("31.00", "31.02")})), "--yes")
+@pytest.mark.parametrize(
+    ("held", "preset", "why"),
+    [
+        (OF_STOCK, "stock-swing", "its own rules have a stop for 1 of 1 position"),
+        (OF_OPTIONS, "long-options", "its own rules have a stop for 2 of 3 positions"),
+        (OF_PREMIUM, "premium-seller", "its own rules have a stop for 1 of 1 position"),
+        ({}, "long-options", "the first of four: no position is held"),
+    ],
+    ids=["stock", "mostly options", "sold options", "nothing"],
+)
+def test_yes_takes_the_preset_whose_rules_are_for_most_of_what_is_held_and_says_why(
+    play: Play, held: dict[str, tuple[int, str]], preset: str, why: str
+) -> None:
+    prices = {
+        CALL: at("1.00", "1.02"),
+        PUT: at("1.00", "1.02"),
+        SHORT: at("1.90", "1.92"),
+        "INTC": at("31.00", "31.02"),
+        "AAPL": at("200.00", "200.02"),
+        "TSLA": at("400.00", "400.02"),
+    }
+    result = init(play(a_day(held, prices)), "--yes")
     assert result.status == 0, result
-    assert "Preset: stock-swing." in result.err
+    assert f"Suggested: {preset} ({why})." in result.err
+    assert f"Preset: {preset}." in result.err
+
+
+@pytest.mark.usefixtures("keys")
+def test_the_default_rules_that_it_compares_with_are_named(play: Play) -> None:
+    assert "the default rules (target +10%, stop -20%; option)" in init(play(HELD), "--yes").err
 
 
 @pytest.mark.usefixtures("keys")

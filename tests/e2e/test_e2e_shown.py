@@ -4,6 +4,7 @@ import pytest
 from stage import CALL, Play, Program, three_calls
 
 from sellctl.core.model.instrument import contract_text
+from sellctl.service.state_folder import StateFolder
 from sellctl.ui.render import JSON_VERSION
 
 TARGET = three_calls("1.10", "1.12")
@@ -112,3 +113,29 @@ def test_the_history_tells_the_reason_of_a_halt_once(play: Play) -> None:
 def test_the_document_of_the_configuration_has_the_version_of_every_document(play: Play) -> None:
     stage = play(QUIET)
     assert stage.run("config", "show", "--format", "json").document["version"] == JSON_VERSION
+
+
+@pytest.mark.parametrize("arguments", [["positions"], ["run-once", "--dry-run"]], ids=" ".join)
+def test_an_exit_of_which_no_order_works_is_due(play: Play, arguments: list[str]) -> None:
+    stage = play(TARGET)
+    table = stage.run(*arguments, "--format", "table").out
+    assert "due" in table.split()
+    assert "closing" not in table
+    assert '"state": "closing"' in stage.run(*arguments, "--format", "json").out  # as programs know it
+    assert stage.sent() == []
+
+
+def test_the_page_of_a_position_says_that_its_exit_is_due(play: Play) -> None:
+    page = play(TARGET).run("positions", CALL, "--format", "plain").out
+    assert ["state", "due"] in [line.split() for line in page.splitlines()]
+
+
+def test_positions_says_that_no_watcher_of_the_account_is_running(play: Play) -> None:
+    stage = play(QUIET)
+    assert "No watcher is running here" in stage.run("positions", "--format", "table").out
+    watcher = StateFolder(stage.state)
+    watcher.lock("PA1", "watch")
+    try:
+        assert "No watcher" not in stage.run("positions", "--format", "table").out
+    finally:
+        watcher.release()

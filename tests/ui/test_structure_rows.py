@@ -15,11 +15,13 @@ from sellctl.core.decision.engine import decide
 from sellctl.core.decision.explain import explained
 from sellctl.core.model.gain import Amount
 from sellctl.core.model.instrument import StructureKind
+from sellctl.core.model.plan import DecisionState
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.model.view import AccountListing, AccountView, Mode, WatchView
 from sellctl.core.watching.shown_structures import shown_structures
 from sellctl.ui.documents import positions_listing, watch_document
 from sellctl.ui.formats import OutputFormat
+from sellctl.ui.formatting import as_cell
 from sellctl.ui.render import emit
 from sellctl.ui.rows import DETAIL_COLUMNS, POSITION_COLUMNS, positions_rows, structure_page
 from sellctl.ui.screen import WatchScreen
@@ -170,3 +172,14 @@ def test_the_page_of_a_structure_has_everything_about_it(capsys: pytest.CaptureF
         "target at $0.40, 48.7% away",
     ):
         assert line in out
+
+
+def test_a_structure_is_due_while_none_of_its_legs_has_an_order() -> None:
+    listing = a_listing()
+    (condor, *rest) = listing.structures
+    legs = tuple(replace(leg, state=DecisionState.CLOSING) for leg in condor.legs)
+    leaving = replace(condor, decision=replace(condor.decision, state=DecisionState.CLOSING), legs=legs)
+    due = replace(listing, structures=(leaving, *rest), only_due=frozenset(condor.symbols))
+    assert [as_cell(row[11]).text for row in positions_rows([due])[:5]] == ["due"] * 5
+    partly = replace(due, only_due=frozenset(condor.symbols[1:]))
+    assert as_cell(positions_rows([partly])[0][11]).text == "closing"

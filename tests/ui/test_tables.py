@@ -2,7 +2,7 @@ import re
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, a_market, a_policy, at, at_price, our_order
+from builders import CALL, a_holding, a_market, a_policy, an_order, at, at_price, our_order, replace
 from ui_cases import (
     ANSI,
     LONGEST,
@@ -18,7 +18,7 @@ from ui_cases import (
 
 from sellctl.core.config.schema import Pullback, RulesConfig, SellModuleConfig, StrategyConfig, TrailingStopConfig
 from sellctl.core.model.exit_record import HistoryEntry, HistoryKind
-from sellctl.core.model.view import AccountListing, Mode
+from sellctl.core.model.view import AccountListing, Mode, only_due
 from sellctl.ui.exit_rows import HISTORY_COLUMNS, history_rows
 from sellctl.ui.formats import OutputFormat
 from sellctl.ui.formatting import as_cell, progress_to
@@ -325,3 +325,29 @@ def test_notes_below_a_row_are_never_broken_between_name_and_value(
         "    figure 3 12 · figure 4 13",
         "    figure 5 14",
     ]
+
+
+def test_where_nothing_is_sent_an_exit_is_due_until_an_order_of_it_works() -> None:
+    call = a_holding(CALL, "2", "1.00", bid="1.20", ask="1.22")
+    put = a_holding(LONGEST, "5", "2.40", bid="1.85", ask="1.95", state=under_way())
+    orders = (our_order(LONGEST, qty="5", limit="1.90"),)
+    plan = a_plan(call, put, orders=orders)
+    assert only_due(plan, ()) == {CALL, LONGEST}
+    account = replace(listed(plan), only_due=only_due(plan, orders))
+    assert {as_cell(row[2]).text: as_cell(row[6]).text for row in plan_rows([account])} == {
+        CALL: "due",
+        LONGEST: "closing 2/4",
+    }
+    listed_rows = positions_rows([account])
+    assert {as_cell(row[2]).text: as_cell(row[11]).text for row in listed_rows} == {CALL: "due", LONGEST: "closing 2/4"}
+
+
+def test_the_user_s_own_order_is_no_order_of_an_exit() -> None:
+    plan = a_plan(a_holding(CALL, "2", "1.00", bid="1.20", ask="1.22"))
+    assert only_due(plan, (an_order(CALL, qty="1", limit="9"),)) == {CALL}
+
+
+def test_a_wait_for_the_positions_to_show_a_fill_is_not_due() -> None:
+    (decision,) = a_plan(a_holding(CALL, "2", "1.00", bid="1.20", ask="1.22")).decisions
+    plan = replace(a_plan(), decisions=(replace(decision, submit=None, unconfirmed=True),))
+    assert only_due(plan, ()) == frozenset()

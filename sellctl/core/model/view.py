@@ -11,6 +11,7 @@ from sellctl.core.model.event import Event
 from sellctl.core.model.gain import Total, total_of
 from sellctl.core.model.instrument import StructureKind
 from sellctl.core.model.market import Market
+from sellctl.core.model.order import Order
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision
 from sellctl.core.model.snapshot import AccountFacts
 
@@ -109,6 +110,23 @@ def _priced_parts(plan: Plan, structures: Iterable[ShownStructure]) -> Iterator[
     yield from ((decision, 1) for symbol, decision in decisions.items() if symbol not in valued)
 
 
+def only_due(plan: Plan, orders: Iterable[Order]) -> frozenset[str]:
+    """The symbols whose exit is due and of which no order of ours works: what a process that acts would send now.
+
+    `orders` are the open ones of the account. An order whose outcome is unknown, or that has just filled, may still be
+    the exit, so that its symbol is left out.
+    """
+    working = {symbol for order in orders if order.is_ours and not order.is_backstop for symbol in order.symbols}
+    return frozenset(
+        each.holding.symbol
+        for each in plan.of(DecisionState.CLOSING)
+        if each.signal
+        and not each.unconfirmed
+        and not each.holding.state.unresolved
+        and each.holding.symbol not in working
+    )
+
+
 class AccountView(Struct, frozen=True):
     """One account as it was last polled. `market` and `plan` are None until a poll has succeeded.
 
@@ -117,6 +135,7 @@ class AccountView(Struct, frozen=True):
     `requests_used` counts the requests of the last minute. `orders_working` counts all open orders of the account.
     `realised` is what our fills of today gained or lost, in dollars; None while one of them can't be valued. `halted`
     says who or what has stopped new orders, and why; "" when they aren't stopped. `structures` are those of the plan.
+    `only_due` has the symbols whose exit is due while this process sends nothing, and no order of it works.
     """
 
     facts: AccountFacts
@@ -131,12 +150,14 @@ class AccountView(Struct, frozen=True):
     realised: Decimal | None = None
     halted: str = ""
     structures: tuple[ShownStructure, ...] = ()
+    only_due: frozenset[str] = frozenset()
 
 
 class AccountListing(Struct, frozen=True):
     """One account in a listing command: its plan, explained, or without one the problem that prevented it.
 
-    `mode` is PAPER, SIMULATED or LIVE. `structures` are those of the plan.
+    `mode` is PAPER, SIMULATED or LIVE. `structures` are those of the plan. `only_due` has the symbols whose exit is due
+    while this process sends nothing, and no order of it works.
     """
 
     account: str
@@ -145,6 +166,7 @@ class AccountListing(Struct, frozen=True):
     problem: str = ""
     in_use: bool = False  # the problem is that another process has locked the account
     structures: tuple[ShownStructure, ...] = ()
+    only_due: frozenset[str] = frozenset()
 
 
 class WatchView(Struct, frozen=True):

@@ -148,3 +148,61 @@ def test_the_program_ends_with_the_sentence_and_the_usage_status(
     assert streams.err.startswith(f"sellctl: {sentence}")
     assert streams.out == ""
     assert "Traceback" not in streams.err
+
+
+STRATEGIES = """\
+    - name: tesla
+      match: {underlying: TSLA}
+      rules: {take_profit: 60%, stop_loss: 45%}
+    - name: long options
+      match: {asset: option, side: long}
+      rules:
+        take_profit: $300/position
+        trailing_stop: {trail: 15pt, activation: 25%}
+        days_to_expiry: 5
+    - name: by the clock
+      match: {side: short}
+      rules: {stop_loss: price 1.50, before_close: 10m, max_hold: 2d}
+"""
+
+
+def test_check_names_each_strategy_with_its_target_its_stop_and_its_trailing_stop(
+    write: Write, main_account: str
+) -> None:
+    write(f"{main_account}sell_module:\n  strategies:\n{STRATEGIES}")
+    lines = run("check").output.splitlines()
+    assert lines[3:7] == [
+        "strategy tesla: target +60%, stop -45%",
+        "strategy long options: target +$300/position, trailing 15pt from +25%, 1 other rule",
+        "strategy by the clock: stop at 1.50, 2 other rules",
+        "strategy one: target +10%, stop -20%; option",
+    ]
+
+
+def test_check_names_what_else_is_set_without_an_address(write: Write, main_account: str) -> None:
+    beat = "https://example.com/ping/your-id"
+    write(f"{main_account}watch: {{heartbeat: {beat}}}\nexecution: {{backstop: {{stop: 40%, assets: [option]}}}}\n")
+    result = run("check")
+    assert result.output.splitlines()[-2:] == ["backstop: stop -40%; option", "heartbeat: set"]
+    assert beat not in result.output
+
+
+def test_check_counts_the_recipients_of_notifications(write: Write, main_account: str) -> None:
+    pytest.importorskip("apprise")
+    write(f"{main_account}notify: [{{url: 'json://127.0.0.1:1/'}}, {{url: 'json://127.0.0.1:2/'}}]\n")
+    assert "notify: 2 recipients" in run("check").output.splitlines()
+
+
+@pytest.mark.parametrize("missing", [True, False], ids=["extra not installed", "address not supported"])
+def test_check_refuses_notifications_that_a_run_could_not_send(
+    write: Write, main_account: str, monkeypatch: pytest.MonkeyPatch, *, missing: bool
+) -> None:
+    if missing:
+        monkeypatch.setitem(sys.modules, "apprise", None)
+    else:
+        pytest.importorskip("apprise")
+    write(f"{main_account}notify: [{{url: '{'json' if missing else 'unheard-of'}://127.0.0.1:1/'}}]\n")
+    error = run("check").exception
+    assert isinstance(error, ConfigError)
+    assert error.exit_code == ExitCode.USAGE
+    assert ("needs the extra notify" if missing else "isn't an address that Apprise supports") in str(error)
