@@ -15,6 +15,7 @@ from sellctl.service.options import Options
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sellctl.sim.scenario.reader import Scenario
     from sellctl.sim.server import SimServer
 
 _BUILT_IN = "PASIM"  # the account numbers of the scenarios that come with sellctl
@@ -70,8 +71,7 @@ def sim(
 
     if shortage := ensure_descriptors(len(loaded.accounts)):
         typer.echo(f"sellctl: {shortage}", err=True)
-    for account in loaded.accounts:
-        account.number = _number_of_this_start(account.number)
+    _give_ids_of_this_start(loaded)
     options = options_of(context)
     folder = options.state_dir and options.state_dir.absolute()
     options = replace(options, config=config_out.absolute(), state_dir=folder)  # for a terminal in any folder
@@ -109,10 +109,13 @@ def _lines(server: "SimServer", options: Options) -> "Iterator[str]":
         yield f"  {move.command(server.url)}"
 
 
-def _number_of_this_start(number: str) -> str:
-    """An account's number for this start; one that the scenario's author chose stays.
+def _give_ids_of_this_start(scenario: "Scenario") -> None:
+    """Give accounts and orders ids that no earlier start had; a number that the scenario's author chose stays.
 
-    Order ids are derived from it. Under the same number, the orders of this start would get the ids of the last start's
-    orders, whose fills the journal has already.
+    sellctl derives its client order ids from the account's number, and the broker has ids of its own. Under the same
+    ids, the fills of this start would be those of the last start, which the journal has already.
     """
-    return f"{number}{secrets.token_hex(4).upper()}" if number.startswith(_BUILT_IN) else number
+    scenario.start_id = secrets.token_hex(8)
+    for account in scenario.accounts:
+        if account.number.startswith(_BUILT_IN):
+            account.number += secrets.token_hex(4).upper()

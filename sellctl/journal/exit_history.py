@@ -4,6 +4,7 @@ Read day by day, newest first, until a page is full. Nothing is written.
 """
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -20,7 +21,7 @@ from sellctl.core.structures.names import legs_of
 from sellctl.core.text import as_dollars
 from sellctl.journal.database import read_only
 from sellctl.journal.digest import without_numbers
-from sellctl.journal.exits import OVER, PLAN, ExitCollector, exit_rows, is_wanted
+from sellctl.journal.exits import OVER, PLAN, ExitCollector, by_broker_account, exit_rows, is_wanted
 from sellctl.journal.queries import AuditRow, Filters, unpack
 from sellctl.journal.schema import audit
 
@@ -70,25 +71,11 @@ def _days(tx: sa.Connection, filters: Filters) -> Iterator[str]:
 
 def _of_day(rows: Iterable[AuditRow]) -> Iterator[HistoryEntry]:
     """The entries of one date's rows."""
-    exits, unsent, cancels = ExitCollector(), _UnsentExits(), list[AuditRow]()
-    orders: dict[tuple[str, str], tuple[Decimal | None, Decimal | None]] = {}  # quantity and limit of what is cancelled
-    for row in rows:
-        if row.kind == _CANCEL:
-            cancels.append(row)
-        elif row.kind == PLAN:
-            snapshot, plan = unpack(row)
-            exits.take_plan(row, snapshot, plan)
-            unsent.take(row, plan)
-            orders |= {(row.account, c.order.client_order_id): (c.order.qty, c.order.limit_price) for c in plan.cancels}
-        else:
-            exits.take(row)
-    sent = exits.exits()
-    yield from map(_entry_of, sent)
-    yield from unsent.entries(sent)
-    for row in cancels:
-        why = str(row.body.get("why", ""))
-        if why.startswith(_STALE) or not row.client_order_id.startswith(OUR_PREFIX):
-            yield _cancelled(row, why, *orders.get((row.account, row.client_order_id), (None, None)))
+    accounts: defaultdict[tuple[str, int], _OfAccount] = defaultdict(_OfAccount)
+    for account, row in by_broker_account(rows):
+        accounts[account].take(row)
+    for each in accounts.values():
+        yield from each.entries()
 
 
 def _entry_of(one: Exit) -> HistoryEntry:
@@ -162,6 +149,39 @@ class _UnsentExits:
         for unsent in chain.from_iterable(self._found.values()):
             if not any(unsent.is_part_of(one) for one in sent):
                 yield unsent.entry
+
+
+@dataclass(slots=True)
+class _OfAccount:
+    """The rows of one of the broker's accounts, and the entries that they make."""
+
+    _exits: ExitCollector = field(default_factory=ExitCollector)
+    _unsent: _UnsentExits = field(default_factory=_UnsentExits)
+    _cancels: list[AuditRow] = field(default_factory=list)
+    # quantity and limit of what is cancelled, by client order id
+    _orders: dict[str, tuple[Decimal | None, Decimal | None]] = field(default_factory=dict)
+
+    def take(self, row: AuditRow) -> None:
+        """Add one row."""
+        if row.kind == _CANCEL:
+            self._cancels.append(row)
+        elif row.kind == PLAN:
+            snapshot, plan = unpack(row)
+            self._exits.take_plan(row, snapshot, plan)
+            self._unsent.take(row, plan)
+            self._orders |= {c.order.client_order_id: (c.order.qty, c.order.limit_price) for c in plan.cancels}
+        else:
+            self._exits.take(row)
+
+    def entries(self) -> Iterator[HistoryEntry]:
+        """The entries of all rows that were added."""
+        sent = self._exits.exits()
+        yield from map(_entry_of, sent)
+        yield from self._unsent.entries(sent)
+        for row in self._cancels:
+            why = str(row.body.get("why", ""))
+            if why.startswith(_STALE) or not row.client_order_id.startswith(OUR_PREFIX):
+                yield _cancelled(row, why, *self._orders.get(row.client_order_id, (None, None)))
 
 
 def _unsent(row: AuditRow, decision: PositionDecision, signal: ExitSignal) -> HistoryEntry:

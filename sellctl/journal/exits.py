@@ -9,9 +9,12 @@ however late it does.
 """
 
 import datetime as dt
+import heapq
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -24,6 +27,7 @@ from sellctl.core.model.position import NO_PRICES, ExitAfter, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.structures.held import held_structures
 from sellctl.core.structures.names import legs_of
+from sellctl.journal.account_numbers import CHANGED, OF_ANOTHER_ACCOUNT
 from sellctl.journal.database import read_only
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.net_fills import netted, per_unit
@@ -33,7 +37,9 @@ from sellctl.journal.schema import audit
 OVER = dt.timedelta(seconds=60)
 _ZERO = Decimal(0)
 PLAN = "plan"
-EXIT_KINDS = (PLAN, INTENT, FILL, *sorted(FINAL_OUTCOMES))  # the rows that tell about exits
+_CHANGES = (CHANGED, OF_ANOTHER_ACCOUNT)
+# the rows that tell about exits, besides those about changes of the account number
+EXIT_KINDS = (PLAN, INTENT, FILL, *sorted(FINAL_OUTCOMES.difference(_CHANGES)))
 
 
 def exits(path: Path, filters: Filters) -> tuple[Exit, ...]:
@@ -54,19 +60,44 @@ def is_wanted(symbol: str, reason: str, filters: Filters) -> bool:
 
 
 def exit_rows(tx: sa.Connection, filters: Filters, *other_kinds: str) -> Iterator[AuditRow]:
-    """The rows of exits that the filters leave by account and date, oldest first, and those of other kinds."""
-    conditions = [audit.c[name] == value for name in ("account", "day") if (value := getattr(filters, name))]
+    """The rows of exits that the filters leave by account and date, oldest first, and those of other kinds.
+
+    Among them are all rows about changes of the account number, which may have the host's date: the broker's isn't
+    always known so early.
+    """
+    dates = [audit.c.day == filters.day] if filters.day else []
     if filters.since:
-        conditions.append(audit.c.day >= filters.since)
-    statement = sa.select(*COLUMNS).where(audit.c.kind.in_((*EXIT_KINDS, *other_kinds)), *conditions)
-    return (as_row(row) for row in tx.execute(statement.order_by(audit.c.seq)))
+        dates.append(audit.c.day >= filters.since)
+    of_account = [audit.c.account == filters.account] if filters.account else []
+    found = _rows(tx, audit.c.kind.in_((*EXIT_KINDS, *other_kinds)), *of_account, *dates)
+    first, last = (sa.select(end(audit.c.seq)).where(*dates).scalar_subquery() for end in (sa.func.min, sa.func.max))
+    changes = _rows(tx, audit.c.kind.in_(_CHANGES), audit.c.seq.between(first, last), *of_account)
+    return heapq.merge(found, changes, key=lambda row: row.seq)
+
+
+def _rows(tx: sa.Connection, *conditions: sa.ColumnElement[bool]) -> Iterator[AuditRow]:
+    return (as_row(row) for row in tx.execute(sa.select(*COLUMNS).where(*conditions).order_by(audit.c.seq)))
+
+
+def by_broker_account(rows: Iterable[AuditRow]) -> Iterator[tuple[tuple[str, int], AuditRow]]:
+    """Each row of `exit_rows` with what stands for the broker's account that it is about.
+
+    That is the account's name in the configuration, and how often the number behind it had changed.
+    """
+    changes: Counter[str] = Counter()
+    for row in rows:
+        if row.kind == CHANGED:
+            changes[row.account] += 1
+        else:
+            yield (row.account, changes[row.account] - (row.kind == OF_ANOTHER_ACCOUNT)), row
 
 
 def _collected(rows: Iterable[AuditRow]) -> tuple[Exit, ...]:
-    collector = ExitCollector()
-    for row in rows:
-        collector.take(row)
-    return collector.exits()
+    collectors: defaultdict[tuple[str, int], ExitCollector] = defaultdict(ExitCollector)
+    for account, row in by_broker_account(rows):
+        collectors[account].take(row)
+    found = chain.from_iterable(collector.exits() for collector in collectors.values())
+    return tuple(sorted(found, key=lambda each: each.row))
 
 
 # How a structure left.

@@ -49,13 +49,14 @@ def _compiled(statement: sa.ClauseElement) -> str:
 
 
 # On the order path, so compiled once, as the audit log's statements are. One about an order takes its account and its
-# client order id; one about its fills takes its account and the broker's id.
+# client order id; one about its fills takes its account and the broker's id. Another account that was behind the name
+# before may have had the broker's id too, but no client order id of this one.
 _ORDER = (unresolved.c.account == sa.bindparam("a")) & (unresolved.c.client_order_id == sa.bindparam("b"))
 _FILLS = (fills.c.account == sa.bindparam("a")) & (fills.c.order_id == sa.bindparam("b"))
 _REMEMBER_INTENT = _compiled(sa.insert(unresolved).prefix_with("OR REPLACE"))
 _OPEN_INTENT = _compiled(sa.select(unresolved.c.symbol, unresolved.c.reason).where(_ORDER))
 _END_INTENT = _compiled(sa.delete(unresolved).where(_ORDER))
-_FILLED = _compiled(sa.select(fills.c.filled_qty).where(_FILLS))
+_FILLED = _compiled(sa.select(fills.c.filled_qty).where(_FILLS, fills.c.client_order_id == sa.bindparam("c")))
 _FORGET_FILLS = _compiled(sa.delete(fills).where(_FILLS))
 _REMEMBER_FILLS = _compiled(sa.insert(fills))
 # What each account's first poll reads, so built once: with 50 accounts, to build them took longer than to run them.
@@ -230,7 +231,9 @@ class SqliteJournal(AuditLog):
                 ),
             )
             swap_episodes(batch.tx, account, before.number, number)
+            batch.tx.execute(sa.delete(meta).where(meta.c.key == f"plan:{account}"))
         self._realised.clear()
+        self._fingerprints.pop(account, None)
         return before.number
 
     def open_intents(self, account: str) -> Sequence[str]:
@@ -273,12 +276,12 @@ class SqliteJournal(AuditLog):
         """Record a fill. Return the newly filled quantity; 0, with nothing written, when it was recorded already.
 
         `detail` has `order_id`, the cumulative `filled_qty` and the average `filled_avg_price`. A fill is identified by
-        the first two, so doubled and reordered events change nothing (I8).
+        both ids of its order and the quantity, so doubled and reordered events change nothing (I8).
         """
         order_id, total = str(detail["order_id"]), Decimal(str(detail["filled_qty"]))
         raw = self.database.raw
         with self.appending() as batch:
-            before = raw.execute(_FILLED, (account, order_id)).fetchone()
+            before = raw.execute(_FILLED, (account, order_id, client_order_id)).fetchone()
             new = total - Decimal(before[0] if before else 0)
             if new <= 0:
                 return Decimal(0)

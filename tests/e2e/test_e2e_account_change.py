@@ -3,6 +3,8 @@
 import asyncio
 import datetime as dt
 
+import pytest
+from inbox import an_inbox
 from order_builders import a_request, a_signal
 from stage import CALL, Play, Stage, three_calls
 
@@ -52,6 +54,21 @@ def test_an_open_intent_of_the_old_account_is_neither_looked_up_nor_repeated_at_
     assert stage.held(CALL) == 3
     assert result.err.count("the key of this account belongs to PA2 now, and did to PA1 until now") == 1
     assert "belongs to" not in stage.run("run-once").err  # told once
+
+
+def test_the_change_of_an_account_is_one_alert_and_the_same_change_of_a_simulated_one_is_none(play: Play) -> None:
+    pytest.importorskip("apprise")
+    with an_inbox() as (box, port):
+        stage = play(three_calls(), f'notify: [{{url: "json://127.0.0.1:{port}/", kinds: [alert]}}]')
+        for number in ("PA1", "PA2", "PA2"):
+            another_account(stage, number)
+            assert stage.run("run-once").status == 0
+        stage.config.write_text(f"simulator: true\n{stage.config.read_text()}")
+        for number in ("PA3", "PA4"):
+            another_account(stage, number)
+            assert stage.run("run-once").status == 0
+    (alert,) = box.arrived
+    assert alert.startswith("sellctl: alert | main: alert: the key of this account belongs to PA2 now, and did to PA1")
 
 
 def test_an_open_intent_of_the_same_account_is_looked_up(play: Play) -> None:

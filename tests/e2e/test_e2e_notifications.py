@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
+from builders import CALL_TEXT
 from inbox import Inbox, an_inbox
 from stage import CALL, Play, three_calls
-
-from sellctl.core.model.instrument import contract_text
 
 pytest.importorskip("apprise")
 
@@ -23,9 +22,9 @@ def inbox() -> Iterator[tuple[Inbox, int]]:
         yield box
 
 
-def recipients(port: int) -> str:
+def recipients(port: int, *kinds: str) -> str:
     return f"""
-        notify: [{{url: "json://127.0.0.1:{port}/", kinds: [filled, blocked]}}]
+        notify: [{{url: "json://127.0.0.1:{port}/", kinds: [{", ".join(kinds or ("filled", "blocked"))}]}}]
         watch: {{heartbeat: "http://127.0.0.1:{port}/beat"}}
     """
 
@@ -33,10 +32,7 @@ def recipients(port: int) -> str:
 def test_a_run_sends_its_fills_and_the_heartbeat(play: Play, inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     assert play(TARGET, recipients(port)).run("run-once").status == 0
-    assert sorted(box.wait_for(2)) == [
-        "heartbeat",
-        f"sellctl: filled | main: {contract_text(CALL)} filled: 3 of 3 at $1.20",
-    ]
+    assert sorted(box.wait_for(2)) == ["heartbeat", f"sellctl: filled | main: {CALL_TEXT} filled: 3 of 3 at $1.20"]
 
 
 def test_a_dry_run_sends_nothing(play: Play, inbox: tuple[Inbox, int]) -> None:
@@ -55,5 +51,18 @@ def test_what_stays_blocked_is_sent_by_the_first_run_only_and_the_heartbeat_by_e
     arrived = box.wait_for(3)
     assert arrived.count("heartbeat") == 2
     assert [
-        line.startswith(f"sellctl: blocked | main: {contract_text(CALL)}") for line in arrived if line != "heartbeat"
+        line.startswith(f"sellctl: blocked | main: {CALL_TEXT} blocked: ") for line in arrived if line != "heartbeat"
     ] == [True]
+
+
+def test_an_exit_that_a_halt_keeps_back_is_sent_as_halted_and_logged_so(play: Play, inbox: tuple[Inbox, int]) -> None:
+    box, port = inbox
+    stage = play(TARGET, recipients(port, "halted"))
+    stage.run("halt", "--reason", "earnings tonight")
+    result = stage.run("run-once")
+    assert result.status == 5
+    (message,) = (line for line in box.wait_for(2) if line != "heartbeat")
+    assert message.startswith(f"sellctl: halted | main: {CALL_TEXT} halted: target +10%")
+    assert message.endswith("not sent: halted (earnings tonight)")
+    assert f"{CALL_TEXT} halted: target +10%" in result.err
+    assert "denied" not in result.err

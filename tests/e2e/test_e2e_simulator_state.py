@@ -172,14 +172,20 @@ def test_a_simulated_account_has_no_real_money(real: StateFolder) -> None:  # no
     assert "simulator is true, but account main has paper: false" in result.err
 
 
-def test_each_start_has_account_numbers_of_its_own_so_that_no_order_id_repeats(tmp_path: Path) -> None:
-    assert number_of_a_start(tmp_path) != number_of_a_start(tmp_path)
+def test_each_start_has_account_numbers_and_order_ids_of_its_own(tmp_path: Path) -> None:
+    scenario = tmp_path / "one-order.yml"
+    scenario.write_text(f"{DUE}events: [{{at: start, order: {{account: main, symbol: {CALL}, side: sell, qty: 1}}}}]\n")
+    assert ids_of_a_start(tmp_path, scenario).isdisjoint(ids_of_a_start(tmp_path, scenario))
 
 
-def number_of_a_start(folder: Path) -> str:
-    """The number of the account of a simulator that is started and ended."""
-    with a_simulator(folder) as simulator:
-        return str(simulator.get("/v2/account")["account_number"])
+def ids_of_a_start(folder: Path, scenario: Path) -> set[str]:
+    """The ids of the account, its order and its fill of a simulator that is started and ended."""
+    with a_simulator(folder, "--scenario", str(scenario)) as simulator:
+        account, (order,) = simulator.get("/v2/account"), simulator.get("/v2/orders?status=all")
+        (fill,) = simulator.get("/v2/account/activities/FILL")
+    ids = {account["account_number"], order["id"], order["client_order_id"], fill["id"]}
+    assert len(ids) == 4
+    return ids
 
 
 def test_a_new_number_of_a_simulated_account_is_no_alert(real: StateFolder, tmp_path: Path) -> None:

@@ -1,15 +1,33 @@
 """Another account behind a name: nothing recorded of the old one is applied to it, and the audit stays whole."""
 
 import asyncio
+import datetime as dt
 from decimal import Decimal
 from pathlib import Path
 
-from journal_builders import CALL, NOON, a_journal, intend
+import pytest
+from journal_builders import (
+    CALL,
+    NOON,
+    Ticking,
+    a_fill,
+    a_holding,
+    a_journal,
+    a_plan,
+    a_snapshot,
+    a_step,
+    denied,
+    intend,
+)
 
 from sellctl.core.model.episode import Episode
+from sellctl.core.model.exit_record import HistoryKind
 from sellctl.core.model.position import Direction
 from sellctl.journal.account_numbers import AccountNumber, number_of
 from sellctl.journal.episode_store import DryRunEpisodeStore, SqliteEpisodeStore
+from sellctl.journal.exit_history import exit_history
+from sellctl.journal.exits import exits
+from sellctl.journal.queries import Filters
 from sellctl.journal.store import SqliteJournal
 from sellctl.journal.verify import verify
 
@@ -89,3 +107,52 @@ def test_the_audit_is_whole_after_the_change_and_says_why_an_intent_ended(tmp_pa
     journal.set_account_number("main", "PA2")
     journal.close()
     assert verify(tmp_path / "journal.sqlite").fault == ""
+
+
+def test_a_fill_under_an_order_id_of_the_old_account_is_a_fill_of_the_new_one(tmp_path: Path) -> None:
+    journal = a_busy_journal(tmp_path)
+    journal.set_account_number("main", "PA2")
+    intend(journal, "sellctl-3")
+    fill = {"order_id": "b2", "filled_qty": "3", "filled_avg_price": "1.60"}
+    assert journal.record_fill("main", "sellctl-3", fill) == 3
+    assert journal.record_fill("main", "sellctl-3", fill) == 0
+    assert journal.realised("main") == 30
+    journal.close()
+    assert verify(tmp_path / "journal.sqlite").fault == ""
+
+
+@pytest.mark.parametrize("days_ahead", [0, 10], ids=["on the broker's date", "on the host's date"])
+def test_an_exit_of_the_new_account_does_not_continue_one_of_the_old_account(tmp_path: Path, days_ahead: int) -> None:
+    clock = Ticking()
+    journal = SqliteJournal(tmp_path / "journal.sqlite", clock)
+    for number, order, price in (("PA1", "sellctl-1", "1.22"), ("PA2", "sellctl-2", "1.17")):
+        clock.at += dt.timedelta(days=days_ahead)
+        journal.set_account_number("main", number)
+        clock.at = NOON
+        a_step(journal, order)
+        a_fill(journal, order, "3", price)
+    expected = [Decimal("1.22"), Decimal("1.17")]
+    assert [each.price for each in exits(journal.path, Filters())] == expected
+    assert [each.price for each in exit_history(journal.path, Filters())] == expected[::-1]
+    only = Filters(account="main", since=exits(journal.path, Filters())[0].day)
+    assert [each.price for each in exits(journal.path, only)] == expected
+
+
+def test_an_order_of_the_old_account_whose_end_is_unknown_has_ended_in_the_history(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path)
+    journal.set_account_number("main", "PA1")
+    a_step(journal, "sellctl-1")
+    assert exit_history(journal.path, Filters())[0].kind is HistoryKind.WORKING
+    journal.set_account_number("main", "PA2")
+    a_step(journal, "sellctl-2")
+    new, old = exit_history(journal.path, Filters())
+    assert (new.kind, old.kind) == (HistoryKind.WORKING, HistoryKind.NOT_FILLED)
+
+
+def test_what_the_new_account_does_not_send_is_recorded_though_the_old_one_said_the_same(tmp_path: Path) -> None:
+    journal = a_journal(tmp_path)
+    for number in ("PA1", "PA2"):
+        journal.set_account_number("main", number)
+        holding = a_holding()
+        asyncio.run(journal.plan_made(a_snapshot(holding), a_plan(denied(holding, "halted (earnings)"))))
+    assert [each.kind for each in exit_history(journal.path, Filters())] == [HistoryKind.NOT_SENT] * 2

@@ -90,7 +90,7 @@ class PlanAnnouncer:
 
     def _may_be_blocked_again(self, subject: str) -> bool:
         """Whether the last obstacle of what has none now was a block that ended only a moment ago."""
-        if not self._obstacles.get(subject, "").startswith(DecisionState.BLOCKED):
+        if not self._obstacles.get(subject, "").startswith(EventKind.BLOCKED):
             return False
         now = self.publish.now()
         return now - self._unblocked_at.setdefault(subject, now) < BLOCK_OVER
@@ -99,16 +99,17 @@ class PlanAnnouncer:
         """Publish an exit that is blocked, denied or failed."""
         if decision.state in _ANNOUNCED and decision.unconfirmed:
             return  # it isn't refused yet, and if it is with the second quote, that is news
-        subject, signal = _subject_of(decision), decision.signal
-        obstacle = f"{decision.state}:{signal.reason}:{signal.urgency}" if signal else f"{decision.state}"
+        subject, signal, kind = _subject_of(decision), decision.signal, _kind_of(decision)
+        state = kind or decision.state
+        obstacle = f"{state}:{signal.reason}:{signal.urgency}" if signal else f"{state}"
         known, self._obstacles[subject] = self._obstacles.get(subject), obstacle
         self._unblocked_at.pop(subject, None)
-        if decision.state not in _ANNOUNCED or known == obstacle:
+        if kind is None or known == obstacle:
             return
         urgent = signal is not None and signal.urgency <= Urgency.PROTECTIVE
         failed = urgent or decision.state is DecisionState.FAULT
         critical = urgent and decision.state is DecisionState.BLOCKED
-        self.publish(subject, _ANNOUNCED[decision.state], decision.sentence, failed=failed, critical=critical)
+        self.publish(subject, kind, decision.sentence, failed=failed, critical=critical)
 
     def _announce_alert(self, decision: PositionDecision) -> None:
         """Publish an alert about a position whose exit, if any, isn't blocked, denied or failed."""
@@ -148,6 +149,12 @@ class PlanAnnouncer:
                 if announced.get(subject) != decision.overdue:
                     text = f"still not closed: {decision.sentence}"
                     self.publish(subject, EventKind.ALERT, text, failed=True, critical=True)
+
+
+def _kind_of(decision: PositionDecision) -> EventKind | None:
+    """The kind of the event about an exit that is blocked, denied, halted or failed; None for any other decision."""
+    kind = _ANNOUNCED.get(decision.state)
+    return EventKind.HALTED if kind is EventKind.DENIED and decision.is_halted else kind
 
 
 def _subject_of(decision: PositionDecision) -> str:

@@ -58,7 +58,10 @@ class Expectation:
 
 @dataclass(slots=True)
 class Scenario:
-    """A scenario. `speed` is simulated seconds per second, 0 stops the clock; `until` is its end."""
+    """A scenario. `speed` is simulated seconds per second, 0 stops the clock; `until` is its end.
+
+    `start_id` is a part of all ids that the exchange makes; "" in every start that is to repeat the last one.
+    """
 
     name: str
     start: dt.datetime
@@ -71,11 +74,12 @@ class Scenario:
     prices: dict[str, list[Segment]] = field(default_factory=dict)
     events: list[tuple[dt.datetime, Callable[[Exchange], None]]] = field(default_factory=list)
     expectations: tuple[Expectation, ...] = ()
+    start_id: str = ""
 
     def exchange(self) -> Exchange:
         """The exchange at the scenario's start. Call it once: the exchange works on the scenario's own accounts."""
         market = Market({symbol: Path(list(segments)) for symbol, segments in self.prices.items()})
-        exchange = Exchange(self.start, self.accounts, market, self.settings)
+        exchange = Exchange(self.start, self.accounts, market, self.settings, start_id=self.start_id)
         for name, bodies in self.orders.items():
             exchange.load_orders(exchange.accounts[name], bodies)
         for when, action in self.events:

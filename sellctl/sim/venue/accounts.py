@@ -210,7 +210,7 @@ def book_non_trade(  # noqa: PLR0913  the fields of the row
     shows = dt.datetime.combine(date + dt.timedelta(days=1), dt.time(6), calendar.NEW_YORK) if next_day else now
     account.activities.append(
         {
-            "id": activity_id(now, kind, symbol, len(account.activities)),
+            "id": activity_id(now, kind, account.id, symbol, len(account.activities)),
             "activity_type": kind,
             "activity_sub_type": "",
             "date": date.isoformat(),

@@ -38,8 +38,10 @@ class Exchange(VenueState):
         accounts: Iterable[SimAccount] = (),
         market: Market | None = None,
         settings: Settings | None = None,
+        *,
+        start_id: str = "",
     ) -> None:
-        super().__init__(start, accounts, market, settings)
+        super().__init__(start, accounts, market, settings, start_id=start_id)
         self.quote_listeners: list[Callable[[str], None]] = []
         plan_session(self)
 

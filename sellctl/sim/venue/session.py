@@ -6,7 +6,7 @@ from functools import partial
 
 from sellctl.sim.market import calendar
 from sellctl.sim.market.assets import Asset, is_in_the_money
-from sellctl.sim.numbers import ZERO, stable_id
+from sellctl.sim.numbers import ZERO
 from sellctl.sim.venue.accounts import SimAccount, book_non_trade, move_position
 from sellctl.sim.venue.coverage import uncovered_contracts
 from sellctl.sim.venue.order_checks import liquidation_time
@@ -142,7 +142,7 @@ def liquidate(venue: VenueState, account: SimAccount, position: SimPosition) -> 
         type="market",
         time_in_force="day",
         qty=abs(position.qty),
-        client_order_id=stable_id("liquidation", venue.next_number()),
+        client_order_id=venue.new_id("liquidation"),
     )
     order = enter(venue, account, request, f"{side}_to_close")
     order.source = None

@@ -24,7 +24,10 @@ EventListener = Callable[[SimEvent], None]
 
 
 class VenueState:
-    """One venue with several accounts. All instants are UTC and in the venue's own time."""
+    """One venue with several accounts. All instants are UTC and in the venue's own time.
+
+    `start_id` is a part of the ids of orders and activities: with another one, the same scenario gives other ids.
+    """
 
     def __init__(
         self,
@@ -32,8 +35,11 @@ class VenueState:
         accounts: Iterable[SimAccount] = (),
         market: Market | None = None,
         settings: Settings | None = None,
+        *,
+        start_id: str = "",
     ) -> None:
         self.now = start
+        self._start_id = start_id
         self.settings = settings or Settings()
         self.faults = FaultRegistry(self.settings.seed)
         self.market = market or Market()
@@ -71,9 +77,8 @@ class VenueState:
         return self._count
 
     def new_id(self, kind: str = "order") -> str:
-        """A new UUID, the same in every run of the same scenario with the same account numbers."""
-        numbers = (account.number for account in self.accounts.values())
-        return stable_id(kind, self.settings.seed, *numbers, self.next_number())
+        """A new UUID, the same in every run of the same scenario with the same `start_id`."""
+        return stable_id(kind, f"{self.settings.seed}{self._start_id}", self.next_number())
 
     def emit(self, kind: str, account: SimAccount, order: SimOrder, **detail: Any) -> None:
         """Record an order event, with the order's JSON at this instant, and pass it to the listeners."""

@@ -26,13 +26,13 @@ def update_of(event: SimEvent) -> dict[str, Any] | None:
         order["asset_id"] = NO_ASSET
     data: dict[str, Any] = {
         "event": event.kind,
-        "event_id": stable_id("event", event.seq),
+        "event_id": stable_id("event", order["id"], event.seq),
         "at": format_timestamp(event.at),
         "timestamp": format_timestamp(event.at),
         "order": order,
     }
     if "position_qtys" not in event.detail:
-        data["execution_id"] = stable_id("execution", event.seq)
+        data["execution_id"] = stable_id("execution", order["id"], event.seq)
     data.update({key: event.detail[key] for key in _FILL_FIELDS if key in event.detail})
     return {"stream": UPDATES, "data": data}
 

@@ -10,7 +10,15 @@ from structure_builders import CONDOR, call
 
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import Event, EventKind, Severity
-from sellctl.core.model.plan import DecisionState, ExitSignal, Plan, PositionDecision, Reason, Urgency
+from sellctl.core.model.plan import (
+    DecisionState,
+    ExitSignal,
+    Plan,
+    PositionDecision,
+    Reason,
+    Urgency,
+    halt_violation,
+)
 from sellctl.core.model.position import Prices
 from sellctl.core.watching.plan_announcer import BLOCK_OVER, PlanAnnouncer
 
@@ -220,6 +228,20 @@ def test_the_lost_quotes_of_a_position_that_is_gone_do_not_return() -> None:
 def test_an_exit_that_is_refused_right_after_its_second_quote_is_published() -> None:
     hearing = Hearing()
     hearing.announce(a_decision(DecisionState.DENIED, "confirming the stop", unconfirmed=True))
-    assert hearing.announce(a_decision(DecisionState.DENIED, "not sent: halted")) == [
-        f"{CALL_TEXT} denied: not sent: halted"
+    assert hearing.announce(a_decision(DecisionState.DENIED, "not sent: the spread is wide")) == [
+        f"{CALL_TEXT} denied: not sent: the spread is wide"
     ]
+
+
+@pytest.mark.parametrize("reason", [Reason.STOP_LOSS, Reason.TAKE_PROFIT])
+def test_an_exit_that_a_halt_keeps_back_is_published_as_halted_also_after_another_refusal(reason: Reason) -> None:
+    hearing = Hearing()
+    wide = a_decision(DecisionState.DENIED, "not sent: the spread is wide", reason, violations=("the spread is wide",))
+    halted = a_decision(
+        DecisionState.DENIED, "not sent: halted (earnings)", reason, violations=(halt_violation("earnings"),)
+    )
+    assert hearing.announce(wide) == [f"{CALL_TEXT} denied: not sent: the spread is wide"]
+    assert hearing.announce(halted) == [f"{CALL_TEXT} halted: not sent: halted (earnings)"]
+    assert hearing.announce(halted) == []
+    assert hearing.announce(HELD) == []
+    assert hearing.announce(halted) == [f"{CALL_TEXT} halted: not sent: halted (earnings)"]

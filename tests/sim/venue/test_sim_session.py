@@ -92,11 +92,3 @@ def test_time_never_runs_back() -> None:
     venue = a_venue((CALL, "1", "1"))
     venue.advance_to(at("10:00"))
     assert venue.now == at("11:00")
-
-
-def test_the_same_scenario_under_another_account_number_gives_its_orders_other_ids() -> None:
-    venues = [a_venue(), a_venue(), a_venue()]
-    venues[2].accounts["main"].number = "PASIM0001AB"
-    first, again, other = (venue.new_id() for venue in venues)
-    assert first == again
-    assert other != first
