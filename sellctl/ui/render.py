@@ -49,7 +49,9 @@ def _chosen(fmt: OutputFormat | None, out: TextIO) -> OutputFormat:
 
 
 def emit_before_question(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str) -> None:
-    """Print rows on stderr, where questions are asked: stdout is for the result."""
+    """Print rows on stderr, where questions are asked: stdout is for the result. The title too, in every format."""
+    if _chosen(None, sys.stderr) is not OutputFormat.TABLE:
+        write(f"{title.splitlines()[0]}\n", sys.stderr)
     _emit_on(sys.stderr, columns, rows, None, title)
 
 
