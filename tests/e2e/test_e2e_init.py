@@ -222,7 +222,8 @@ def test_yes_takes_the_preset_whose_rules_are_for_most_of_what_is_held_and_says_
 
 @pytest.mark.usefixtures("keys")
 def test_the_default_rules_that_it_compares_with_are_named(play: Play) -> None:
-    assert "the default rules (target +10%, stop -20%; option)" in init(play(HELD), "--yes").err
+    said = init(play(QUIET), "--yes").err
+    assert "The default rules (target +10%, stop -20%; option) have a stop for each of them." in said
 
 
 @pytest.mark.usefixtures("keys")
