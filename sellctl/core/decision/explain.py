@@ -22,7 +22,7 @@ from sellctl.core.decision.rule_states import StrategyState, strategy_state
 from sellctl.core.decision.strategy_results import NOT_MANAGED
 from sellctl.core.model.gain import Basis, price_on, side_name
 from sellctl.core.model.instrument import contract_text
-from sellctl.core.model.market import WIDE_SETTLES
+from sellctl.core.model.market import NEW_YORK, WIDE_SETTLES
 from sellctl.core.model.plan import PRICE_REASONS, DecisionState, Plan, PositionDecision, Reason, Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
@@ -239,10 +239,13 @@ def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
     if not context.is_last_day(holding):
         return ""
     why = why_last_day(holding)
-    if context.policy.zero_day is None:
+    handling = context.policy.zero_day
+    if handling is None:
         return f"{why}, zero-day handling is off"
-    closes = _is_closed_on_last_day(holding, context)
-    return f"{why}, before its deadline" if closes else f"{why}, not closed (zero_day.shorts is off)"
+    if not _is_closed_on_last_day(holding, context):
+        return f"{why}, not closed (zero_day.shorts is off)"
+    starts = handling.starts_at(holding, context.snapshot.market)
+    return f"{why}, closed from {starts.astimezone(NEW_YORK):%H:%M} ET on" if starts else f"{why}, not closed yet"
 
 
 def _is_closed_on_last_day(holding: Holding, context: DecisionContext) -> bool:

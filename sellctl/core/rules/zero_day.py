@@ -27,6 +27,11 @@ class ZeroDay:
         detail = f"{why_last_day(holding)}: {_until(left, market)} ({_STAGE[urgency]})"
         return ExitSignal(holding, holding.position.qty, Reason.ZERO_DAY, detail, urgency)
 
+    def starts_at(self, holding: Holding, market: Market) -> dt.datetime | None:
+        """When it begins to close an option on its last day; None from the open on, or while the close is unknown."""
+        start = self._deadlines(holding).start
+        return None if start is None or market.closes_at is None else market.closes_at - start
+
     def _deadlines(self, holding: Holding) -> ZeroDayConfig | BroadEtfsConfig:
         broad = self.config.broad_etfs
         return broad if holding.position.instrument.underlying in broad.symbols else self.config
@@ -40,7 +45,7 @@ class ZeroDay:
         return Urgency.TIME if deadlines.start is None or left <= deadlines.start else None
 
 
-_STAGE = {Urgency.TIME: "start", Urgency.PROTECTIVE: "eager", Urgency.FORCED: "final: at any price"}
+_STAGE = {Urgency.TIME: "closing begins", Urgency.PROTECTIVE: "urgent", Urgency.FORCED: "at any price"}
 
 
 def why_last_day(holding: Holding) -> str:

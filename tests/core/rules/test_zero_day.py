@@ -142,8 +142,12 @@ def test_an_option_whose_last_day_is_over_is_left_to_the_broker() -> None:
 
 
 def test_the_sentence_counts_down_to_the_close() -> None:
-    assert on("14:55").sentence.startswith("expires today: 65 min to the close at 16:00 ET (start)")
-    assert on("15:59:30").sentence.startswith("expires today: 30 s to the close at 16:00 ET (final: at any price)")
+    assert on("14:55").sentence.startswith("expires today: 65 min to the close at 16:00 ET (closing begins)")
+    assert on("15:59:30").sentence.startswith("expires today: 30 s to the close at 16:00 ET (at any price)")
+
+
+def test_before_that_the_sentence_says_from_when_it_is_closed() -> None:
+    assert "expires today, closed from 14:55 ET on" in on("12:00").sentence
 
 
 def test_past_the_calendars_close_while_the_clock_says_open_it_is_forced_and_says_so() -> None:
