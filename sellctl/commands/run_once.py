@@ -10,7 +10,10 @@ from sellctl.commands.session import (
     FormatOption,
     YesOption,
     check_enabled,
+    first_listings,
+    listings,
     options_of,
+    print_halt,
     run,
     show_plans,
     status_of,
@@ -18,7 +21,10 @@ from sellctl.commands.session import (
 from sellctl.core.exit_codes import ExitCode
 
 if TYPE_CHECKING:
+    from sellctl.bootstrap import Runtime
     from sellctl.core.scheduler import AccountScheduler
+    from sellctl.service.options import Options
+    from sellctl.ui.formats import OutputFormat
 
 
 class IfBusy(StrEnum):
@@ -52,9 +58,13 @@ def run_once(
         return
     mode = RunMode.DRY_RUN if dry_run else RunMode.ACT
     run_options = RunOptions("run-once", mode, account or (), yes=yes, checks_structures=True)
+    start_row = 0 if dry_run else _newest_row(options)
     runtime = run(options, run_options, notifies=not dry_run)
     scheduler = runtime.scheduler
-    show_plans(runtime, run_options, output, "What would be done" if dry_run else "What was done")
+    if dry_run:
+        show_plans(runtime, run_options, output, "What would be done")
+    else:
+        _show_what_was_done(runtime, start_row, output)
     if scheduler.market is not None and not scheduler.market.is_open:
         typer.echo("The market is closed: nothing is sold.", err=True)
     code = status_of(scheduler, busy_is_fine=if_busy is IfBusy.SKIP)
@@ -63,6 +73,36 @@ def run_once(
     if code is ExitCode.OK and detailed_exitcode and any(plan.is_due for plan in scheduler.first_plans):
         code = ExitCode.EXITS_DUE
     raise typer.Exit(code)
+
+
+def _newest_row(options: "Options") -> int:
+    """The number of the journal's newest row before the run."""
+    from sellctl.bootstrap import load, state_of
+    from sellctl.journal.exits_since import newest_row
+
+    return newest_row(state_of(options, load(options)).journal)
+
+
+def _show_what_was_done(runtime: "Runtime", start_row: int, output: "OutputFormat | None") -> None:
+    """Print what became of the orders of each position since this row of the journal, and why nothing was sent."""
+    from sellctl.core.model.account_state import RunMode
+    from sellctl.journal.exits_since import exits_since
+    from sellctl.ui.render import emit
+    from sellctl.ui.runs import RUN_COLUMNS, AccountRun, run_document, run_rows, working_orders
+
+    watchers = runtime.scheduler.watchers
+    halted = print_halt(runtime)
+    accounts = [
+        AccountRun(
+            first,
+            last,
+            recorded=exits_since(runtime.state.journal, watcher.name, start_row),
+            working=working_orders(watcher.orders.book.open, watcher.state.open_orders),
+        )
+        for watcher, first, last in zip(watchers, first_listings(runtime), listings(runtime), strict=True)
+    ]
+    document = run_document(accounts, RunMode.ACT.value, halted)
+    emit(RUN_COLUMNS, run_rows(accounts), output, title="What was done", document=document)
 
 
 def _print_unsent(scheduler: "AccountScheduler") -> bool:

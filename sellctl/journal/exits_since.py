@@ -11,11 +11,12 @@ from msgspec.structs import replace
 from sellctl.core.model.exit_record import ExitsSince
 from sellctl.core.model.plan import Reason
 from sellctl.journal.database import read_only
+from sellctl.journal.derived import INTENT
 from sellctl.journal.queries import COLUMNS, AuditRow, as_row
 from sellctl.journal.schema import audit
 
 _NET = "net"  # the key of the net price in a row of a leg
-_KINDS = ("intent", "accepted", "refused", "fill")
+_KINDS = (INTENT, "accepted", "refused", "fill")
 
 
 def newest_row(path: Path) -> int:
@@ -39,7 +40,7 @@ def exits_since(path: Path, account: str, row: int) -> dict[str, ExitsSince]:
         if each.reason == Reason.BACKSTOP and each.kind != "fill":
             continue  # placing a backstop closes nothing
         by_symbol.setdefault(each.symbol, []).append(each)
-        if each.kind == "intent" and each.body.get("legs"):
+        if each.kind == INTENT and each.body.get("legs"):
             legs[each.client_order_id] = {leg["symbol"]: Decimal(leg["ratio"]) for leg in each.body["legs"]}
         for symbol, ratio in legs.get(each.client_order_id, {}).items():
             by_symbol.setdefault(symbol, []).append(_of_leg(each, ratio))
@@ -67,7 +68,8 @@ def _summary(rows: Iterable[AuditRow]) -> ExitsSince:
         elif row.kind == "refused":
             summary = replace(summary, refusal=str(row.body.get("message", "")) or "no reason given")
         else:
-            summary = replace(summary, sent=True, refusal="")
+            why = str(row.body.get("why", "")) if row.kind == INTENT else summary.why
+            summary = replace(summary, sent=True, refusal="", why=why)
     filled = sum(amounts.values(), Decimal(0))
     return replace(summary, filled=filled, price=_average(prices, amounts), net=_average(nets, amounts))
 

@@ -103,12 +103,25 @@ def _plan_rows(account: AccountListing) -> Iterator[TableRow]:
     if plan is None:
         yield (name, mode, None, None, None, None, _no_plan(account), "nothing", account.problem)
         return
-    leads = _leads(plan.decisions)
+    leads = leads_of(plan.decisions)
     for decision in plan.decisions:
         holding = decision.holding
         state = state_cell(decision, only_due=holding.symbol in account.only_due)
-        shown = (*_named(holding.symbol), qty_cell(holding), gain_cell(decision.gain), state)
-        yield (name, mode, *shown, *_action(decision, leads))
+        shown = (qty_cell(holding), gain_cell(decision.gain), state)
+        yield (*account_cells(account, holding.symbol), *shown, *action(decision, leads))
+    yield from other_rows(account)
+
+
+def account_cells(account: AccountListing, symbol: str) -> TableRow:
+    """The first cells of a row about a symbol: account, mode, symbol and contract."""
+    return (account.account, mode_cell(account.mode), *_named(symbol))
+
+
+def other_rows(account: AccountListing) -> Iterator[TableRow]:
+    """The rows of an account's plan that are not about positions: its stale orders and its faults."""
+    name, mode, plan = account.account, mode_cell(account.mode), account.plan
+    if plan is None:
+        return
     for cancel in plan.stale:
         order = cancel.order
         stale = Cell("stale", "stale", Tone.WARN)
@@ -136,7 +149,7 @@ def what_happens(decision: PositionDecision) -> str:
     return "wait" if decision.state is DecisionState.CLOSING else "nothing"
 
 
-def _action(decision: PositionDecision, leads: Mapping[str, str]) -> tuple[str, str]:
+def action(decision: PositionDecision, leads: Mapping[str, str]) -> tuple[str, str]:
     """What happens, and why: the reason of an order; without one the whole sentence, because it has the obstacle."""
     lead, signal = leads.get(decision.holding.symbol, ""), decision.signal
     if lead and signal and not decision.submit:
@@ -144,7 +157,7 @@ def _action(decision: PositionDecision, leads: Mapping[str, str]) -> tuple[str, 
     return what_happens(decision), signal.sentence if decision.submit and signal else decision.sentence
 
 
-def _leads(decisions: Iterable[PositionDecision]) -> dict[str, str]:
+def leads_of(decisions: Iterable[PositionDecision]) -> dict[str, str]:
     """By the symbols that leave with others in one order about to be sent: the one whose row shows the order."""
     return {
         symbol: each.holding.symbol
@@ -157,7 +170,7 @@ def _leads(decisions: Iterable[PositionDecision]) -> dict[str, str]:
 def proposed_rows(proposed: Sequence[ProposedExit]) -> list[TableRow]:
     """One row per position that a manual command may close, under PROPOSED_COLUMNS, and their total."""
     listings = {each.listing.account: each.listing for each in proposed}
-    leads = {name: _leads(listing.plan.decisions if listing.plan else ()) for name, listing in listings.items()}
+    leads = {name: leads_of(listing.plan.decisions if listing.plan else ()) for name, listing in listings.items()}
     rows = [_proposed_row(each, leads[each.listing.account]) for each in proposed]
     closing = [each for each in proposed if each.decision.signal]
     if closing[1:] == []:
@@ -176,7 +189,7 @@ def _proposed_row(each: ProposedExit, leads: Mapping[str, str]) -> TableRow:
         qty_cell(decision.holding),
         price_cell(each.price),
         *amounts,
-        *_action(decision, leads),
+        *action(decision, leads),
     )
 
 
@@ -420,7 +433,7 @@ def structure_page(
 
 def _what_happens_to_legs(structure: ShownStructure) -> Iterator[str]:
     """What is about to happen to the legs: one text when all of them leave in one order."""
-    leads = _leads(structure.legs)
+    leads = leads_of(structure.legs)
     for leg in structure.legs:
         lead = leads.get(leg.holding.symbol)
         if leg.is_notable and lead is None:

@@ -9,7 +9,7 @@ from sellctl.core.exit_codes import ExitCode
 from sellctl.core.model.plan import Reason
 from sellctl.core.structures.names import is_structure_name
 from sellctl.sim.scenario.reader import Expectation, load_scenario
-from sellctl.ui.contracts import contract_text
+from sellctl.ui.contracts import readable_name
 
 FIRST_STEPS, COMMANDS, RULES = read("docs/first-steps.md"), read("docs/commands.md"), read("docs/rules.md")
 
@@ -55,4 +55,4 @@ def what_of(expected: Expectation) -> str:
     """A structure by its underlying and kind, a contract as people read it, or the order's id."""
     if is_structure_name(expected.symbol):
         return " ".join(expected.symbol.split("-")[:2]).replace("_", " ")
-    return contract_text(expected.symbol) or expected.order
+    return readable_name(expected.symbol) or expected.order

@@ -1,4 +1,6 @@
+import csv
 import hashlib
+import io
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,18 @@ def test_a_target_is_sold_and_a_second_run_right_after_sends_nothing(play: Play)
     assert len(sent) == 1
     assert stage.run("run-once").status == 0
     assert stage.sent() == sent
+
+
+def test_the_table_after_a_run_shows_what_became_of_the_order(play: Play) -> None:
+    stage = play(TARGET)
+    (row,) = csv.DictReader(io.StringIO(stage.run("run-once", "--format", "csv").out))
+    assert (row["state"], row["what_happened"]) == ("closed", "filled at $1.10")
+    assert row["why"].startswith("target +10%")
+
+
+def test_the_document_of_a_run_has_the_outcome_of_its_order(play: Play) -> None:
+    ((holding,),) = (plan["holdings"] for plan in play(TARGET).run("run-once", "--format", "json").document["plans"])
+    assert (holding["outcome"]["result"], holding["outcome"]["filled_price"]) == ("closed", "1.1")
 
 
 def test_a_dry_run_names_the_orders_of_the_real_run_and_changes_nothing(play: Play) -> None:

@@ -66,6 +66,8 @@ def test_a_refusal_counts_until_the_next_order(tmp_path: Path) -> None:
     journal = a_journal(tmp_path)
     intend(journal, "sellctl-1")
     journal.outcome("main", "sellctl-1", "refused", {"message": "no such luck"})
-    assert exits_since(tmp_path / FILE_NAME, "main", 0)[CALL] == ExitsSince(sent=True, refusal="no such luck")
+    assert exits_since(tmp_path / FILE_NAME, "main", 0)[CALL] == ExitsSince(
+        sent=True, refusal="no such luck", why="stop loss: -20%"
+    )
     intend(journal, "sellctl-2")
-    assert exits_since(tmp_path / FILE_NAME, "main", 0)[CALL] == ExitsSince(sent=True)
+    assert exits_since(tmp_path / FILE_NAME, "main", 0)[CALL] == ExitsSince(sent=True, why="stop loss: -20%")

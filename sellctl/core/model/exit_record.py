@@ -253,7 +253,8 @@ class ExitsSince(Struct, frozen=True):
 
     `price` is the average of the fills; None without one, or when a fill came without a price. `sent` says whether an
     order was intended, and `refusal` why the broker refused the last one; "" when it didn't. `net` is the average net
-    price of the multi-leg orders that filled all of it, below zero a credit; None when others did.
+    price of the multi-leg orders that filled all of it, below zero a credit; None when others did. `why` is the reason
+    of the last order; "" when none was intended.
     """
 
     filled: Decimal = Decimal(0)
@@ -261,3 +262,4 @@ class ExitsSince(Struct, frozen=True):
     net: Decimal | None = None
     sent: bool = False
     refusal: str = ""
+    why: str = ""
