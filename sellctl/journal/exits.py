@@ -70,7 +70,9 @@ def exit_rows(tx: sa.Connection, filters: Filters, *other_kinds: str) -> Iterato
         dates.append(audit.c.day >= filters.since)
     of_account = [audit.c.account == filters.account] if filters.account else []
     found = _rows(tx, audit.c.kind.in_((*EXIT_KINDS, *other_kinds)), *of_account, *dates)
-    first, last = (sa.select(end(audit.c.seq)).where(*dates).scalar_subquery() for end in (sa.func.min, sa.func.max))
+    # An expression in place of the column: SQLite would go through all rows by number, not through those of the dates.
+    ends = (sa.func.min(audit.c.seq + 0), sa.func.max(audit.c.seq + 0))
+    first, last = (sa.select(end).where(*dates).scalar_subquery() for end in ends)
     changes = _rows(tx, audit.c.kind.in_(_CHANGES), audit.c.seq.between(first, last), *of_account)
     return heapq.merge(found, changes, key=lambda row: row.seq)
 
