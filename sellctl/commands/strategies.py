@@ -23,7 +23,7 @@ def strategies(
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Show the strategies in force, or with --precedence the order of exit reasons.
+    """Show the strategies in force and their rules.
 
     The first strategy that matches a position manages it. Sends no request.
     """
