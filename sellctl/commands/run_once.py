@@ -116,5 +116,6 @@ def _print_unsent(scheduler: "AccountScheduler") -> bool:
         (plan.account, decision) for state in scheduler.states if (plan := state.plan) for decision in plan.unsent
     ]
     for account, decision in unsent:
-        typer.echo(f"Not sent: {account}: {contract_text(decision.holding.symbol)}: {decision.sentence}", err=True)
+        why = decision.sentence.replace("; not sent: ", "; ")
+        typer.echo(f"Not sent: {account}: {contract_text(decision.holding.symbol)}: {why}", err=True)
     return bool(unsent)

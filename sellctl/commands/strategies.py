@@ -23,20 +23,20 @@ def strategies(
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Show the strategies in force and the order of exit reasons.
+    """Show the strategies in force and their rules.
 
     The first strategy that matches a position manages it. Sends no request.
     """
     from sellctl.bootstrap import load, policies
     from sellctl.ui.render import emit
 
-    if not table:
+    if table:
+        emit(TABLE_COLUMNS, precedence_rows(), output, title="Precedence: the first true reason names the exit")
+    else:
         options = options_of(context)
         loaded = load(options)
         rows = _strategy_rows(policies(loaded, options, account or ()), simulated=loaded.config.simulator)
         emit(STRATEGY_COLUMNS, list(rows), output, title="Strategies")
-    if table or output is None:
-        emit(TABLE_COLUMNS, precedence_rows(), output, title="Precedence: the first true reason names the exit")
 
 
 def _strategy_rows(policies: "Sequence[Policy]", *, simulated: bool) -> "Iterator[tuple[object, ...]]":

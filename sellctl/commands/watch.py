@@ -87,6 +87,8 @@ def watch(
     finally:
         runtime.close()
         notifier.close()
+    if not display.problem and not all_busy(runtime.scheduler):
+        typer.echo("Stopped: nothing is watched any more.", err=True)
     _print_what_is_left(runtime)
     if shown is WatchFormat.TABLE and not options.log_file:
         print_problems(runtime.scheduler)

@@ -32,7 +32,7 @@ def test_every_configuration_of_a_page_passes_the_check(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in re.findall(r"\$\{(\w+)\}", text):
-        monkeypatch.setenv(name, f"value-of-{name}")
+        monkeypatch.setenv(name, "mailto://you:password@example.com" if name.endswith("_URL") else f"value-of-{name}")
     monkeypatch.setenv("HOME", str(tmp_path))
     if "profile:" in text:
         save_profile(tmp_path, "key", "secret")

@@ -331,7 +331,7 @@ def test_a_mistake_in_a_custom_strategy_is_reported_with_its_line(play: Play, en
     assert stage.sent() == []
 
 
-def test_strategies_prints_the_strategies_in_force_and_the_table_of_reasons(play: Play) -> None:
+def test_strategies_prints_the_strategies_in_force_and_with_precedence_the_table_of_reasons(play: Play) -> None:
     stage = play(a_day({CALL: (4, "1.00")}, {CALL: at("1.00", "1.02")}), ruled("stop_loss: 40%", "{underlying: AAPL}"))
     result = stage.run("strategies")
     assert result.status == 0

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
+from sellctl.core.config.schema import ValueFormat
 from sellctl.core.config.units import value_text
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import PRECEDENCE, ExitSignal, Reason, Trigger, Urgency
@@ -42,14 +43,22 @@ class Rule(Protocol):
         """A short text of the rule, with its numbers."""
 
 
+_GAINS = frozenset({"activation", "floor", "gain", "keep"})  # fields of rules that are fractions of the entry price
+
+
 def rule_text(rule: object) -> str:
     """A rule's settings: its reason and every field that isn't its default."""
     if not is_dataclass(rule):
         return type(rule).__name__
     reason = getattr(rule, "reason", type(rule).__name__)
     values = [(f.name, getattr(rule, f.name), f.default) for f in fields(rule)]
-    settings = [f"{name} {value_text(v)}" for name, v, default in values if default is MISSING or v != default]
+    settings = [f"{name} {_setting(name, v)}" for name, v, default in values if default is MISSING or v != default]
     return f"{reason} ({', '.join(settings)})" if settings else str(reason)
+
+
+def _setting(name: str, value: object) -> str:
+    """A setting as it is written in YAML: a gain as a percentage, like the trail and the target beside it."""
+    return value_text(value, value_format=ValueFormat.PERCENT if name in _GAINS else None)
 
 
 @dataclass(frozen=True)
