@@ -72,7 +72,7 @@ def with_backstop(decision: PositionDecision, context: DecisionContext) -> Posit
     order = _order(holding, terms, context)
     if order is None:
         return decision
-    placed = f"backstop: {order.side.value} {order.qty:f} {terms_of(order)} placed at the broker"
+    placed = f"backstop: {order.side.value} {order.qty:f} {terms_of(order)} to be placed at the broker"
     return replace(decision, backstop=order, sentence="; ".join(filter(None, (decision.sentence, placed))))
 
 

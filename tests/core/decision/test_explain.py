@@ -193,7 +193,7 @@ def test_a_backstop_that_rests_is_named_behind_why_the_position_stays() -> None:
     policy = compile_policy(config, "main")
     placed = the_decision(a_snapshot(a_holding()), policy)
     assert placed.backstop is not None
-    assert "no rule is met; backstop: sell 1 stop $0.50 (day) placed at the broker" in placed.sentence
+    assert "no rule is met; backstop: sell 1 stop $0.50 (day) to be placed at the broker" in placed.sentence
 
 
 def test_the_users_order_and_the_rules_of_a_position_are_independent() -> None:
