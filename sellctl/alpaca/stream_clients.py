@@ -146,7 +146,8 @@ async def _ignore(_message: object) -> None:
 # Alpaca's server messages.
 _REASONS = {
     "auth failed": "the key is refused (402)",
-    "failed to authenticate": "the key is refused",
+    # alpaca-py's order stream says so for every answer to a login but "authorized"
+    "failed to authenticate": "the login is refused: a wrong key, or another program uses its only connection",
     "connection limit exceeded": "another program uses the key's only connection (406)",
     "insufficient subscription": "the key isn't entitled to the feed (409)",
     "symbol limit exceeded": "too many symbols for the plan (405)",

@@ -1,5 +1,6 @@
 import asyncio
 import datetime as dt
+import json
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -7,6 +8,7 @@ import pytest
 from alpaca_stand_in import KEY, SECRET, a_config
 from builders import replace
 from msgpack import Timestamp
+from websockets.asyncio.server import ServerConnection, serve
 
 from sellctl.alpaca.streams import (
     AlpacaStreams,
@@ -175,3 +177,28 @@ def test_the_problems_of_an_account_are_those_of_its_own_orders_and_of_no_other_
     streams = AlpacaStreams(replace(a_config(""), accounts={"a": an_account(), "b": an_account()}))
     assert streams.problems == {"orders of a": "connecting", "orders of b": "connecting"}
     assert streams.problems_of("a", {AssetClass.OPTION}) == {"orders of a": "connecting"}
+
+
+def test_a_refused_login_to_the_order_stream_may_be_the_key_or_its_only_connection() -> None:
+    """The SDK gives one reason for both: doctor called a good key refused, beside a running watcher."""
+
+    async def refuse(connection: ServerConnection) -> None:
+        await connection.recv()
+        refusal = {"stream": "authorization", "data": {"status": "unauthorized", "action": "authenticate"}}
+        await connection.send(json.dumps(refusal))
+        await connection.wait_closed()
+
+    async def scene() -> str:
+        async with serve(refuse, "127.0.0.1", 0) as server:
+            here = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            account = an_account(trading=f"http://{here}", data=f"http://{here}", trading_stream=f"ws://{here}/")
+            streams = AlpacaStreams(replace(a_config(""), accounts={"a": account}), back_off=(60, 60))
+            listener = Listener(asyncio.get_running_loop().create_future())
+            streams.start(listener)
+            try:
+                async with asyncio.timeout(20):
+                    return await listener.problem
+            finally:
+                await streams.stop()
+
+    assert asyncio.run(scene()) == "the login is refused: a wrong key, or another program uses its only connection"
