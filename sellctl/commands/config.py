@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT = Path("config.yml")
 _COLUMNS = ("key", "value", "origin")
+_PROFILE = "profile "
 _INDENT = "  "
 _ENVIRONMENT = "environment "
 
@@ -57,8 +58,10 @@ def _as_tree(rows: "Iterable[tuple[str, str, str]]") -> "Iterator[tuple[str | No
 
 
 def _short_origin(origin: str) -> str:
-    """Where a value came from, of the file only the line, which the title names: line 7, $ALPACA_API_KEY, default."""
+    """Where a value came from: line 7 of the file that the title names, $ALPACA_API_KEY, profile paper, default."""
     source = origin.rpartition(", ")[2]
+    if source.startswith(_PROFILE):
+        return source.partition(" (")[0]
     if source.startswith(_ENVIRONMENT):
         return f"${source.removeprefix(_ENVIRONMENT)}"
     file, _, line = source.rpartition(":")

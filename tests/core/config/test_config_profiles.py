@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from sellctl.app import app
 from sellctl.core.config.profiles import default_profile, profile_names
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.errors import ConfigError
@@ -52,6 +54,17 @@ def test_an_account_uses_the_keys_of_its_profile_and_says_so(load: Load, profile
     assert rows["accounts.main.secret_key"].value == "****"
     assert rows["accounts.main.secret_key"].origin == f"profile paper ({path})"
     assert loaded.secrets() >= {"PKPROFILEPROFILE0001", "secret-of-the-profile"}
+
+
+def test_a_drawn_configuration_names_the_profile_without_its_path(
+    write: Write, profile: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile()
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = CliRunner().invoke(app, ["--config", str(write(NAMED)), "config", "show", "--format", "table"]).stdout
+    line = next(line for line in shown.splitlines() if "secret_key" in line)
+    assert line.split() == ["secret_key", "****", "profile", "paper"]
+    assert "alpaca" not in shown
 
 
 def test_a_profile_is_read_and_never_written(load: Load, profile: Profile) -> None:
