@@ -131,6 +131,20 @@ class Listener:
     def order_changed(self, account: str, symbol: str) -> None: ...
 
 
+async def first_problem_at(port: int) -> str:
+    """The first problem of an account whose order stream is at this port of the loopback."""
+    here = f"127.0.0.1:{port}"
+    account = an_account(trading=f"http://{here}", data=f"http://{here}", trading_stream=f"ws://{here}/")
+    streams = AlpacaStreams(replace(a_config(""), accounts={"a": account}), back_off=(60, 60))
+    listener = Listener(asyncio.get_running_loop().create_future())
+    streams.start(listener)
+    try:
+        async with asyncio.timeout(20):
+            return await listener.problem
+    finally:
+        await streams.stop()
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_stream_follows_no_redirect_to_another_host(status: int) -> None:
     """The keys are sent after the handshake, to whoever is connected then."""
@@ -151,16 +165,7 @@ def test_a_stream_follows_no_redirect_to_another_host(status: int) -> None:
                 writer.close()
 
             async with await asyncio.start_server(redirect, "127.0.0.1", 0) as server:
-                here = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-                account = an_account(trading=f"http://{here}", data=f"http://{here}", trading_stream=f"ws://{here}/")
-                streams = AlpacaStreams(replace(a_config(""), accounts={"a": account}), back_off=(60, 60))
-                listener = Listener(asyncio.get_running_loop().create_future())
-                streams.start(listener)
-                try:
-                    async with asyncio.timeout(20):
-                        return await listener.problem
-                finally:
-                    await streams.stop()
+                return await first_problem_at(server.sockets[0].getsockname()[1])
 
     assert asyncio.run(scene()) == f"the server answered HTTP {status}"
     assert visits == []
@@ -190,15 +195,6 @@ def test_a_refused_login_to_the_order_stream_may_be_the_key_or_its_only_connecti
 
     async def scene() -> str:
         async with serve(refuse, "127.0.0.1", 0) as server:
-            here = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            account = an_account(trading=f"http://{here}", data=f"http://{here}", trading_stream=f"ws://{here}/")
-            streams = AlpacaStreams(replace(a_config(""), accounts={"a": account}), back_off=(60, 60))
-            listener = Listener(asyncio.get_running_loop().create_future())
-            streams.start(listener)
-            try:
-                async with asyncio.timeout(20):
-                    return await listener.problem
-            finally:
-                await streams.stop()
+            return await first_problem_at(server.sockets[0].getsockname()[1])
 
     assert asyncio.run(scene()) == "the login is refused: a wrong key, or another program uses its only connection"
