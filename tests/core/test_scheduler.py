@@ -6,15 +6,24 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import pytest
-from builders import CALL, PUT, a_position, at, our_order
+from builders import CALL, PUT, a_policy, a_position, at, our_order
 from shell_fakes import NOON, FakeBroker, FakeStream, World, a_broker_failure
 
+from sellctl.core.config.schema import (
+    Pullback,
+    RulesConfig,
+    SellModuleConfig,
+    StrategyConfig,
+    TrailingStopConfig,
+)
 from sellctl.core.errors import AuthError, BusyError, ConfigError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.order import Order
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.scheduler import RUN_ONCE_SECONDS, AccountScheduler
+from sellctl.core.sell_watcher import WatcherOptions
 from sellctl.core.structures.named import FoundAccount
 from sellctl.core.tick_handler import TickHandler
 from sellctl.core.watching.manual_requests import CommandRequest, Verb
@@ -27,6 +36,7 @@ from sellctl.core.watching.poll_schedule import (
 from sellctl.core.watching.problem_alerts import REMINDER_INTERVAL_SECONDS
 
 DUE = ("1.20", "1.22")
+A_TRAIL = StrategyConfig("trail", rules=RulesConfig(trailing_stop=TrailingStopConfig(Pullback(Decimal("0.2")))))
 
 
 def two_accounts() -> tuple[World, FakeBroker, AccountScheduler]:
@@ -286,6 +296,15 @@ def test_a_single_run_follows_its_order_for_45_seconds_and_then_cancels_the_targ
     assert RUN_ONCE_SECONDS <= world.clock.seconds - 1000 <= RUN_ONCE_SECONDS + 5
     assert world.broker.sent
     assert all(order.is_terminal for order in world.broker.orders.values())
+
+
+def test_a_dry_run_waits_for_no_best_price_and_a_run_that_acts_establishes_it() -> None:
+    reads = {}
+    for mode in (RunMode.DRY_RUN, RunMode.ACT):
+        world = World(policy=a_policy(SellModuleConfig(strategies=(A_TRAIL,))), options=WatcherOptions(mode=mode))
+        asyncio.run(world.a_scheduler().run_once())
+        reads[mode] = len(world.quotes.requested)
+    assert reads == {RunMode.DRY_RUN: 1, RunMode.ACT: 2}
 
 
 def test_a_single_run_tries_once_more_what_may_be_over_in_a_moment() -> None:

@@ -72,9 +72,15 @@ class AccountState(Struct, frozen=True):
 
     @property
     def is_expedited(self) -> bool:
-        """Whether the next poll should come early: an exit is under way, or a decision is unconfirmed."""
+        """Whether the next poll should come early: an exit is under way, or a decision is unconfirmed.
+
+        A dry run doesn't wait for the second quote that establishes a best price: nothing becomes due by it, and a dry
+        run doesn't store it.
+        """
         if self.plan is None or self.mode is RunMode.STALE_ONLY:
             return False
+        if self.mode is RunMode.DRY_RUN:
+            return self.plan.is_exit_unconfirmed
         return self.plan.is_unconfirmed or self.is_following
 
     @property

@@ -497,6 +497,11 @@ class Plan(Struct, frozen=True):
         return any(decision.unconfirmed for decision in self.decisions)
 
     @property
+    def is_exit_unconfirmed(self) -> bool:
+        """Whether an exit depends on another poll; not so where only a best price is to be established."""
+        return any(each.unconfirmed and each.state not in STAYS_OPEN for each in self.decisions)
+
+    @property
     def is_confirming_a_short(self) -> bool:
         """Whether the exit of a short without cover waits until another read of the positions shows it too."""
         return any(SHORT_UNCONFIRMED in decision.violations for decision in self.decisions)
