@@ -109,7 +109,7 @@ def run(
     """
     from sellctl.bootstrap import load
 
-    loaded = load(options)
+    loaded = load(options, notifies=notifies)
     confirm_first_live(loaded, options, run_options)
     try:
         with _notifying(loaded, options) if notifies else nullcontext() as notifier:

@@ -148,11 +148,17 @@ class ConfigManager:
     """Loads --config, SELLCTL_CONFIG, ./config.yml, the user's config.yml, or a key pair from the environment."""
 
     def __init__(
-        self, explicit: Path | None = None, *, environ: Mapping[str, str] | None = None, with_api: bool = False
+        self,
+        explicit: Path | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        with_api: bool = False,
+        with_notify: bool = True,
     ) -> None:
         self._explicit = explicit
         self._environ = os.environ if environ is None else environ
         self._with_api = with_api  # whether to look up the control API's secret
+        self._with_notify = with_notify  # whether to look up the secrets of the recipients and of the heartbeat
 
     def load(self) -> LoadedConfig:
         """The configuration, or a ConfigError that names every problem."""
@@ -204,7 +210,7 @@ class ConfigManager:
         if pair is None:
             raise ConfigError("There is no configuration and no key in the environment.", hint=_NOTHING_HINT)
         loading = _Loading(None, Path(), self._environ)
-        return loading.checked(self._and_api(loading, loading.with_key_pair(Config(accounts={}), pair)))
+        return loading.checked(self._and_others(loading, loading.with_key_pair(Config(accounts={}), pair)))
 
     def _from_file(self, path: Path) -> LoadedConfig:
         text, mode = _text_of(path)
@@ -219,11 +225,12 @@ class ConfigManager:
             raise loading.error_without_keys(empty=node is None)
         config = loading.read(node)
         loading.refuse_open_file(config, mode)
-        config = self._and_api(loading, loading.resolved(config))
+        config = self._and_others(loading, loading.resolved(config))
         return loading.checked(config if "accounts" in node.entries else self._with_accounts(loading, config))
 
-    def _and_api(self, loading: "_Loading", config: Config) -> Config:
-        return loading.with_api_secret(config) if self._with_api else config
+    def _and_others(self, loading: "_Loading", config: Config) -> Config:
+        config = loading.with_api_secret(config) if self._with_api else config
+        return loading.with_notify_secrets(config) if self._with_notify else config
 
     def _with_accounts(self, loading: "_Loading", config: Config) -> Config:
         pair = key_pair(self._environ)
@@ -305,19 +312,23 @@ class _Loading:
             self.add(literal[0], sentence, f"Run: chmod 600 {self._path}. Or write ${{ENV}} instead of the secret.")
 
     def resolved(self, config: Config) -> Config:
-        """The configuration with every reference of its enabled accounts, recipients and heartbeat looked up."""
+        """The configuration with every reference of its enabled accounts looked up."""
         self._refuse_shared_pair(config)
         accounts = {
             name: self._account(f"accounts.{name}", account) if account.enabled else account
             for name, account in config.accounts.items()
         }
+        return dataclasses.replace(config, accounts=accounts)
+
+    def with_notify_secrets(self, config: Config) -> Config:
+        """The configuration with the URLs of the recipients and of the heartbeat looked up."""
         notify = tuple(
             dataclasses.replace(entry, url=self._secret(f"notify[{index}].url", entry.url))
             for index, entry in enumerate(config.notify)
         )
         heartbeat = config.watch.heartbeat and self._secret("watch.heartbeat", config.watch.heartbeat)
         watch = dataclasses.replace(config.watch, heartbeat=heartbeat)
-        return dataclasses.replace(config, accounts=accounts, notify=notify, watch=watch)
+        return dataclasses.replace(config, notify=notify, watch=watch)
 
     def with_api_secret(self, config: Config) -> Config:
         """The configuration with the control API's secret looked up."""

@@ -66,3 +66,36 @@ def test_an_exit_that_a_halt_keeps_back_is_sent_as_halted_and_logged_so(play: Pl
     assert message.endswith("not sent: halted (earnings tonight)")
     assert f"{CALL_TEXT} halted: target +10%" in result.err
     assert "denied" not in result.err
+
+
+MISSING = """
+    notify: [{url: "${NOT_SET_ANYWHERE}", kinds: [filled]}]
+    watch: {heartbeat: "${NOR_IS_THIS}"}
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("panic", "--yes"),
+        ("close", CALL, "--yes"),
+        ("run-once", "--dry-run"),
+        ("positions",),
+        ("exempt", CALL),
+        ("cancel-stale", "--dry-run"),
+        ("history",),
+    ],
+)
+def test_what_sends_no_notification_works_without_the_variable_of_a_recipient(
+    play: Play, arguments: tuple[str, ...]
+) -> None:
+    result = play(TARGET, MISSING).run(*arguments)
+    assert (result.status, "NOT_SET_ANYWHERE" in result.err) == (0, False), result.err
+
+
+@pytest.mark.parametrize("arguments", [("run-once",), ("watch",), ("doctor",), ("config", "check")])
+def test_what_sends_them_names_the_variable_that_is_missing(play: Play, arguments: tuple[str, ...]) -> None:
+    result = play(TARGET, MISSING).run(*arguments)
+    assert result.status == 2
+    assert "NOT_SET_ANYWHERE isn't set" in result.err
+    assert "NOR_IS_THIS isn't set" in result.err
