@@ -55,7 +55,7 @@ SHORT = Programme(
     days=500, steady_days=100, adapter_days=30, matrix_seeds=1, pairs=10, pressures=10, kills=6, watches=len(CASES),
     mutants=6, seed_pairs=4,
 )  # fmt: skip
-# Sized to end within two hours on two cores: a day has at least two structures of several legs besides its other positions.
+# Sized to end within two hours on two cores; each day has at least two structures of several legs.
 FULL = Programme(
     days=2000, steady_days=100, adapter_days=150, matrix_seeds=10, pairs=200, pressures=100, kills=260,
     watches=4 * len(CASES), mutants=len(MUTANTS), seed_pairs=50,
