@@ -51,7 +51,11 @@ def may_change(decision: PositionDecision, context: DecisionContext) -> bool:
     """Whether nothing else is under way for a position, and nothing about it is uncertain."""
     state, symbol = decision.holding.state, decision.holding.symbol
     busy = (
-        decision.submit or decision.cancel_first or decision.unconfirmed or context.ours_on(symbol) or state.unresolved
+        decision.submit
+        or decision.cancel_first
+        or decision.is_exit_unconfirmed
+        or context.ours_on(symbol)
+        or state.unresolved
     )
     uncertain = state.suspended or state.quarantine or symbol in context.invalid_reasons
     forbidden = context.snapshot.halted or context.account_violations

@@ -418,6 +418,11 @@ class PositionDecision(Struct, frozen=True):
         return any(violation.startswith(_HALT) for violation in self.violations)
 
     @property
+    def is_exit_unconfirmed(self) -> bool:
+        """Whether an exit depends on another poll; not so where only a best price is to be established."""
+        return self.unconfirmed and self.state not in STAYS_OPEN
+
+    @property
     def is_notable(self) -> bool:
         """Whether it is more than that the position stays open."""
         return bool(
@@ -498,8 +503,8 @@ class Plan(Struct, frozen=True):
 
     @property
     def is_exit_unconfirmed(self) -> bool:
-        """Whether an exit depends on another poll; not so where only a best price is to be established."""
-        return any(each.unconfirmed and each.state not in STAYS_OPEN for each in self.decisions)
+        """Whether an exit depends on another poll."""
+        return any(decision.is_exit_unconfirmed for decision in self.decisions)
 
     @property
     def is_confirming_a_short(self) -> bool:
