@@ -1,5 +1,6 @@
 """The real program on a pseudo-terminal, so that its questions can be answered as a person would."""
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -18,6 +19,7 @@ from stage import MAIN, clean_environment
 
 CTRL_C, CTRL_D = "\x03", "\x04"
 PATIENCE = 90.0
+TYPED_AGAIN = 5.0  # seconds
 _STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -72,6 +74,21 @@ class Terminal:
         while self._read(ends):
             pass
         return self.process.wait(timeout=PATIENCE)
+
+    def end_by(self, keys: str) -> int:
+        """The exit status after a last answer, such as Ctrl-C. As a person does, type it again where nothing happens.
+
+        Python loses a signal that arrives after a question was written and before input is awaited.
+        """
+        ends = time.monotonic() + PATIENCE
+        while time.monotonic() < ends:
+            self.answer(keys)
+            until = time.monotonic() + TYPED_AGAIN
+            while self._read(until):
+                pass
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return self.process.wait(timeout=max(until - time.monotonic(), 0.0))
+        return self.end()
 
     def _read(self, ends: float) -> bool:
         """Whether anything more was shown before the end of the program and of the patience."""

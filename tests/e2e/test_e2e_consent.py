@@ -85,8 +85,7 @@ def test_an_interrupt_is_no_consent(play: Play, key: str) -> None:
     stage = live(play)
     with on_a_terminal(stage, "--live", "run-once") as terminal:
         terminal.wait_for(QUESTION)
-        terminal.answer(key)
-        assert terminal.end() == 130
+        assert terminal.end_by(key) == 130
         assert "interrupted. Nothing was sent." in terminal.shown
         assert "Traceback" not in terminal.shown
     assert stage.sent() == []

@@ -98,8 +98,7 @@ def test_an_interrupt_leaves_nothing_behind(play: Play, question: str, key: str)
             if each == question:
                 break
             terminal.answer(answer)
-        terminal.answer(key)
-        assert terminal.end() == 130
+        assert terminal.end_by(key) == 130
         assert "sellctl: interrupted: nothing was written." in terminal.shown
         assert "Traceback" not in terminal.shown
     assert not out_of(stage).parent.exists()
@@ -112,8 +111,7 @@ def test_an_existing_file_stays_unless_the_answer_is_yes(play: Play, answer: str
     out_of(stage).write_text("# mine\n", encoding="utf-8")
     with dialogue(stage, env=KEYS) as terminal:
         terminal.wait_for("already exists. Replace it? A backup is kept.")
-        terminal.answer(answer)
-        assert terminal.end() == status
+        assert terminal.end_by(answer) == status
     assert files_of(stage) == {"mine.yml": "# mine\n"}
 
 
