@@ -378,6 +378,7 @@ class PositionManager:
             original_qty=facts.original_qty,
             suspended=facts.suspended or self.splits.why_suspended(symbol),
             exit_after=facts.exit_after,
+            override=facts.override,
             backstop=self._book.backstop_state(position, now),
             filled_at=self._filled_at.get(symbol),
             due_for=_since(memory.due_since, now),

@@ -28,7 +28,7 @@ from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, Plan, Urgency
-from sellctl.core.model.position import Holding, Position
+from sellctl.core.model.position import Holding, OverrideChange, Position
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.ports import Broker, Clock, Journal
@@ -40,7 +40,7 @@ from sellctl.core.tracking.uncovered_shorts import SETTLED_AFTER
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
 from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
 from sellctl.core.watching.named_orders import NamedOrders
-from sellctl.core.watching.plan_announcer import PlanAnnouncer
+from sellctl.core.watching.plan_announcer import OverrideNews, PlanAnnouncer
 from sellctl.core.watching.poll_schedule import AWAITED_SECONDS
 
 T = TypeVar("T")
@@ -99,6 +99,7 @@ class SellWatcher:
     _seen: AccountObservation | None = None  # the one that the state's plan was made from, or the next one is
     _reading_orders: set[str] = field(default_factory=set)  # symbols whose orders of today are being read
     _awaited: frozenset[str] = frozenset()  # the broker's ids of orders whose cancel an exit waits for
+    _overrides_to_announce: list[OverrideNews] = field(default_factory=list)
     _tripped_limit: tuple[dt.date, str] | None = None  # the account guard's limit, and the day on which it was reached
 
     def __post_init__(self) -> None:
@@ -179,10 +180,11 @@ class SellWatcher:
         self.positions.uncovered_shorts.see(seen.positions, seen.at, filled_lately)
         await self._named_orders.load(self.policy.named_structures)
         snapshot = self._snapshot(seen, market)
-        if self.policy.needs_openings and await self.observer.load_openings():
+        needs_openings = self.policy.needs_openings or self.positions.episodes.has_overrides
+        if needs_openings and await self.observer.load_openings():
             holdings = self._recognised(seen.positions.rows, market, snapshot.named, again=True)
             snapshot = replace(snapshot, holdings=holdings)
-        await self.positions.save()
+        await self._save()
         await asyncio.sleep(0)  # lets a tick that arrived meanwhile act first
         snapshot = replace(snapshot, order_count=self.positions.order_count)
         if seen.at > self.orders.in_flight.last_ended_at:
@@ -207,6 +209,8 @@ class SellWatcher:
         named = held_names(self._named_orders.known(structures), rows, self.positions.episodes.leaving)
         self._announcer.announce_named((*self._named_orders.problems(structures), *named.problems))
         holdings = self._holdings(rows, market, named, again=again)
+        if self._change_overrides(market):
+            holdings = self._holdings(rows, market, named, again=True)
         suspended = self.positions.episodes.take_newly_suspended()
         is_recorded = self.options.mode is RunMode.ACT
         self._announcer.announce_suspended(suspended, self.policy.program, is_recorded=is_recorded)
@@ -237,6 +241,29 @@ class SellWatcher:
             unbooked_splits=self.positions.splits.underlyings,
             no_multi_leg=self.orders.no_multi_leg(market.today) if self._may_leave_as_one(rows) else frozenset(),
         )
+
+    def _change_overrides(self, market: Market) -> bool:
+        """Set what was requested for positions, and end what has had its time. Returns whether anything has changed.
+
+        It is announced once it is on disk.
+        """
+        if self.options.mode is not RunMode.ACT:
+            return False
+        episodes = self.positions.episodes
+        for request in self.requests.take_changes():
+            change = request.change or OverrideChange()
+            is_held = episodes.change_override(request.symbol, change, request.by, market.now)
+            self._overrides_to_announce.append(OverrideNews(request.symbol, change, request.by, request.id, is_held))
+        for symbol, override in episodes.end_overrides(market.now):
+            self._overrides_to_announce.append(OverrideNews(symbol, override, override.by))
+        return bool(self._overrides_to_announce)
+
+    async def _save(self) -> None:
+        """Store what is remembered of the positions, then announce what has become of requests to change it."""
+        await self.positions.save()
+        news = tuple(self._overrides_to_announce)
+        del self._overrides_to_announce[: len(news)]
+        self._announcer.announce_overrides(news)
 
     def _may_leave_as_one(self, rows: Iterable[Position]) -> bool:
         """Whether a structure could leave as one order: one that is judged as one or leaves, or has a short option."""
@@ -344,7 +371,7 @@ class SellWatcher:
     async def _reevaluate(self, seen: AccountObservation, market: Market) -> None:
         """Today's orders that were read since the poll may keep an exit waiting; what is sent needs certain ones."""
         snapshot = replace(self._snapshot(seen, market, again=True), orders=self._orders_by_now(seen), on_tick=True)
-        await self.positions.save()
+        await self._save()
         plan = self.decide(snapshot)
         due = self._due(plan, seen.at)
         read = self.lacks_certain_orders(due) - self.observer.unreadable  # polls try these again

@@ -6,11 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
-from sellctl.core.model.position import Direction, PastAverage
+from sellctl.core.model.position import Direction, Override, PastAverage
 from sellctl.journal.account_numbers import archived_name, number_of
 from sellctl.journal.database import Database, read_only
 from sellctl.journal.group_commit import GroupCommit
@@ -115,6 +116,7 @@ def _row(account: str, episode: Episode) -> dict[str, object]:
         "frozen": episode.suspended,
         "follow": episode.exit_after,
         "whole": episode.whole,
+        "override": "" if episode.override is None else msgspec.json.encode(episode.override).decode(),
     }
 
 
@@ -139,7 +141,12 @@ def _episode(row: sa.RowMapping) -> Episode:
         suspended=row["frozen"],
         exit_after=row["follow"],
         whole=row.get("whole", ""),
+        override=_override(row.get("override", "")),
     )
+
+
+def _override(text: str) -> Override | None:
+    return msgspec.json.decode(text, type=Override) if text else None
 
 
 def _decimal(text: str | None) -> Decimal | None:

@@ -57,6 +57,11 @@ def _keep_whole_structures(connection: sa.Connection) -> None:
     _add_to_episodes(connection, "whole")
 
 
+def _keep_overrides(connection: sa.Connection) -> None:
+    """Add the column for the rules that a person has set for a position to the episodes."""
+    _add_to_episodes(connection, "override")
+
+
 def _add_to_episodes(connection: sa.Connection, column: str) -> None:
     if column not in {each["name"] for each in sa.inspect(connection).get_columns(episodes.name)}:
         connection.exec_driver_sql(f"ALTER TABLE episodes ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
@@ -69,6 +74,7 @@ STEPS: tuple[Step, ...] = (
     _add_insert_trigger,
     _keep_past_averages,
     _keep_whole_structures,
+    _keep_overrides,
 )
 
 

@@ -74,6 +74,7 @@ episodes = sa.Table(
     sa.Column("frozen", sa.Text, nullable=False),
     sa.Column("follow", sa.Text, nullable=False),
     sa.Column("whole", sa.Text, nullable=False, server_default=""),
+    sa.Column("override", sa.Text, nullable=False, server_default=""),  # JSON; "" when nothing is set by hand
 )
 
 runs = sa.Table(

@@ -24,6 +24,7 @@ from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.orders.claims import is_live
 from sellctl.core.rules.account_guard import reached_limit, why_unknown
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
+from sellctl.core.sell_strategies.overridden import overridden
 from sellctl.core.structures.coverage import Cover, cover_of
 from sellctl.core.structures.held import WITH_SHARES, HeldStructure, held_parts, held_structures, kind_of, rest_of
 from sellctl.core.structures.names import is_structure_name, legs_of
@@ -133,16 +134,24 @@ class DecisionContext(Struct, frozen=True):
         for strategy in self.policy.strategies:
             whole = structure.whole if structure and strategy.evaluates_structures else None
             if whole and strategy.accepts(whole, market):
-                return strategy, whole
+                return self._overridden(strategy, whole), whole
             if (whole is None or whole.structure in WITH_SHARES) and strategy.accepts(holding, market):
-                return strategy, holding
-        return None, holding
+                return self._overridden(strategy, holding), holding
+        return self._overridden(None, holding), holding
 
     def strategy_of(self, structure: HeldStructure) -> BaseStrategy | None:
         """The first strategy that matches a structure as one position."""
         whole, market = structure.whole, self.snapshot.market
         strategies = self.policy.strategies
-        return next((each for each in strategies if each.evaluates_structures and each.accepts(whole, market)), None)
+        found = next((each for each in strategies if each.evaluates_structures and each.accepts(whole, market)), None)
+        return self._overridden(found, whole) if found else None
+
+    def _overridden(self, strategy: BaseStrategy | None, subject: Holding) -> BaseStrategy | None:
+        """The strategy with the rules that a person has set for this position in place of its own."""
+        override = subject.state.override
+        if override is None or not override.is_in_force(self.snapshot.market.now):
+            return strategy
+        return overridden(strategy, override, self.policy.price_basis)
 
     def rest_of(self, holding: Holding) -> tuple[BaseStrategy | None, Holding] | None:
         """What of a position exceeds its structure, with the first strategy that matches it; None when nothing does."""
@@ -150,7 +159,8 @@ class DecisionContext(Struct, frozen=True):
         rest = rest_of(holding, structure, self.cover) if structure else None
         if rest is None:
             return None
-        return next((each for each in self.policy.strategies if each.accepts(rest, self.snapshot.market)), None), rest
+        strategies, market = self.policy.strategies, self.snapshot.market
+        return self._overridden(next((each for each in strategies if each.accepts(rest, market)), None), rest), rest
 
     def is_exempt(self, symbol: str) -> bool:
         """Whether the user exempted a symbol, its underlying, or a structure of which it is a leg."""

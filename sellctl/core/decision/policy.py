@@ -67,6 +67,7 @@ class Policy(Struct, frozen=True):
     recognises_structures: bool  # whether those of other kinds are shown, and closed by hand, by their names
     named_structures: tuple[NamedStructure, ...]
     needs_underlyings: bool
+    price_basis: PriceBasisConfig
     needs_openings: bool  # whether a rule or a match uses the opening orders
     program: str = "sellctl"  # how the user calls it, with --config, for sentences that name a command
 
@@ -112,6 +113,7 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN, pr
         recognises_structures=sell.structures is not None,
         named_structures=named_structures(sell),
         needs_underlyings=any(strategy.needs_underlying for strategy in strategies),
+        price_basis=sell.price_basis,
         needs_openings=any(_needs_openings(entry) for entry in entries),
         program=program,
     )

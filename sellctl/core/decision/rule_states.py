@@ -8,6 +8,7 @@ from sellctl.core.model.plan import Trigger
 from sellctl.core.model.position import Holding
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.sell_strategies.matching import match_text
+from sellctl.core.sell_strategies.overridden import NO_STRATEGY, Overridden
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
 from sellctl.core.text import as_dollars
 
@@ -54,6 +55,8 @@ def strategy_state(holding: Holding, context: DecisionContext) -> StrategyState 
 
 def managed_text(strategy: BaseStrategy) -> str:
     """The positions that a strategy manages, as one line of text."""
+    if isinstance(strategy, Overridden):
+        return managed_text(strategy.inner) if strategy.inner is not NO_STRATEGY else "this position only"
     if isinstance(strategy, StrategyOne):
         return f"long {', '.join(strategy.applies_to)} that no other strategy takes"
     match = getattr(strategy, "match", None)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
-from sellctl.core.model.position import Direction, PastAverage
+from sellctl.core.model.position import Direction, Override, PastAverage
 
 
 class Episode(Struct, frozen=True):
@@ -18,7 +18,8 @@ class Episode(Struct, frozen=True):
     quantity that scale-outs count from: the quantity left of it shows how much was sold. `suspended` says why its
     strategy's rules are suspended; "" when they are not. `exit_after`, as text of ExitAfter, is the
     structure that is being closed: this leg is closed with it. `whole` is the name of the structure, one that the user
-    names, of which it was a leg while all of that was held; "" when it was in none.
+    names, of which it was a leg while all of that was held; "" when it was in none. `override` has the rules that a
+    person has set for it; None when there are none.
     """
 
     symbol: str
@@ -34,3 +35,4 @@ class Episode(Struct, frozen=True):
     suspended: str = ""
     exit_after: str = ""
     whole: str = ""
+    override: Override | None = None

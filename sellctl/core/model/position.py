@@ -7,7 +7,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from sellctl.core.model.instrument import Instrument, OptionContract, StructureKind
-from sellctl.core.model.market import Quote, Window
+from sellctl.core.model.market import NEW_YORK, Quote, Window
 
 
 class Direction(StrEnum):
@@ -108,6 +108,83 @@ class PastAverage(Struct, frozen=True):
     peak: Decimal
 
 
+AT_ENTRY = "entry"  # a stop at the entry price: breakeven
+
+
+class Override(Struct, frozen=True):
+    """The rules that are set for one position as long as it is held, written as in the configuration.
+
+    `stop` and `target` are amounts ("25%", "$120/contract", "price 4.20"; the stop also "entry", the entry price), and
+    `trail` is a pullback ("10pt", "10%"); "" leaves the rule of the strategy. `until` ends it earlier than the
+    position. `by` is who set it last, and `at` when.
+    """
+
+    by: str
+    at: dt.datetime
+    stop: str = ""
+    target: str = ""
+    trail: str = ""
+    until: dt.datetime | None = None
+
+    @property
+    def rules_text(self) -> str:
+        """Its rules in a few words: "stop 25%, target 80%"."""
+        return _rules_text(self.stop, self.target, self.trail)
+
+    @property
+    def text(self) -> str:
+        """Its rules, its end, and who set it: "stop 25% until Fri 4 Dec 16:00 ET, set by alice"."""
+        return f"{self.rules_text}{_until_text(self.until)}, set by {self.by}"
+
+    def is_in_force(self, now: dt.datetime) -> bool:
+        """Whether it has not ended; `now` is the broker's time."""
+        return self.until is None or now < self.until
+
+
+class OverrideChange(Struct, frozen=True):
+    """What a person wants to change of a position's override; "" and None leave as it is. `clear` ends all of it."""
+
+    stop: str = ""
+    target: str = ""
+    trail: str = ""
+    until: dt.datetime | None = None
+    clear: bool = False
+
+    def applied_to(self, before: Override | None, by: str, at: dt.datetime) -> Override | None:
+        """The override after the change; None when nothing is set any more."""
+        if self.clear:
+            return None
+        earlier = before or Override(by, at)
+        return Override(
+            by,
+            at,
+            stop=self.stop or earlier.stop,
+            target=self.target or earlier.target,
+            trail=self.trail or earlier.trail,
+            until=self.until or earlier.until,
+        )
+
+    @property
+    def text(self) -> str:
+        """What is changed, in a few words: "stop 25%", "cleared"."""
+        if self.clear:
+            return "cleared"
+        return f"{_rules_text(self.stop, self.target, self.trail)}{_until_text(self.until)}".strip()
+
+
+def _rules_text(stop: str, target: str, trail: str) -> str:
+    at = "at the entry price" if stop == AT_ENTRY else stop
+    parts = (stop and f"stop {at}", target and f"target {target}", trail and f"trailing stop {trail}")
+    return ", ".join(filter(None, parts))
+
+
+def _until_text(until: dt.datetime | None) -> str:
+    if until is None:
+        return ""
+    local = until.astimezone(NEW_YORK)
+    return f" until {local:%a} {local.day} {local:%b %H:%M} ET"
+
+
 class PositionState(Struct, frozen=True):
     """The stored state of a position.
 
@@ -127,6 +204,7 @@ class PositionState(Struct, frozen=True):
     yet), `past_averages` the entry prices that it had before it was added to, `original_qty` the quantity that
     scale-outs count from, `suspended` why the strategies' rules are suspended ("" when they are not), and
     `exit_after` the structure with which this leg is closed, as text of ExitAfter ("" when none is being closed).
+    `override` has the rules that a person has set for it; None when there are none.
     """
 
     first_seen: dt.datetime | None = None
@@ -154,6 +232,7 @@ class PositionState(Struct, frozen=True):
     due_for: dt.timedelta | None = None
     unquoted_for: dt.timedelta | None = None
     confirmed_uncovered: Decimal = Decimal(0)
+    override: Override | None = None
 
     @property
     def held_since(self) -> dt.datetime | None:

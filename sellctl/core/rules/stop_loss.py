@@ -25,5 +25,7 @@ class StopLoss(ProtectiveRule):
         return price_at_amount(holding.position, self.at, in_profit=False)
 
     def label(self, _holding: Holding, _market: Market) -> str:
-        """For example, "stop -20%" or "stop $120/contract"."""
+        """For example, "stop -20%", "stop $120/contract" or "stop at the entry price"."""
+        if not self.at.value:
+            return "stop at the entry price"
         return f"stop {as_percent(-self.at.value) if self.at.unit is AmountUnit.GAIN else amount_text(self.at)}"

@@ -14,7 +14,15 @@ from sellctl.core.model.episode import Episode
 from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.instrument import Right, an_option, underlying_of
 from sellctl.core.model.order import ZERO, Order
-from sellctl.core.model.position import Direction, ExitAfter, PastAverage, Position, PositionState
+from sellctl.core.model.position import (
+    Direction,
+    ExitAfter,
+    Override,
+    OverrideChange,
+    PastAverage,
+    Position,
+    PositionState,
+)
 from sellctl.core.orders.claims import closes
 from sellctl.core.ports import EpisodeStore
 from sellctl.core.structures.names import is_structure_name, legs_of, name_since
@@ -200,6 +208,26 @@ class Episodes:
             if episode.suspended and meant:
                 self.known[symbol] = _fresh(episode, episode.first_seen, episode.exit_after)
 
+    @property
+    def has_overrides(self) -> bool:
+        """Whether a person has set rules for any of the positions."""
+        return any(episode.override for episode in self.known.values())
+
+    def change_override(self, symbol: str, change: OverrideChange, by: str, now: dt.datetime) -> bool:
+        """Change the rules that are set for a position or structure. Returns False when it isn't held."""
+        episode = self.known.get(symbol)
+        if episode is None:
+            return False
+        self.known[symbol] = replace(episode, override=change.applied_to(episode.override, by, now))
+        return True
+
+    def end_overrides(self, now: dt.datetime) -> tuple[tuple[str, Override], ...]:
+        """End those overrides whose time is over; returns them with their symbols. `now` is the broker's clock."""
+        ended = tuple((s, e.override) for s, e in self.known.items() if e.override and not e.override.is_in_force(now))
+        for symbol, _ in ended:
+            self.known[symbol] = replace(self.known[symbol], override=None)
+        return ended
+
     def suspend(self, underlying: str, why: str, held: Iterable[str]) -> None:
         """Suspend the rules of the held symbols on an underlying, also of delivered shares and a renamed contract."""
         for symbol in held:
@@ -293,6 +321,7 @@ def state_of_episode(episode: Episode) -> PositionState:
         original_qty=episode.original_qty,
         suspended=episode.suspended,
         exit_after=episode.exit_after,
+        override=episode.override,
     )
 
 
@@ -336,7 +365,7 @@ def is_split(episode: Episode, position: Position) -> bool:
 
 
 def _fresh(episode: Episode, first_seen: dt.datetime, exit_after: str = "") -> Episode:
-    """The episode with nothing armed and nothing sold."""
+    """The episode with nothing armed, nothing sold and nothing set by hand."""
     return replace(
         episode,
         first_seen=first_seen,
@@ -345,6 +374,7 @@ def _fresh(episode: Episode, first_seen: dt.datetime, exit_after: str = "") -> E
         original_qty=episode.qty,
         suspended="",
         exit_after=exit_after,
+        override=None,
     )
 
 

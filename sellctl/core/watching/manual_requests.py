@@ -13,6 +13,7 @@ class Verb(StrEnum):
     """What a command can request of a running watcher. A halt needs no request: its flag is read before every order."""
 
     CLOSE = "close"
+    SET = "set"
     PANIC = "panic"
 
 
@@ -27,6 +28,7 @@ class CommandRequest(Struct, frozen=True):
     symbol: str = ""
     accounts: tuple[str, ...] = ()
     by: str = ""  # who requested it, for the journal
+    change: OverrideChange | None = None  # of the rules that are set for the position, with SET
 
 
 @dataclass(slots=True)
@@ -34,12 +36,14 @@ class ManualRequests:
     """The pending requests for one account; each stays until its position is gone.
 
     `closing` are symbols, and names of structures, to close; `panic` symbols to close even under a halt.
-    `panic_is_pending`: the next poll puts every held symbol into `panic`.
+    `panic_is_pending`: the next poll puts every held symbol into `panic`. `changes` are requests to change the rules
+    that are set for a position, oldest first; the next decision takes them.
     """
 
     closing: frozenset[str] = frozenset()
     panic: frozenset[str] = frozenset()
     panic_is_pending: bool = False
+    changes: tuple[CommandRequest, ...] = ()
 
     def take(self, request: CommandRequest) -> None:
         """Accept a request of another command."""
@@ -47,6 +51,13 @@ class ManualRequests:
             self.closing |= {request.symbol}
         elif request.verb is Verb.PANIC:
             self.panic_is_pending = True
+        elif request.verb is Verb.SET:
+            self.changes += (request,)
+
+    def take_changes(self) -> tuple[CommandRequest, ...]:
+        """The requests to change what is set for a position, each once."""
+        taken, self.changes = self.changes, ()
+        return taken
 
     @property
     def structures(self) -> tuple[str, ...]:

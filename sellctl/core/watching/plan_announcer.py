@@ -7,11 +7,13 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Urgency
+from sellctl.core.model.position import Override, OverrideChange
 from sellctl.core.structures.names import legs_of
 
 _ANNOUNCED = {
@@ -21,6 +23,19 @@ _ANNOUNCED = {
 }
 # How long a position must not have been blocked until the same block is news again: a price may toggle at its trigger.
 BLOCK_OVER = dt.timedelta(minutes=1)
+
+
+class OverrideNews(Struct, frozen=True):
+    """A change of what is set for a position, or an override that has ended.
+
+    `request` is the id of the request. Not `is_done`: the position isn't held.
+    """
+
+    symbol: str
+    what: Override | OverrideChange
+    by: str
+    request: str = ""
+    is_done: bool = True
 
 
 @dataclass(slots=True)
@@ -75,6 +90,21 @@ class PlanAnnouncer:
             text = f"its rules are suspended: {why}; `{program} manage {symbol}` resumes them"
             detail = {"symbol": symbol, "why": why}
             self.publish(symbol, EventKind.ALERT, text, journal_kind="frozen" if is_recorded else "", detail=detail)
+
+    def announce_overrides(self, news: Iterable[OverrideNews]) -> None:
+        """Publish what was set for positions, or not, and what has ended."""
+        for each in news:
+            detail = {"symbol": each.symbol, "id": each.request, "by": each.by, "what": each.what.text}
+            if isinstance(each.what, Override):
+                text = f"set by hand until now, and ended: {each.what.text}"
+                self.publish(each.symbol, EventKind.NOTE, text, journal_kind="override ended", detail=detail)
+            elif each.is_done:
+                text = f"set by {each.by}: {each.what.text}"
+                self.publish(each.symbol, EventKind.NOTE, text, journal_kind="override", detail=detail)
+            else:
+                text = f"{each.what.text} was not set: it is not held"
+                detail["problem"] = "it is not held"
+                self.publish(each.symbol, EventKind.NOTE, text, failed=True, journal_kind="override", detail=detail)
 
     def _forget_the_settled(self, plan: Plan, notable: Sequence[PositionDecision]) -> None:
         """Forget holdings with nothing notable, so that their next obstacle or alert is published."""
