@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import msgspec
+
 from sellctl.core.errors import BusyError, SafetyRefusalError, SellctlError
+from sellctl.core.model.position import OverrideChange
 from sellctl.core.watching.manual_requests import CommandRequest, Verb
 from sellctl.private_files import (
     PRIVATE_FILE,
@@ -276,11 +279,23 @@ class StateFolder:
 
     def ask(self, verb: Verb, *, symbol: str = "", accounts: tuple[str, ...] = (), by: str = "") -> Path:
         """Write a request for the process that holds the accounts. That process removes the file when it accepts."""
+        return self.pass_on(CommandRequest(uuid.uuid4().hex, verb, symbol, accounts, by))
+
+    def pass_on(self, request: CommandRequest) -> Path:
+        """Write a request, as `ask` does."""
         self.make()
         _make(self.path / _REQUESTS)
-        request = self.path / _REQUESTS / f"{uuid.uuid4().hex}.json"
-        _write(request, {"verb": verb.value, "symbol": symbol, "accounts": list(accounts), "by": by})
-        return request
+        file = self.path / _REQUESTS / f"{request.id}.json"
+        content = {
+            "verb": request.verb.value,
+            "symbol": request.symbol,
+            "accounts": list(request.accounts),
+            "by": request.by,
+        }
+        if request.change is not None:
+            content["change"] = msgspec.to_builtins(request.change)
+        _write(file, content)
+        return file
 
     def take_requests(self, accounts: Collection[str]) -> tuple[list[CommandRequest], list[str]]:
         """Take the requests for these accounts, each once; and say of each other file why it was discarded."""
@@ -316,7 +331,12 @@ def _request_of(file: Path) -> CommandRequest:
     names, symbol, by = content.get("accounts"), content.get("symbol", ""), content.get("by", "")
     if not isinstance(names, list) or not all(isinstance(text, str) for text in (*names, symbol, by)):
         raise ValueError("its fields have the wrong types")
-    return CommandRequest(file.stem, Verb(str(content.get("verb"))), symbol, tuple(names), by)
+    verb, change = Verb(str(content.get("verb"))), content.get("change")
+    if (verb is Verb.SET) is (change is None):
+        raise ValueError("it has no change, or one that does not belong to it")
+    return CommandRequest(
+        file.stem, verb, symbol, tuple(names), by, None if change is None else msgspec.convert(change, OverrideChange)
+    )
 
 
 def _as_name(text: str) -> str:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from sellctl.core.model.position import OverrideChange
 from sellctl.core.structures.names import is_structure_name, legs_of
 
 

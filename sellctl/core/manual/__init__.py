@@ -1,0 +1,1 @@
+"""What a person asks for by hand: what it would do, before it is done."""
