@@ -4,12 +4,13 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from sellctl.commands.session import listings, run
+from sellctl.commands.session import listings
 from sellctl.core.errors import ConfigError, SellctlError
 from sellctl.core.text import did_you_mean
 from sellctl.service.options import Options
 
 if TYPE_CHECKING:
+    from sellctl.bootstrap import Runtime
     from sellctl.core.model.view import AccountListing, ShownStructure
 
 _MAX_NAME = 80
@@ -81,18 +82,15 @@ def _similar_structure(name: str, accounts: "Iterable[AccountListing]") -> str:
     return f"Did you mean {names[near[0]]}?" if near else ""
 
 
-def held_name(options: Options, name: str, otherwise: str, known: Iterable[str] = ()) -> str:
-    """The name of what is held: a symbol, an underlying with options, or a structure.
+def held_name(runtime: "Runtime", name: str, otherwise: str, known: Iterable[str] = ()) -> str:
+    """The name of what is held in a dry run: a symbol, an underlying with options, or a structure.
 
     ConfigError when it isn't, with what to do `otherwise`. An account that can't be read may hold it: then that is the
     error, unless another account does.
     """
-    from sellctl.bootstrap import RunOptions
-    from sellctl.core.model.account_state import RunMode
     from sellctl.core.model.instrument import underlying_of
     from sellctl.core.structures.names import legs_of
 
-    runtime = run(options, RunOptions("exempt", RunMode.DRY_RUN))
     accounts = listings(runtime)
     held = _held(accounts)
     underlyings = {underlying_of(each) for each in held}

@@ -61,7 +61,8 @@ class Snapshot(Struct, frozen=True):
     a symbol that is absent was not looked up. `positions_at` is when the positions were requested. `manual_closes` are
     symbols and names of structures that the user asked to close; `panic` those to close even while `halted`, which says
     why no other order may be sent. `order_count` is the account's orders of the last minute. `exempt` are symbols,
-    underlyings and names of structures that the user exempted. `named` are the structures that the user names by their
+    underlyings and names of structures that the user exempted, and `exempt_until` says when that ends, or has ended,
+    where it does by itself. `named` are the structures that the user names by their
     names, each with the user's own name for it ("": none). `tripped_limit` is the account guard's limit that was
     reached earlier today. `underlyings` are quotes of underlyings, where a rule uses them. `structures` is the stored
     state of the held structures by name. `no_multi_leg` are the structures of which the broker refused a multi-leg
@@ -91,6 +92,7 @@ class Snapshot(Struct, frozen=True):
     on_tick: bool = False
     no_multi_leg: frozenset[str] = frozenset()
     missing: tuple[Position, ...] = ()
+    exempt_until: Mapping[str, dt.datetime] = field(default_factory=dict)
 
     def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":
         """This snapshot with today's orders of more symbols."""
