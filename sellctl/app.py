@@ -24,6 +24,7 @@ from sellctl.commands import (
     report,
     run_once,
     serve,
+    set_rules,
     sim,
     strategies,
     watch,
@@ -62,6 +63,7 @@ on_accounts("watch", epilog="Try: sellctl watch --dry-run")(watch.watch)
 on_accounts("run-once", epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
 on_accounts("positions", epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)
 on_accounts("close", epilog="Preview: sellctl close AAPL261218C00230000 --dry-run")(close.close)
+on_accounts("set", epilog="Preview: sellctl set AAPL261218C00230000 --stop 25% --dry-run")(set_rules.set_rules)
 on_accounts("cancel-stale", epilog="Preview: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
 on_accounts("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
 on_accounts("resume", epilog='Try: sellctl resume --reason "earnings are out"')(halt.resume)

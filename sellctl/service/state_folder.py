@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from sellctl.core.errors import BusyError, SafetyRefusalError, SellctlError
+from sellctl.core.errors import BusyError, ConfigError, SafetyRefusalError, SellctlError
+from sellctl.core.manual.proposed_overrides import check_change
 from sellctl.core.model.position import OverrideChange
 from sellctl.core.watching.manual_requests import CommandRequest, Verb
 from sellctl.private_files import (
@@ -379,9 +380,16 @@ def _request_of(file: Path) -> CommandRequest:
     verb, change = Verb(str(content.get("verb"))), content.get("change")
     if (verb is Verb.SET) is (change is None):
         raise ValueError("it has no change, or one that does not belong to it")
-    return CommandRequest(
-        file.stem, verb, symbol, tuple(names), by, None if change is None else msgspec.convert(change, OverrideChange)
-    )
+    return CommandRequest(file.stem, verb, symbol, tuple(names), by, None if change is None else _change_of(change))
+
+
+def _change_of(content: object) -> OverrideChange:
+    try:
+        change = msgspec.convert(content, OverrideChange)
+        check_change(change)
+    except (msgspec.ValidationError, ConfigError) as error:
+        raise ValueError(str(error)) from None
+    return change
 
 
 def _as_name(text: str) -> str:

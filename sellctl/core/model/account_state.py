@@ -79,9 +79,10 @@ class AccountState(Struct, frozen=True):
         """
         if self.plan is None or self.mode is RunMode.STALE_ONLY:
             return False
+        plan = self.plan if self.only is None else self.plan.only(self.only)
         if self.mode is RunMode.DRY_RUN:
-            return self.plan.is_exit_unconfirmed
-        return self.plan.is_unconfirmed or self.is_following
+            return plan.is_exit_unconfirmed
+        return plan.is_unconfirmed or self.is_following
 
     @property
     def is_confirming_a_short(self) -> bool:

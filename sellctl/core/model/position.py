@@ -7,7 +7,8 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from sellctl.core.model.instrument import Instrument, OptionContract, StructureKind
-from sellctl.core.model.market import NEW_YORK, Quote, Window
+from sellctl.core.model.market import Quote, Window
+from sellctl.core.until import until_text
 
 
 class Direction(StrEnum):
@@ -179,10 +180,7 @@ def _rules_text(stop: str, target: str, trail: str) -> str:
 
 
 def _until_text(until: dt.datetime | None) -> str:
-    if until is None:
-        return ""
-    local = until.astimezone(NEW_YORK)
-    return f" until {local:%a} {local.day} {local:%b %H:%M} ET"
+    return "" if until is None else f" until {until_text(until)}"
 
 
 class PositionState(Struct, frozen=True):
