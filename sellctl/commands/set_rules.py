@@ -195,7 +195,5 @@ def _wait_until_set(runtime: "Runtime", account: str, request: "CommandRequest",
             if note.get("id") == request.id:
                 return str(note.get("problem", ""))
         if time.monotonic() > ends_at:
-            return (
-                f"{account} did not answer within {_SET_WITHIN_SECONDS:.0f} s; `sellctl positions` shows whether it is"
-            )
+            return f"no answer within {_SET_WITHIN_SECONDS:.0f} s; `sellctl positions` shows what is set"
         time.sleep(_READ_AGAIN_SECONDS)
