@@ -190,6 +190,7 @@ class Holding(_Part):
     open_pnl: str | None = Field(description=PNL)
     quote: Quote | None
     triggers: list[Trigger]
+    set_by_hand: str | None = Field(description="The rules that a person has set for it, with end and author.")
     state: str = Field(description=STATE)
     sentence: str
     reason: str | None

@@ -220,6 +220,7 @@ def holding_part(decision: PositionDecision, today: dt.date) -> Document:
         **_dollars_part(decision),
         "quote": _quote_part(holding),
         "triggers": [_trigger_part(trigger) for trigger in decision.triggers],
+        "set_by_hand": holding.state.override.text if holding.state.override else None,
         "state": decision.state.value,
         "sentence": decision.sentence,
         "reason": signal.reason.value if signal else None,

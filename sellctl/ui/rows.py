@@ -302,6 +302,7 @@ def position_details(
         ("gain", _gain(decision)),
         *_dollars(decision),
         *(("trigger", _trigger(decision, trigger)) for trigger in decision.triggers),
+        ("set by hand", _set_by_hand(holding, market)),
         ("exit in progress", _exit_in_progress(holding)),
         *(("open order", _order(order)) for order in orders if not order.is_terminal),
         *(("earlier order", _order(order)) for order in orders if order.is_terminal),
@@ -311,6 +312,12 @@ def position_details(
         ("why", decision.sentence),
     )
     return [row for row in rows if row[1] != ""]
+
+
+def _set_by_hand(holding: Holding, market: Market) -> str:
+    """The rules that a person has set for it, their end and their author; "" when there are none."""
+    override = holding.state.override
+    return override.text if override and override.is_in_force(market.now) else ""
 
 
 def _full_state(decision: PositionDecision, *, only_due: bool) -> Cell:
@@ -421,6 +428,7 @@ def structure_page(
         *_dollars(decision),
         ("at expiration", outlook_text(structure)),
         *(("trigger", _trigger(decision, trigger)) for trigger in decision.triggers),
+        ("set by hand", _set_by_hand(whole, market)),
         *(("open order", _order_of(order)) for order in orders if not order.is_terminal),
         *(("earlier order", _order_of(order)) for order in orders if order.is_terminal),
         ("market", market_phase(market)),

@@ -114,6 +114,12 @@ def _sentence(decision: PositionDecision, why: str, context: DecisionContext) ->
     return "; ".join(note for note in notes if note)
 
 
+def _set_note(holding: Holding, context: DecisionContext) -> str:
+    """What a person has set for the position; "" where nothing is set."""
+    override = holding.state.override
+    return override.text if override and override.is_in_force(context.snapshot.market.now) else ""
+
+
 def _why_it_stays(decision: PositionDecision, context: DecisionContext) -> str:
     holding = decision.holding
     if not context.snapshot.market.is_open:
@@ -277,7 +283,11 @@ def leg_note(holding: Holding, structure: Holding, context: DecisionContext) -> 
 
 
 def watched_note(decision: PositionDecision, context: DecisionContext) -> str:
-    """Why the rules of its strategy don't close a position, or a structure."""
+    """Why the rules of its strategy don't close a position, or a structure, and what is set for it by hand."""
+    return "; ".join(filter(None, (_why_open(decision, context), _set_note(decision.holding, context))))
+
+
+def _why_open(decision: PositionDecision, context: DecisionContext) -> str:
     holding, market = decision.holding, context.snapshot.market
     if rules_warning(holding, context):
         return rules_warning(holding, context)
