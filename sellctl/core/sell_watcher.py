@@ -38,7 +38,7 @@ from sellctl.core.structures.names import legs_of
 from sellctl.core.structures.opened import opened_structures
 from sellctl.core.tracking.uncovered_shorts import SETTLED_AFTER
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
-from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
+from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, Verb
 from sellctl.core.watching.named_orders import NamedOrders
 from sellctl.core.watching.plan_announcer import OverrideNews, PlanAnnouncer
 from sellctl.core.watching.poll_schedule import AWAITED_SECONDS
@@ -625,8 +625,10 @@ class SellWatcher:
             self.take_policy(before, before_basis)
 
     def take_request(self, request: CommandRequest) -> None:
-        """Accept another command's request; the next poll executes it."""
+        """Accept another command's request; the next poll executes it, and announces what was set."""
         self.requests.take(request)
+        if request.verb is Verb.SET:
+            return
         self.publish(
             request.symbol,
             EventKind.NOTE,

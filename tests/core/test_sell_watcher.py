@@ -1,6 +1,7 @@
 """One account's watcher: what it publishes as its state, what it executes, and what a failure does to it."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from itertools import pairwise
@@ -40,7 +41,7 @@ from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.gain import Basis
 from sellctl.core.model.market import Split
 from sellctl.core.model.plan import DecisionState, Reason, Urgency
-from sellctl.core.model.position import Position
+from sellctl.core.model.position import OverrideChange, Position
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow
 from sellctl.core.sell_watcher import WatcherOptions
 from sellctl.core.tracking.quote_history import Source
@@ -356,6 +357,61 @@ def test_a_request_to_close_is_evidence_and_the_next_poll_executes_it() -> None:
     assert world.journal.notes == [("main", "request", {"symbol": CALL, "verb": "close", "by": "sellctl close"})]
     polled(world)
     assert [order.symbol for order in world.broker.sent] == [CALL]
+
+
+def a_request_to_set(symbol: str = CALL, **change: object) -> CommandRequest:
+    return CommandRequest("7", Verb.SET, symbol, ("main",), "alice", OverrideChange(**change))  # type: ignore[arg-type]
+
+
+def test_rules_that_are_set_are_on_disk_before_they_are_evidence_and_decide_at_once() -> None:
+    saved: list[int] = []
+
+    class Store(NoEpisodeStore):
+        async def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
+            saved.append(len(world.journal.notes))
+            await super().save(account, episodes)
+
+    world = World(episode_store=Store())
+    low = ("0.85", "0.87")
+    polled(world, low, low)
+    assert world.broker.sent == []
+    world.watcher.take_request(a_request_to_set(stop="10%"))
+    notes = len(world.journal.notes)
+    polled(world, low)
+    assert notes in saved
+    assert world.journal.notes[notes:] == [
+        ("main", "override", {"symbol": CALL, "id": "7", "by": "alice", "what": "stop 10%"})
+    ]
+    assert [order.symbol for order in world.broker.sent] == [CALL]
+
+
+def test_nothing_is_set_for_a_position_that_is_gone_and_that_is_evidence() -> None:
+    world = polled(World())
+    world.watcher.take_request(a_request_to_set(PUT, stop="10%"))
+    polled(world)
+    ((_, kind, detail),) = [note for note in world.journal.notes if note[1] == "override"]
+    assert (kind, detail["problem"]) == ("override", "it is not held")
+
+
+def test_a_dry_run_sets_nothing() -> None:
+    world = World(options=WatcherOptions(mode=RunMode.DRY_RUN))
+    world.watcher.requests.take(a_request_to_set(stop="10%"))
+    polled(world)
+    assert world.journal.notes == []
+    assert not world.watcher.positions.episodes.has_overrides
+
+
+def test_that_the_time_of_what_was_set_is_over_is_told_once() -> None:
+    world = polled(World())
+    end = world.clock.now() + dt.timedelta(minutes=1)
+    world.watcher.take_request(a_request_to_set(stop="10%", until=end))
+    polled(world)
+    for _ in range(3):
+        world.clock.seconds += 40
+        polled(world)
+    assert [text for text in world.texts if "and ended" in text] == [
+        f"{CALL_TEXT}: set by hand until now, and ended: stop 10% until Tue 24 Nov 2026 12:01 ET, set by alice"
+    ]
 
 
 def test_a_request_ends_when_its_position_is_gone() -> None:

@@ -12,7 +12,7 @@ from journal_builders import NOON, a_journal
 
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
-from sellctl.core.model.position import Direction, PastAverage
+from sellctl.core.model.position import Direction, Override, PastAverage
 from sellctl.journal.episode_store import SqliteEpisodeStore
 from sellctl.journal.store import SqliteJournal
 
@@ -30,6 +30,7 @@ QQQ = Episode(
     suspended="split",
     exit_after="SPY stop",
     whole="QQQ-collar-261218-400P-440C",
+    override=Override("alice", NOON, stop="price 4.20", target="80%", trail="10pt", until=NOON + dt.timedelta(days=2)),
 )
 
 

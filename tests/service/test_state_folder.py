@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sellctl.core.errors import SafetyRefusalError, SellctlError
-from sellctl.core.watching.manual_requests import Verb
+from sellctl.core.model.position import OverrideChange
+from sellctl.core.watching.manual_requests import CommandRequest, Verb
 from sellctl.service.state_folder import StateFolder
 
 SOMEBODY = 54_321
@@ -315,3 +316,36 @@ def test_every_account_takes_the_rules_to_resume_once(state: StateFolder) -> Non
     state.resume_rules("TSLA", ["main"])
     taken = [state.take_rules_to_resume(account) for account in ("main", "main", "in/come", "in/come", "other")]
     assert taken == [{"AAPL", "TSLA"}, set(), {"AAPL"}, set(), set()]
+
+
+# --- requests to set rules --------------------------------------------------------------------------------------------
+
+
+def test_a_request_to_set_rules_arrives_as_it_was_made(state: StateFolder) -> None:
+    until = dt.datetime(2026, 12, 4, 21, tzinfo=dt.UTC)
+    change = OverrideChange(stop="25%", target="price 4.20", trail="10pt", until=until)
+    request = CommandRequest("ab12", Verb.SET, "AAPL", ("main",), "alice", change)
+    state.pass_on(request)
+    assert state.take_requests(["main"]) == ([request], [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        None,
+        {},
+        [],
+        {"stop": "25"},
+        {"stop": 25},
+        {"stop": "25%", "clear": True},
+        {"until": "soon"},
+        {"trail": "x" * 5000},
+    ],
+)
+def test_a_change_that_cannot_be_read_is_discarded_before_it_reaches_a_decision(
+    state: StateFolder, change: object
+) -> None:
+    put(state.path / "requests" / "1.json", json.dumps({**A_REQUEST, "verb": "set", "change": change}))
+    symbols, discarded = requests_of(state)
+    assert symbols == []
+    assert len(discarded) == 1

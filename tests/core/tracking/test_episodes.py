@@ -11,7 +11,7 @@ from builders import CALL, a_position, an_order, at, replace
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.order import Order, PositionIntent, Side
-from sellctl.core.model.position import PastAverage, Position
+from sellctl.core.model.position import Override, OverrideChange, PastAverage, Position
 from sellctl.core.tracking.episodes import MAY_BE_MISSING, Episodes, carried_on, opening_of
 
 NOON, LATER = at("12:00"), at("13:00")
@@ -347,3 +347,65 @@ def test_a_leg_that_changed_sides_was_in_no_whole_structure() -> None:
     episodes.held_whole([VERTICAL])
     episodes.seen([a_position(CALL, short=True)], LATER)
     assert episodes.whole == frozenset()
+
+
+# --- what a person sets -----------------------------------------------------------------------------------------------
+
+
+def with_a_stop(episodes: Episodes, *, until: dt.datetime | None = None) -> Episodes:
+    assert episodes.change_override(CALL, OverrideChange(stop="25%", until=until), "alice", NOON)
+    return episodes
+
+
+def test_what_is_set_is_kept_while_the_position_is_held_also_when_it_is_added_to() -> None:
+    kept = Kept()
+    episodes = with_a_stop(seen((a_position(qty="2"),), kept=kept))
+    asyncio.run(episodes.save())
+    later = seen((a_position(qty="3", entry="1.10"),), kept=kept)
+    assert later.known[CALL].override == Override("alice", NOON, stop="25%")
+
+
+@pytest.mark.parametrize("after", [a_position(qty="2", short=True)], ids=["flip"])
+def test_what_is_set_ends_with_the_position(after: Position) -> None:
+    episodes = with_a_stop(seen((a_position(qty="2"),)))
+    episodes.seen((after,), LATER)
+    assert episodes.known[CALL].override is None
+
+
+def test_what_is_set_does_not_go_over_to_a_position_that_was_opened_anew() -> None:
+    episodes = with_a_stop(seen((a_position(qty="2"),)))
+    sold = an_order(qty="2", status="filled", filled_qty=D(2), filled_at=at("12:20"), submitted=at("12:19"))
+    bought = an_order(
+        side="buy",
+        qty="2",
+        status="filled",
+        filled_qty=D(2),
+        filled_at=at("12:30"),
+        submitted=at("12:29"),
+        client_order_id="again",
+        position_intent=PositionIntent.BUY_TO_OPEN,
+    )
+    episodes.opened(CALL, (sold, bought), LATER)
+    assert episodes.known[CALL].first_seen == at("12:30")
+    assert episodes.known[CALL].override is None
+
+
+def test_what_is_set_until_a_time_ends_then_and_says_so_once() -> None:
+    episodes = with_a_stop(seen((a_position(),)), until=LATER)
+    assert episodes.end_overrides(LATER - dt.timedelta(seconds=1)) == ()
+    ((symbol, ended),) = episodes.end_overrides(LATER)
+    assert (symbol, ended.stop) == (CALL, "25%")
+    assert episodes.end_overrides(LATER) == ()
+    assert not episodes.has_overrides
+
+
+def test_nothing_is_set_for_what_is_not_held() -> None:
+    assert not seen((a_position(),)).change_override("MSFT", OverrideChange(stop="25%"), "alice", NOON)
+
+
+def test_resumed_rules_are_those_of_the_configuration() -> None:
+    episodes = with_a_stop(seen((a_position(),)))
+    episodes.suspend("AAPL", "a split", [CALL])
+    assert episodes.known[CALL].override
+    episodes.resume(frozenset({CALL}))
+    assert episodes.known[CALL].override is None

@@ -1,0 +1,152 @@
+"""`sellctl set`: a position's own stop and target, beside a running watcher and without one."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from stage import CALL, Play, Stage, three_calls
+from test_e2e_halt import a_watcher
+
+from sellctl.core.model.instrument import contract_text
+
+FALLEN = three_calls("0.85", "0.87")  # no rule of the configuration is due at a loss of 14%
+ON_TIME = 1.0  # seconds beside a running watcher, until its order is sent
+PATIENCE = 60.0
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    ends_at = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < ends_at
+        threading.Event().wait(0.02)
+
+
+def what_is_set(stage: Stage) -> str | None:
+    """What `positions` says is set by hand."""
+    (position,) = stage.run("positions", CALL, "--format", "json").document["positions"]
+    return position["set_by_hand"]
+
+
+def test_it_is_set_without_a_watcher_and_the_next_run_follows_it(play: Play) -> None:
+    stage = play(FALLEN)
+    assert stage.run("set", CALL, "--stop", "50%", "--yes").status == 0
+    assert (stage.sent(), stage.held(CALL)) == ([], 3)
+    assert (what_is_set(stage) or "").startswith("stop 50%, set by ")
+    assert stage.run("set", CALL, "--stop", "10%", "--yes").status == 0
+    assert stage.sent() == []
+    assert stage.run("run-once").status == 0
+    assert stage.held(CALL) == 0
+
+
+def test_a_running_watcher_follows_it_within_a_second(play: Play) -> None:
+    stage = play(FALLEN)
+    with a_watcher(stage):
+        result = stage.run("set", CALL, "--target", "price 0.84", "--yes")
+        told_at = time.monotonic()
+        assert result.status == 0
+        until(lambda: bool(stage.sent()))
+        assert time.monotonic() - told_at < ON_TIME
+    assert "main: AAPL261218C00200000: set." in result.err
+
+
+def test_what_is_set_is_there_after_the_watcher_was_killed_right_afterwards(play: Play) -> None:
+    stage = play(three_calls())
+    watcher = stage.spawn("watch")
+    try:
+        until(lambda: any(stage.state.glob("account-*.holder")))
+        assert stage.run("set", CALL, "--stop", "10%", "--until", "2026-12-04").status == 0
+    finally:
+        watcher.send_signal(signal.SIGKILL)
+        watcher.communicate()
+    assert (what_is_set(stage) or "").startswith("stop 10% until Fri 04 Dec 2026 16:00 ET, set by ")
+
+
+def test_a_looser_stop_needs_a_confirmation_and_changes_nothing_without_it(play: Play) -> None:
+    stage = play(three_calls())
+    result = stage.run("set", CALL, "--stop", "40%")
+    assert result.status == 5
+    assert "$60.00 more can be lost" in result.err
+    assert "Add --yes to confirm" in result.err
+    assert what_is_set(stage) is None
+
+
+def test_what_closes_at_once_needs_a_confirmation(play: Play) -> None:
+    stage = play(three_calls())
+    for change in (("--stop", "price 2"), ("--target", "price 0.5"), ("--breakeven",)):
+        if change == ("--breakeven",):
+            stage = play(three_calls("0.95", "0.97"))
+        result = stage.run("set", CALL, *change)
+        assert result.status == 5, change
+        assert "closed at once" in result.err
+    assert stage.sent() == []
+
+
+def test_a_dry_run_shows_it_and_sets_nothing(play: Play) -> None:
+    stage = play(three_calls())
+    result = stage.run("set", CALL, "--stop", "40%", "--dry-run", "--format", "json")
+    (override,) = result.document["overrides"]
+    assert (result.status, override["account"], override["mode"]) == (0, "main", "paper")
+    assert [(each["reason"], each["price"]) for each in override["triggers"]] == [
+        ("stop_loss", "0.6"),
+        ("take_profit", "1.1"),
+    ]
+    assert "more can be lost" in override["warnings"][0]
+    assert what_is_set(stage) is None
+
+
+def test_clearing_it_returns_to_the_rules_of_the_configuration(play: Play) -> None:
+    stage = play(three_calls())
+    assert stage.run("set", CALL, "--stop", "15%").status == 0
+    assert stage.run("set", CALL, "--clear", "--yes").status == 0
+    assert what_is_set(stage) is None
+    assert "Nothing is set for" in stage.run("set", CALL, "--clear").err
+
+
+def test_the_journal_says_who_set_what_and_when(play: Play) -> None:
+    stage = play(three_calls())
+    stage.run("set", CALL, "--stop", "15%", "--target", "80%")
+    rows = stage.run("history", "--evidence", "--format", "json").document
+    (row,) = [each for each in rows if each["kind"] == "override"]
+    assert "stop 15%, target 80%" in str(row)
+    assert "at the command line" in str(row)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((CALL,), "Nothing is to be set."),
+        ((CALL, "--stop", "25"), "stop: '25' has no unit."),
+        ((CALL, "--stop", "-25%"), "stop: '-25%' isn't above 0."),
+        ((CALL, "--stop", "10%", "--clear"), "Clearing leaves nothing to set."),
+        ((CALL, "--stop", "10%", "--breakeven"), "--breakeven and --stop both set the stop."),
+        ((CALL, "--stop", "10%", "--until", "yesterday"), "--until: yesterday isn't a time."),
+        ((CALL, "--stop", "10%", "--until", "2020-01-01"), "has passed"),
+        ((CALL.replace("200000", "200001"), "--stop", "10%"), f"Did you mean {CALL}?"),
+        (("A" * 4096, "--stop", "10%"), "can't be a symbol."),
+        (("[red]X[/]", "--stop", "10%"), "is not held in any account."),
+    ],
+)
+def test_what_cannot_be_set_is_one_clear_sentence(play: Play, arguments: tuple[str, ...], says: str) -> None:
+    stage = play(three_calls())
+    result = stage.run("set", *arguments)
+    assert (result.status, stage.sent()) == (2, [])
+    assert says in result.err
+    assert len(result.err) < 500
+
+
+def test_two_people_at_once_are_both_on_record_and_the_last_one_counts(play: Play) -> None:
+    stage = play(three_calls())
+    with a_watcher(stage):
+        for stop in ("15%", "10%"):
+            assert stage.run("set", CALL, "--stop", stop).status == 0
+        assert "stop 10%" in (what_is_set(stage) or "")
+    rows = stage.run("history", "--evidence", "--format", "json").document
+    assert len([each for each in rows if each["kind"] == "override"]) == 2
+
+
+def test_the_contract_may_be_written_as_tables_show_it(play: Play) -> None:
+    stage = play(three_calls())
+    assert stage.run("set", contract_text(CALL), "--stop", "15%").status == 0
