@@ -33,13 +33,14 @@ from sellctl.core.model.gain import Amount
 from sellctl.core.model.instrument import StructureKind, an_option
 from sellctl.core.model.market import Market, Quote, Window
 from sellctl.core.model.order import Order, OrderType, PositionIntent, Side
-from sellctl.core.model.position import Direction, Holding, Position, PositionState
+from sellctl.core.model.position import Direction, Holding, Override, Position, PositionState
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
 
 PER_SECOND_BOUND = 30_000
 EVERY_RULE_BOUND = 10_000
 GROWTH_BOUND = 2.0
 CONDORS_BOUND = 2
+OVERRIDES_BOUND = 1.05
 DUE_EACH = 20  # one holding in this many meets its target
 _SMALL, _BOOK, _LARGE = 100, 1_000, 100_000
 _PAIRS = 30
@@ -94,6 +95,7 @@ def figures() -> list[tuple[str, str, str]]:
         ),
         _condors_beside_their_legs(),
         _new_condors_beside_their_legs(),
+        _set_by_hand_beside_configured(),
     ]
 
 
@@ -111,6 +113,18 @@ def _new_condors_beside_their_legs() -> tuple[str, str, str]:
     together = min(_timed(book, as_condors()) for book in books)
     apart = min(_timed(book, as_legs()) for book in books)
     return "decide, the same on the first poll, which puts them together", _ratio(together, apart), "listed"
+
+
+def _set_by_hand_beside_configured() -> tuple[str, str, str]:
+    """Positions with a stop and a target set by hand beside the same with those of the configuration."""
+    book, policy = a_book(_BOOK), strategy_one()
+    override = Override("a person", _NOON, stop="20%", target="10%")
+    state = PositionState(override=override)
+    by_hand = replace(book, holdings=tuple(replace(holding, state=state) for holding in book.holdings))
+    times = [(_timed(by_hand, policy), _timed(book, policy)) for _ in range(2 * _PAIRS)]
+    ours, others = min(ours for ours, _ in times), min(others for _, others in times)
+    name = f"decide, {_BOOK:,} positions with a stop and a target set by hand / with those of the configuration"
+    return name, f"{ours / others:.3f} x ({1e3 * ours:.1f} / {1e3 * others:.1f} ms)", f"<= {OVERRIDES_BOUND} x"
 
 
 def _ratio(ours: float, others: float) -> str:
