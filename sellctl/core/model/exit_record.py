@@ -199,6 +199,22 @@ class Exit(Struct, frozen=True):
         return (part.price - self.entry) * part.qty * self.sign * unit
 
     @property
+    def gain(self) -> Decimal | None:
+        """The gain on entry at the average price, as a ratio (0.1 is +10%); None where the profit is unknown."""
+        return None if self.decided_on is None or self.pnl is None else self.decided_on.gain_at(self.price)
+
+    @property
+    def time_held(self) -> dt.timedelta | None:
+        """How long it was held until it last filled; at least so long unless `knows_opening`. None when unknown."""
+        since = self.decided_on.state.held_since if self.decided_on else None
+        return None if since is None or since > self.last_at else self.last_at - since
+
+    @property
+    def knows_opening(self) -> bool:
+        """Whether the time of the opening fill is known; else it is held since it was first seen."""
+        return self.decided_on is not None and self.decided_on.state.opened_at is not None
+
+    @property
     def against_mid(self) -> Decimal | None:
         """Slippage against the mid at decision."""
         return self._against(self.mid)
