@@ -111,14 +111,14 @@ def _lines_of(mode: str, totals: TradeTotals) -> Iterable[str]:
         counted(totals.trades, "trade"),
         total_text("P&L", totals.pnl, signed=True),
         f"win rate {win_rate}",
-        f"average time held {_average_text(totals)}",
     )
     yield f"{start}{', '.join(figures)}"
+    yield f"  average time held {_average_text(totals)}"
     if totals.best and totals.worst:
-        yield f"{start}best {_named(totals.best)}, worst {_named(totals.worst)}"
+        yield f"  best {_named(totals.best)}, worst {_named(totals.worst)}"
     if missing := totals.trades - known:
         counts = f"{counted(missing, 'trade')} with an unknown entry or price {'is' if missing == 1 else 'are'}"
-        yield f"{start}{counts} not counted in P&L, win rate, best and worst"
+        yield f"  {counts} not counted in P&L, win rate, best and worst"
 
 
 def _average_text(totals: TradeTotals) -> str:

@@ -50,7 +50,7 @@ def test_trades_shows_a_sale_and_its_totals(play: Play) -> None:
     assert re.fullmatch(r"24 Nov 26 12:0\d:\d\d", closed)
     assert cells[:8] == [CALL, "AAPL 18 Dec 26 200 C", "3", "1.00", "1.10", "+$30.00", "+10.0%", "take_profit"]
     assert cells[9:] == ["main", "PAPER"]
-    assert "PAPER: 1 trade, P&L +$30.00, win rate 100% (1 of 1), average time held" in shown.err
+    assert "PAPER: 1 trade, P&L +$30.00, win rate 100% (1 of 1)\n  average time held" in shown.err
     document = stage.run("trades", "--format", "json").document
     assert document["trades"][0]["pnl"] == "30"
     assert document["trades"][0]["closed"].endswith("-05:00")

@@ -56,26 +56,27 @@ def test_an_unknown_entry_makes_dollars_and_percent_unknown_and_the_totals_say_s
     assert (cells["entry"], cells["P&L"], cells["gain"]) == ("unknown", "unknown", "unknown")
     assert cells["exit"] == "1.20"
     assert totals_lines([(a_trade(), "paper"), (unknown, "paper")]) == [
-        "PAPER: 2 trades, P&L +$20.00 (1 of 2 known), win rate 100% (1 of 1), average time held 3h 12m",
-        "PAPER: best +$20.00 AAPL 18 Dec 26 200 C, worst +$20.00 AAPL 18 Dec 26 200 C",
-        "PAPER: 1 trade with an unknown entry or price is not counted in P&L, win rate, best and worst",
+        "PAPER: 2 trades, P&L +$20.00 (1 of 2 known), win rate 100% (1 of 1)",
+        "  average time held 3h 12m",
+        "  best +$20.00 AAPL 18 Dec 26 200 C, worst +$20.00 AAPL 18 Dec 26 200 C",
+        "  1 trade with an unknown entry or price is not counted in P&L, win rate, best and worst",
     ]
     part = trades_document([(unknown, "paper")])["trades"][0]
     assert (part["entry"], part["pnl"], part["gain"]) == (None, None, None)
 
 
 def test_without_any_known_entry_no_total_is_a_number() -> None:
-    first, second = totals_lines([(a_trade(entry=None), "paper")])
+    first, _, third = totals_lines([(a_trade(entry=None), "paper")])
     assert "P&L unknown (0 of 1 known), win rate unknown" in first
-    assert "not counted" in second
+    assert "not counted" in third
 
 
 def test_real_money_is_never_added_to_paper() -> None:
     trades = [(a_trade("1.20"), "paper"), (a_trade("0.50"), "live")]
     lines = totals_lines(trades)
     assert [line for line in lines if "P&L" in line and "1 trade," in line] == [
-        "LIVE: 1 trade, P&L -$50.00, win rate 0% (0 of 1), average time held 3h 12m",
-        "PAPER: 1 trade, P&L +$20.00, win rate 100% (1 of 1), average time held 3h 12m",
+        "LIVE: 1 trade, P&L -$50.00, win rate 0% (0 of 1)",
+        "PAPER: 1 trade, P&L +$20.00, win rate 100% (1 of 1)",
     ]
     assert [each["mode"] for each in trades_document(trades)["totals"]] == ["live", "paper"]
 
@@ -83,7 +84,7 @@ def test_real_money_is_never_added_to_paper() -> None:
 def test_a_time_since_it_was_first_seen_is_no_exact_time() -> None:
     seen = a_holding(entry="1.00", state=PositionState(first_seen=NOON - dt.timedelta(seconds=42)))
     assert shown(a_trade(decided_on=seen))["held"] == "over 42s"
-    assert totals_lines([(a_trade(decided_on=seen), "")])[0].endswith("average time held over 42s")
+    assert totals_lines([(a_trade(decided_on=seen), "")])[1] == "  average time held over 42s"
     assert shown(a_trade(decided_on=None))["held"] == "unknown"
 
 
