@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.completion import held_underlyings
+from sellctl.commands.completion import held_names
 from sellctl.commands.names import name_of
 from sellctl.commands.position_page import show_named
 from sellctl.commands.session import AccountOption, FormatOption, options_of
@@ -15,7 +15,7 @@ def explain(
     name: Annotated[
         str,
         typer.Argument(
-            help="A symbol, contract or structure, as `sellctl positions` shows it.", autocompletion=held_underlyings
+            help="A symbol, contract or structure, as `sellctl positions` shows it.", autocompletion=held_names
         ),
     ],
     account: AccountOption = None,

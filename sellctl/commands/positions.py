@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.completion import held_underlyings
+from sellctl.commands.completion import held_names
 from sellctl.commands.names import name_of
 from sellctl.commands.position_page import show_named
 from sellctl.commands.session import AccountOption, FormatOption, listings, options_of, print_halt, run, status_of
@@ -22,7 +22,7 @@ def positions(
         typer.Argument(
             help="Show everything about this symbol or structure, or list what is held on this underlying.",
             show_default=False,
-            autocompletion=held_underlyings,
+            autocompletion=held_names,
         ),
     ] = None,
     account: AccountOption = None,

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sellctl.core.model.exit_record import Exit
+from sellctl.core.model.exit_record import Exit, TradeTotals, trade_totals
 from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.market import NEW_YORK
-from sellctl.core.model.trade import TradeTotals, trade_totals
 from sellctl.ui.contracts import name_cell, readable_name
 from sellctl.ui.exit_rows import qty_cell
 from sellctl.ui.formatting import (

@@ -5,9 +5,8 @@ from decimal import Decimal
 
 from builders import CALL, a_holding, replace
 
-from sellctl.core.model.exit_record import Exit, Part
+from sellctl.core.model.exit_record import Exit, Part, trade_totals
 from sellctl.core.model.position import PositionState
-from sellctl.core.model.trade import trade_totals
 
 NOON = dt.datetime(2026, 11, 24, 17, 0, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
