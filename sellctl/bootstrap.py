@@ -98,16 +98,16 @@ class Runtime:
             closer()
 
 
-def load(options: "Options", *, notifies: bool = False) -> LoadedConfig:
+def load(options: "Options", *, notifies: bool = False, chats: bool = False) -> LoadedConfig:
     """The configuration that the options and the environment name, with the log set up to hide its secrets.
 
     The secrets of recipients and heartbeat are looked up with `notifies` only: what sends no notification, such as
-    `panic`, works without them.
+    `panic`, works without them. So it is with the token of the chat and `chats`.
     """
     from sellctl.service.logs import configure  # noqa: PLC0415  help and completion don't need it
 
     configure(options.debug, options.log_file)
-    loaded = ConfigManager(options.config, with_notify=notifies).load()
+    loaded = ConfigManager(options.config, with_notify=notifies, with_chat=chats).load()
     configure(options.debug, options.log_file, loaded.secrets())
     return loaded
 

@@ -68,7 +68,7 @@ def watch(
     shown = output or (WatchFormat.TABLE if sys.stdout.isatty() else WatchFormat.LOG)
     events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
 
-    loaded = load(options, notifies=True)
+    loaded = load(options, notifies=True, chats=True)
     notifier = Notifier(loaded.config, redactor(loaded.secrets()))
 
     def listen(event: "Event") -> None:
