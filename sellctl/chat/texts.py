@@ -1,17 +1,24 @@
 """What the bot writes: plain text without markup, in lines that a phone can show."""
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
+from sellctl.chat.access import allows
+from sellctl.chat.requests import COMMANDS
+from sellctl.core.config.schema import ChatRole
+from sellctl.core.model.exit_record import Exit
 from sellctl.core.model.instrument import contract_text
+from sellctl.core.model.plan import PositionDecision
 from sellctl.core.model.view import AccountListing
 from sellctl.core.text import as_dollars, as_net
 from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit, Result, total
-from sellctl.ui.entries import Entry, entries_of
+from sellctl.ui.entries import Entry, entries_of, symbol_cell
 from sellctl.ui.formatting import (
     amount_cell,
     clock,
+    counted,
     gain_cell,
     nearest_text,
     now_cell,
@@ -25,6 +32,7 @@ from sellctl.ui.summaries import summary_lines
 
 LONGEST: Final = 4_000  # UTF-16 units; Telegram takes 4,096
 LONGEST_LABEL: Final = 60
+_MOST_EXITS: Final = 20  # that a report lists
 _MORE: Final = "\n... (shortened)"
 
 
@@ -92,6 +100,49 @@ def _plain(cell: object) -> str:
     return str(getattr(cell, "text", cell))
 
 
+def help_text(role: ChatRole) -> str:
+    """The commands that a role may use."""
+    lines = [f"{f'/{each.name} {each.arguments}'.rstrip()}: {each.does}" for each in COMMANDS if allows(role, each.role)]
+    return "\n".join(lines)
+
+
+def decision_text(account: AccountListing, decision: PositionDecision) -> str:
+    """One position of an account: quantity, gain, and its nearest trigger."""
+    head = f"{account.account} ({account.mode.value.upper()})"
+    return f"{head}\n{_entry_text(Entry(decision, symbol_cell(decision.holding.symbol)), account)}"
+
+
+def report_text(found: Iterable[tuple[str, Exit]], today: dt.date) -> str:
+    """The exits of today, one per line, and the profit of each day, by mode. The mode stands before each exit."""
+    exits = list(found)
+    blocks = [_mode_report(mode, [one for each, one in exits if each == mode], today) for mode in _modes(exits)]
+    return "\n\n".join(blocks) or "No exits in the last seven days."
+
+
+def _modes(exits: Iterable[tuple[str, Exit]]) -> list[str]:
+    return sorted({mode for mode, _ in exits})
+
+
+def _mode_report(mode: str, exits: Sequence[Exit], today: dt.date) -> str:
+    days = sorted({one.day for one in exits}, reverse=True)
+    lines = [f"{mode.upper() or 'mode unknown'}"]
+    lines += [f"{day}: {_day_text([one for one in exits if one.day == day])}" for day in days]
+    todays = [one for one in exits if one.day == today.isoformat()]
+    return "\n".join([*lines, *(f"{clock(one.last_at)} {_exit_text(one)}" for one in todays[-_MOST_EXITS:])])
+
+
+def _day_text(exits: Sequence[Exit]) -> str:
+    filled = [one for one in exits if one.is_filled]
+    pnl = total(one.pnl for one in filled)
+    return f"{counted(len(filled), 'exit')} filled, P&L {profit_cell(pnl).text}"
+
+
+def _exit_text(one: Exit) -> str:
+    qty = f"{number(one.qty)} of {number(one.held)}"
+    name, why = contract_text(one.symbol), one.reason.replace("_", " ")
+    return f"{one.account} {name}: {one.kind.value}, {qty} at {as_dollars(one.price)}, {profit_cell(one.pnl).text} ({why})"
+
+
 # --- closing ----------------------------------------------------------------------------------------------------------
 
 
@@ -104,14 +155,26 @@ def proposed_text(proposed: Sequence[ProposedExit]) -> str:
 
 
 def _proposed_lines(each: ProposedExit) -> list[str]:
-    holding = each.decision.holding
-    of = "" if each.qty == holding.position.qty else f" of {number(holding.position.qty)}"
     lines = [
         f"{each.listing.account} ({each.listing.mode.value.upper()})",
-        f"{holding.position.direction.value} {number(each.qty)}{of} {contract_text(each.symbol) or each.symbol}",
+        f"{each.decision.holding.position.direction.value} {_qty_of(each)} {contract_text(each.symbol)}",
         f"at {as_dollars(each.price)}: {_amounts(each.proceeds, each.pnl)}",
     ]
-    return lines
+    return lines if each.is_possible else [*lines, f"not now: {each.decision.sentence}"]
+
+
+def _qty_of(each: ProposedExit) -> str:
+    """How much is to be closed: "3", or "2 of 3"."""
+    held = each.decision.holding.position.qty
+    return number(each.qty) if each.qty == held else f"{number(each.qty)} of {number(held)}"
+
+
+def possible_text(possible: Sequence[ProposedExit]) -> str:
+    """The same, short enough for a button: "3 AAPL 18 Dec 26 200 C (PAPER)"."""
+    modes = " and ".join(dict.fromkeys(each.listing.mode.value.upper() for each in possible))
+    if len(possible) > 1:
+        return f"{len(possible)} positions ({modes})"
+    return f"{_qty_of(possible[0])} {contract_text(possible[0].symbol)} ({modes})"
 
 
 def _amounts(proceeds: Decimal | None, pnl: Decimal | None) -> str:
@@ -124,7 +187,7 @@ def outcomes_text(outcomes: Sequence[ExitOutcome]) -> str:
 
 
 def _outcome_text(each: ExitOutcome) -> str:
-    account, name = each.proposed.listing, contract_text(each.proposed.symbol) or each.proposed.symbol
+    account, name = each.proposed.listing, contract_text(each.proposed.symbol)
     qty = number(each.proposed.qty)
     result = {
         Result.FILLED: f"filled {number(each.filled)} of {qty}{_price(each)}",
