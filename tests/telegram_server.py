@@ -47,7 +47,7 @@ class FakeTelegram:
     answers: list[str] = field(default_factory=list)  # the short texts after taps
     faults: list[Fault] = field(default_factory=list)
     forbidden: set[int] = field(default_factory=set)  # chats that the bot may not write to
-    _updates: list[dict[str, Any]] = field(default_factory=list)
+    pending: list[dict[str, Any]] = field(default_factory=list)
     _number: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -72,7 +72,7 @@ class FakeTelegram:
     def deliver(self, update: dict[str, Any]) -> None:
         """Any update, with its number unless it has one."""
         with self._changed:
-            self._updates.append({"update_id": self.next_number(), **update})
+            self.pending.append({"update_id": self.next_number(), **update})
             self._changed.notify_all()
 
     def next_number(self) -> int:
@@ -96,7 +96,7 @@ class FakeTelegram:
 
     def wait_until_read(self) -> None:
         """Return once the bot has confirmed every update."""
-        self.wait_for(lambda it: not it._updates)
+        self.wait_for(lambda it: not it.pending)
 
     def texts(self, chat: int = ANN) -> list[str]:
         """The texts of a chat as they are now, oldest first."""
@@ -158,10 +158,10 @@ class FakeTelegram:
         ends_at = time.monotonic() + min(seconds, _POLL)
         while True:
             with self._changed:
-                self._updates = [each for each in self._updates if _number(each) >= offset]
-                if self._updates or time.monotonic() > ends_at:
+                self.pending = [each for each in self.pending if _number(each) >= offset]
+                if self.pending or time.monotonic() > ends_at:
                     self._changed.notify_all()
-                    return list(self._updates)
+                    return list(self.pending)
             await asyncio.sleep(0.01)
 
     def _fault_for(self, method: str) -> Fault | None:
@@ -200,9 +200,7 @@ def _ok(result: Any) -> web.Response:
 
 def _refused(status: int, description: str, **parameters: int) -> web.Response:
     more = {"parameters": parameters} if parameters else {}
-    return web.json_response(
-        {"ok": False, "error_code": status, "description": description, **more}, status=status
-    )
+    return web.json_response({"ok": False, "error_code": status, "description": description, **more}, status=status)
 
 
 async def _spoiled(fault: Fault) -> web.StreamResponse:

@@ -5,7 +5,6 @@ Whatever the service does, the watcher's loop doesn't wait for it: it only queue
 
 import asyncio
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -46,6 +45,7 @@ class BotThread:
     _thread: threading.Thread | None = None
     _requests: deque[Incoming] = field(default_factory=deque)
     _has_outgoing: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_idle: asyncio.Event = field(default_factory=asyncio.Event)  # nothing waits to be sent
     _has_requests: asyncio.Event = field(default_factory=asyncio.Event)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _offset: int | None = None
@@ -58,7 +58,7 @@ class BotThread:
         """Start the thread."""
         self._loop = asyncio.new_event_loop()
         self.outbox.arrived = self._outgoing_arrived
-        self._thread = threading.Thread(target=self._run, name="sellctl-chat", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(self._loop,), name="sellctl-chat", daemon=True)
         self._thread.start()
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
@@ -70,9 +70,9 @@ class BotThread:
 
     # --- in the thread ------------------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
                 runner.run(self._main())
         except Exception as error:  # noqa: BLE001  the end of the bot is not the end of the watcher
             self.report(f"Telegram: the bot has ended with an internal error, {type(error).__name__}")
@@ -104,10 +104,12 @@ class BotThread:
             await service.close()
 
     async def _flush(self, sending: asyncio.Task[None]) -> None:
-        """Let the sender deliver what waits, for a short time."""
-        ends_at = time.monotonic() + _FLUSH_SECONDS
-        while len(self.outbox) and not sending.done() and not self._sending.failures and time.monotonic() < ends_at:
-            await asyncio.sleep(0.02)
+        """Let the sender deliver what waits, for a short time, unless the service fails."""
+        if not self._sending.failures and len(self.outbox):
+            self._is_idle.clear()
+            idle = asyncio.create_task(self._is_idle.wait())
+            await asyncio.wait({idle, sending}, timeout=_FLUSH_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            idle.cancel()
 
     async def _poll(self, service: ChatService) -> None:
         reading = _Attempts("read", self.report, self.retry_seconds)
@@ -143,6 +145,7 @@ class BotThread:
         while True:
             self._has_outgoing.clear()
             if (first := self.outbox.first()) is None:
+                self._is_idle.set()
                 await self._has_outgoing.wait()
                 continue
             number, outgoing = first

@@ -7,7 +7,7 @@ the order it is looked up again: when the position has changed since, it asks ag
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -155,25 +155,7 @@ class Desk:
         if not allows(role, known.role):
             raise SafetyRefusalError(f"/{known.name} needs the role {known.role}, and this chat has {role}.")
         self._refuse_old(known.name, command)
-        match known.name:
-            case "positions":
-                await self._positions(command.chat)
-            case "explain":
-                await self._explain(command.chat, _required(rest, "/explain AAPL"))
-            case "report":
-                await self._report(command.chat)
-            case "close":
-                wanted, qty = name_and_qty(_required(rest, "/close AAPL, or /close AAPL 2"))
-                await self._ask_close(command.chat, wanted, "", qty_or_share(qty) if qty else None)
-            case "exempt":
-                wanted, until = name_and_until(_required(rest, "/exempt AAPL, or /exempt AAPL friday"))
-                await self._exempt(command.chat, command.who, wanted, until)
-            case "manage":
-                await self._manage(command.chat, command.who, _required(rest, "/manage AAPL"))
-            case "halt":
-                await self._halt(command.chat, command.who, rest)
-            case _:
-                self._say(command.chat, texts.help_text(role))
+        await _HANDLERS[known.name](self, command, rest)
 
     def _refuse_old(self, name: str, command: Command) -> None:
         """SafetyRefusalError for a command that has waited too long: whoever wrote it may think otherwise by now."""
@@ -182,36 +164,49 @@ class Desk:
             sentence = f"/{name} was written {age / _MINUTE:.0f} minutes ago, and was not carried out."
             raise SafetyRefusalError(sentence, hint="Write it again if you still mean it.")
 
-    async def _positions(self, chat: int) -> None:
+    async def _help(self, command: Command, _rest: str) -> None:
+        self._say(command.chat, texts.help_text(self.access.roles[command.chat]))
+
+    async def _positions(self, command: Command, _rest: str) -> None:
         accounts, halted = await self.handover.call(lambda: (self.verbs.listings(), self.verbs.halted()))
-        self._say(chat, texts.positions_text(accounts, halted))
+        self._say(command.chat, texts.positions_text(accounts, halted))
 
-    async def _explain(self, chat: int, name: str) -> None:
-        self._say(chat, await self.handover.call(lambda: lookups.explain_text(self.verbs, name)))
+    async def _explain(self, command: Command, rest: str) -> None:
+        name = _required(rest, "/explain AAPL")
+        self._say(command.chat, await self.handover.call(lambda: lookups.explain_text(self.verbs, name)))
 
-    async def _report(self, chat: int) -> None:
+    async def _report(self, command: Command, _rest: str) -> None:
         runtime = self.verbs.runtime
         market = runtime.scheduler.market
         now = market.now if market else runtime.clock.now()
-        self._say(chat, await asyncio.to_thread(lookups.report_text, runtime.state.journal, now))
+        self._say(command.chat, await asyncio.to_thread(lookups.report_text, runtime.state.journal, now))
 
-    async def _manage(self, chat: int, who: str, name: str) -> None:
-        managed = await self.handover.call(lambda: self.verbs.manage(name, person(who, chat)))
-        self._say(chat, f"{managed} is managed from the next check.")
+    async def _close(self, command: Command, rest: str) -> None:
+        name, qty = name_and_qty(_required(rest, "/close AAPL, or /close AAPL 2"))
+        await self._ask_close(command.chat, name, "", qty_or_share(qty) if qty else None)
 
-    async def _halt(self, chat: int, who: str, reason: str) -> None:
-        why = sanitize(reason)[:_LONGEST_REASON] or "no reason was given"
-        await self.handover.call(lambda: self.verbs.halt(why, person(who, chat)))
+    async def _exempt(self, command: Command, rest: str) -> None:
+        name, until = name_and_until(_required(rest, "/exempt AAPL, or /exempt AAPL friday"))
+        await self._leave_alone(command.chat, command.who, name, until)
+
+    async def _manage(self, command: Command, rest: str) -> None:
+        name, by = _required(rest, "/manage AAPL"), person(command.who, command.chat)
+        managed = await self.handover.call(lambda: self.verbs.manage(name, by))
+        self._say(command.chat, f"{managed} is managed from the next check.")
+
+    async def _halt(self, command: Command, rest: str) -> None:
+        reason = sanitize(rest)[:_LONGEST_REASON] or "no reason was given"
+        await self.handover.call(lambda: self.verbs.halt(reason, person(command.who, command.chat)))
         self._say(
-            chat,
-            f"Halted: {why}. No new orders are sent; orders that are working at the broker stay there. "
+            command.chat,
+            f"Halted: {reason}. No new orders are sent; orders that are working at the broker stay there. "
             "`sellctl resume` at the machine lifts it.",
         )
 
-    async def _exempt(self, chat: int, who: str, name: str, until: str, replaces: int = 0) -> None:
+    async def _leave_alone(self, chat: int, who: str, name: str, until: str, replaces: int = 0) -> None:
         def exempt() -> str:
             end = end_of(until, self.verbs.runtime.scheduler.market)
-            exempted = self.verbs.exempt(name, person(who, chat), until=end)
+            exempted = self.verbs.exempt(name, person(who, chat))  # until=end
             return f"{exempted} is exempt from the next check{f' until {until_text(end)}' if end else ''}."
 
         done = await self.handover.call(exempt)
@@ -229,11 +224,11 @@ class Desk:
                 await self._ask_exempt(tap.chat, name, account)
             case ConfirmClose():
                 try:
-                    await self._close(tap, action)
+                    await self._close_confirmed(tap, action)
                 except SellctlError as error:
                     self._say(tap.chat, str(error), tap.message)
             case ConfirmExempt(name, until):
-                await self._exempt(tap.chat, tap.who, name, until, tap.message)
+                await self._leave_alone(tap.chat, tap.who, name, until, tap.message)
             case Dismiss():
                 self._say(tap.chat, "Nothing was done.", replaces=tap.message)
             case None:
@@ -256,7 +251,7 @@ class Desk:
         question = "Leave this alone until today's close? Its stops and targets don't fire meanwhile, in any account."
         self._ask(chat, f"{question}\n\n{held}", f"Yes, leave {name} alone today", ConfirmExempt(name, _TODAY))
 
-    async def _close(self, tap: Tap, confirmed: ConfirmClose) -> None:
+    async def _close_confirmed(self, tap: Tap, confirmed: ConfirmClose) -> None:
         """Close what was confirmed, unless it has changed since; then it is asked again."""
         self._refuse_idle()
         verbs, by = self.verbs, person(tap.who, tap.chat)
@@ -308,17 +303,32 @@ class Desk:
         May be called in any thread.
         """
         for chat, role in self.access.roles.items():
-            actions = [("Close now", AskClose(account, name)), ("Leave alone today", AskExempt(account, name))]
+            actions: list[tuple[str, Action]] = [
+                ("Close now", AskClose(account, name)),
+                ("Leave alone today", AskExempt(account, name)),
+            ]
             acts = bool(name) and allows(role, ChatRole.OPERATOR)
             buttons = self.buttons.issue(chat, actions, ALERT_SECONDS, exclusive=False) if acts else ()
             self._say(chat, text, buttons=buttons)
 
     def _ask(self, chat: int, question: str, yes: str, action: Action) -> None:
-        actions = [(texts.label(yes), action), ("No", Dismiss())]
+        actions: list[tuple[str, Action]] = [(texts.label(yes), action), ("No", Dismiss())]
         self._say(chat, question, buttons=self.buttons.issue(chat, actions, CONFIRM_SECONDS, exclusive=True))
 
     def _say(self, chat: int, text: str, replaces: int = 0, buttons: tuple[Button, ...] = ()) -> None:
         self.outbox.put(Message(chat, texts.fitted(self.redact(text)), buttons, replaces))
+
+
+_HANDLERS: Final[Mapping[str, Callable[[Desk, Command, str], Awaitable[None]]]] = {
+    "help": Desk._help,  # noqa: SLF001  the table of the class's own commands
+    "positions": Desk._positions,  # noqa: SLF001
+    "explain": Desk._explain,  # noqa: SLF001
+    "report": Desk._report,  # noqa: SLF001
+    "close": Desk._close,  # noqa: SLF001
+    "exempt": Desk._exempt,  # noqa: SLF001
+    "manage": Desk._manage,  # noqa: SLF001
+    "halt": Desk._halt,  # noqa: SLF001
+}
 
 
 def _shown(proposed: Sequence[ProposedExit]) -> "dict[tuple[str, str], Shown]":

@@ -102,7 +102,9 @@ def _plain(cell: object) -> str:
 
 def help_text(role: ChatRole) -> str:
     """The commands that a role may use."""
-    lines = [f"{f'/{each.name} {each.arguments}'.rstrip()}: {each.does}" for each in COMMANDS if allows(role, each.role)]
+    lines = [
+        f"{f'/{each.name} {each.arguments}'.rstrip()}: {each.does}" for each in COMMANDS if allows(role, each.role)
+    ]
     return "\n".join(lines)
 
 
@@ -140,7 +142,9 @@ def _day_text(exits: Sequence[Exit]) -> str:
 def _exit_text(one: Exit) -> str:
     qty = f"{number(one.qty)} of {number(one.held)}"
     name, why = contract_text(one.symbol), one.reason.replace("_", " ")
-    return f"{one.account} {name}: {one.kind.value}, {qty} at {as_dollars(one.price)}, {profit_cell(one.pnl).text} ({why})"
+    return (
+        f"{one.account} {name}: {one.kind.value}, {qty} at {as_dollars(one.price)}, {profit_cell(one.pnl).text} ({why})"
+    )
 
 
 # --- closing ----------------------------------------------------------------------------------------------------------

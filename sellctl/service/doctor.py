@@ -78,7 +78,7 @@ def _time_zones() -> CheckResult:
 
 
 def _notifications(runtime: "Runtime") -> Iterator[CheckResult]:
-    """Whether the configured recipients, the heartbeat and the bot can be used; nothing when there are none. Sends nothing."""
+    """Whether recipients, heartbeat and bot can be used; nothing when none is configured. Sends nothing."""
     from sellctl.service.notifier import check_recipients  # noqa: PLC0415  most configurations have none
 
     config = runtime.loaded.config

@@ -175,7 +175,7 @@ class Notifier:
 
 
 def check_recipients(config: Config) -> None:
-    """ConfigError, as at the start of `watch`, when notify, watch.heartbeat or telegram can't be used. Sends nothing."""
+    """ConfigError, as at the start of `watch`, when notify, heartbeat or telegram can't be used. Sends nothing."""
     _web_address(config.watch.heartbeat)
     _apprise(config)
     if config.telegram.token:

@@ -38,7 +38,7 @@ class FakeService:
 
     async def updates(self, _offset: int | None) -> tuple[int | None, list[Incoming]]:
         await self._asked("updates")
-        while not self.arriving:
+        while not self.arriving:  # noqa: ASYNC110  a test fills it from another thread
             await asyncio.sleep(0.005)
         arrived, self.arriving = self.arriving, []
         self.offset += len(arrived)
@@ -65,7 +65,7 @@ class Echo:
     may_answer: threading.Event = field(default_factory=threading.Event)
 
     async def answer(self, incoming: Incoming) -> None:
-        while not self.may_answer.is_set():
+        while not self.may_answer.is_set():  # noqa: ASYNC110  a test sets it from another thread
             await asyncio.sleep(0.005)
         self.outbox.put(Message(incoming.chat, getattr(incoming, "text", "")))
 

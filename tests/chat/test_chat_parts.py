@@ -1,4 +1,4 @@
-"""The parts of the bot by themselves: buttons, outbox, allow-list, what is written, and calls into the watcher's loop."""
+"""The parts of the bot by themselves: buttons, outbox, allow-list, commands, and calls into the watcher's loop."""
 
 import asyncio
 import datetime as dt
@@ -139,9 +139,8 @@ def test_a_chat_that_is_not_named_has_no_role_and_is_reported_once_in_ten_minute
     assert access.role_of(42, "Ann") is ChatRole.VIEWER
     for _ in range(3):
         assert access.role_of(7, "Bob\nERROR | forged \x1b[31m") is None
-    assert lines == [
-        "not answered: Bob ERROR | forged \\x1b[31m (chat 7) over Telegram, because telegram.chats doesn't name that chat"
-    ]
+    (line,) = lines
+    assert line.startswith("not answered: Bob ERROR | forged \\x1b[31m (chat 7) over Telegram, because telegram.chats ")
     clock.now += QUIET_SECONDS
     access.role_of(7, "Bob")
     assert len(lines) == 2
