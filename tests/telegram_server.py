@@ -81,7 +81,7 @@ class FakeTelegram:
 
     # --- what the bot did ---------------------------------------------------------------------------------------------
 
-    def wait_for(self, found: Callable[["FakeTelegram"], Any], seconds: float = 15.0) -> Any:
+    def wait_for(self, found: Callable[["FakeTelegram"], Any], seconds: float = 60.0) -> Any:
         """What `found` returns, once it isn't false."""
         ends_at = time.monotonic() + seconds
         with self._changed:
@@ -90,7 +90,7 @@ class FakeTelegram:
                 self._changed.wait(0.2)
         return result
 
-    def wait_for_text(self, part: str, chat: int = ANN, seconds: float = 15.0) -> str:
+    def wait_for_text(self, part: str, chat: int = ANN, seconds: float = 60.0) -> str:
         """The newest message in a chat that has this in it."""
         return str(self.wait_for(lambda it: next((t for t in reversed(it.texts(chat)) if part in t), ""), seconds))
 

@@ -56,7 +56,7 @@ class BotApi:
         except Exception as raised:  # noqa: BLE001  an answer that the library can't read raises anything
             raise _mapped(raised) from None
         newest = max((update.update_id + 1 for update in found), default=offset)
-        return newest, [each for update in found if (each := _incoming(update)) is not None]
+        return newest, [each for update in found if (each := incoming_of(update)) is not None]
 
     async def confirm(self, offset: int) -> None:
         """Confirm everything before this offset, so that it isn't delivered again."""
@@ -104,11 +104,15 @@ class _Updates(HTTPXRequest):
     @staticmethod
     def parse_json_payload(payload: bytes) -> Any:
         """The answer, with its readable updates."""
-        answer = HTTPXRequest.parse_json_payload(payload)
-        result = answer.get("result")
-        if isinstance(result, list):
-            answer["result"] = [_readable(each) for each in result if _number_of(each) is not None]
-        return answer
+        return readable_updates(HTTPXRequest.parse_json_payload(payload))
+
+
+def readable_updates(answer: Any) -> Any:
+    """An answer of the service in which each update is one that the library can read, or only its number."""
+    result = answer.get("result")
+    if isinstance(result, list):
+        answer["result"] = [_readable(each) for each in result if _number_of(each) is not None]
+    return answer
 
 
 def _number_of(update: Any) -> int | None:
@@ -118,13 +122,13 @@ def _number_of(update: Any) -> int | None:
 
 def _readable(update: Any) -> Any:
     try:
-        _incoming(Update.de_json(dict(update), None))
+        incoming_of(Update.de_json(dict(update), None))
     except Exception:  # noqa: BLE001  the library raises anything for a field of the wrong type
         return {"update_id": _number_of(update)}
     return update
 
 
-def _incoming(update: Update) -> Incoming | None:
+def incoming_of(update: Update) -> Incoming | None:
     """The message or tap of an update; None for what is neither, was forwarded, or comes from another bot."""
     message, query = update.message, update.callback_query
     if message is not None and message.text and message.from_user and not message.from_user.is_bot:
