@@ -145,6 +145,7 @@ async def fuzzed(stage: DeskStage) -> tuple[int, int, int]:
             assert isinstance(incoming, Tap)
             assert fuzz.confirms(incoming, "Yes, close")
             assert incoming.token not in used
+            used.add(incoming.token)
             closes += 1
         if stage.state.exempt() != exempt:
             assert text.startswith(("/exempt", "/manage")) or fuzz.confirms(incoming, "Yes, leave")
@@ -153,8 +154,6 @@ async def fuzzed(stage: DeskStage) -> tuple[int, int, int]:
             assert text.startswith("/halt")
             halts += 1
         assert not halted or stage.state.halted()
-        if isinstance(incoming, Tap):
-            used.add(incoming.token)
         for answer in answers:
             assert answer.chat in {incoming.chat, *stage.desk.access.roles}
             assert CANARY not in answer.text

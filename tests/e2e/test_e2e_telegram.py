@@ -161,7 +161,7 @@ def test_a_bot_api_that_fails_delays_no_exit_and_no_end(play: Play, fake: FakeTe
 
 def test_serve_has_the_bot_too_and_closes_nothing_while_nothing_is_watched(play: Play, fake: FakeTelegram) -> None:
     stage = play(QUIET, bot(fake, "api: {autostart: false}"))
-    process = stage.spawn("serve", "--port", "0", env={"SELLCTL_API_SECRET": "0123456789abcdefghijklmnopqrstuvwxyz-_AB"})
+    process = stage.spawn("serve", "--port", "0", env={"SELLCTL_API_SECRET": "e2e-a3b3tUvNPhVoOBj4izU4k87WXdew6AZs0XdN3VSoPxo"})
     try:
         fake.write(f"/close {CALL}")
         fake.wait_for_text("Nothing is watched now (stopped), so nothing is closed.")
