@@ -16,6 +16,7 @@ from sellctl.commands import (
     demo,
     doctor,
     exempt,
+    explain,
     halt,
     history,
     init,
@@ -26,9 +27,11 @@ from sellctl.commands import (
     serve,
     sim,
     strategies,
+    trades,
     watch,
 )
 from sellctl.commands.config import config_app
+from sellctl.commands.notify import notify_app
 from sellctl.commands.session import AccountCommand, Command
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
@@ -61,6 +64,7 @@ without_accounts("init", epilog="Without questions: sellctl init --preset long-o
 on_accounts("watch", epilog="Try: sellctl watch --dry-run")(watch.watch)
 on_accounts("run-once", epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
 on_accounts("positions", epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)
+on_accounts("explain", epilog="Try: sellctl explain AAPL261218C00230000")(explain.explain)
 on_accounts("close", epilog="Preview: sellctl close AAPL261218C00230000 --dry-run")(close.close)
 on_accounts("cancel-stale", epilog="Preview: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
 on_accounts("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
@@ -71,11 +75,13 @@ on_accounts("exempt", epilog="Try: sellctl exempt TSLA")(exempt.exempt)
 on_accounts("manage", epilog="Try: sellctl manage TSLA")(exempt.manage)
 without_accounts("strategies", epilog="Try: sellctl strategies --precedence")(strategies.strategies)
 on_accounts("history", epilog="Try: sellctl history --reason stop_loss")(history.history)
+on_accounts("trades", epilog="Try: sellctl trades --since 2025-08-01")(trades.trades)
 on_accounts("report", epilog="With plots: sellctl report --html report.html")(report.report)
 app.add_typer(config_app, name="config")
 without_accounts("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)
 without_accounts("sim", epilog="Then, in another terminal: sellctl --config sellctl-sim.yml positions")(sim.sim)
 on_accounts("serve", epilog="First: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
+app.add_typer(notify_app, name="notify")
 app.add_typer(token_app, name="token")
 
 

@@ -289,7 +289,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
         options=WatcherOptions(
             mode=run_options.mode,
             only=run_options.only,
-            exempt=state.exempt,
+            exempt=state.exemptions,
             resumed=partial(state.take_rules_to_resume, name) if run_options.acts else frozenset,
             halt=lambda why: state.halt(why, "sellctl"),
         ),

@@ -5,11 +5,13 @@ the order it is looked up again: when the position has changed since, it asks ag
 """
 
 import asyncio
+import datetime as dt
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -176,10 +178,19 @@ class Desk:
         self._say(command.chat, await self.handover.call(lambda: lookups.explain_text(self.verbs, name)))
 
     async def _report(self, command: Command, _rest: str) -> None:
-        runtime = self.verbs.runtime
-        market = runtime.scheduler.market
-        now = market.now if market else runtime.clock.now()
-        self._say(command.chat, await asyncio.to_thread(lookups.report_text, runtime.state.journal, now))
+        self._say(command.chat, await asyncio.to_thread(lookups.report_text, self._journal, self._now()))
+
+    async def _trades(self, command: Command, _rest: str) -> None:
+        self._say(command.chat, await asyncio.to_thread(lookups.trades_text, self._journal, self._now()))
+
+    @property
+    def _journal(self) -> Path:
+        return self.verbs.runtime.state.journal
+
+    def _now(self) -> dt.datetime:
+        """The broker's time at the last poll, or the host's before the first one."""
+        market = self.verbs.runtime.scheduler.market
+        return market.now if market else self.verbs.runtime.clock.now()
 
     async def _close(self, command: Command, rest: str) -> None:
         name, qty = name_and_qty(_required(rest, "/close AAPL, or /close AAPL 2"))
@@ -206,7 +217,7 @@ class Desk:
     async def _leave_alone(self, chat: int, who: str, name: str, until: str, replaces: int = 0) -> None:
         def exempt() -> str:
             end = end_of(until, self.verbs.runtime.scheduler.market)
-            exempted = self.verbs.exempt(name, person(who, chat))  # until=end
+            exempted = self.verbs.exempt(name, person(who, chat), until=end)
             return f"{exempted} is exempt from the next check{f' until {until_text(end)}' if end else ''}."
 
         done = await self.handover.call(exempt)
@@ -324,6 +335,7 @@ _HANDLERS: Final[Mapping[str, Callable[[Desk, Command, str], Awaitable[None]]]] 
     "positions": Desk._positions,  # noqa: SLF001
     "explain": Desk._explain,  # noqa: SLF001
     "report": Desk._report,  # noqa: SLF001
+    "trades": Desk._trades,  # noqa: SLF001
     "close": Desk._close,  # noqa: SLF001
     "exempt": Desk._exempt,  # noqa: SLF001
     "manage": Desk._manage,  # noqa: SLF001

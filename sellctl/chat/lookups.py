@@ -13,6 +13,7 @@ from sellctl.ui.formatting import today_of
 from sellctl.ui.rows import TableRow, position_details, structure_page
 
 if TYPE_CHECKING:
+    from sellctl.core.model.exit_record import Exit
     from sellctl.core.model.view import AccountListing
     from sellctl.core.sell_watcher import SellWatcher
     from sellctl.service.verbs import Verbs
@@ -77,14 +78,24 @@ def _page(account: "AccountListing", watcher: "SellWatcher", name: str) -> list[
 
 
 def report_text(journal: Path, now: dt.datetime) -> str:
-    """The exits of the last seven days."""
+    """The exits of today, and the profit of the last seven days."""
+    return texts.report_text(_exits(journal, now), today_of(now))
+
+
+def trades_text(journal: Path, now: dt.datetime) -> str:
+    """The trades of the last seven days, with their totals."""
+    found = [(one, mode) for mode, one in _exits(journal, now) if one.is_filled]
+    return texts.trades_text(sorted(found, key=lambda each: each[0].last_at))
+
+
+def _exits(journal: Path, now: dt.datetime) -> "list[tuple[str, Exit]]":
+    """The exits of the last seven days, each with its mode."""
     from sellctl.journal.exits import exits  # noqa: PLC0415  loads SQLAlchemy
     from sellctl.journal.queries import Filters, recorded  # noqa: PLC0415  as above
 
-    today = today_of(now)
     mode_at = recorded(journal).mode_at
-    found = exits(journal, Filters(since=(today - dt.timedelta(days=_DAYS)).isoformat(), limit=None))
-    return texts.report_text(((mode_at(one.account, one.row), one) for one in found), today)
+    since = (today_of(now) - dt.timedelta(days=_DAYS)).isoformat()
+    return [(mode_at(one.account, one.row), one) for one in exits(journal, Filters(since=since, limit=None))]
 
 
 def newest_row_of(journal: Path) -> int:

@@ -32,6 +32,7 @@ COMMANDS: Final = (
     CommandHelp("positions", "", "every position with its gain and nearest trigger", ChatRole.VIEWER),
     CommandHelp("explain", "NAME", "everything about one position, and why it is kept or sold", ChatRole.VIEWER),
     CommandHelp("report", "", "the exits of today, and the profit of the last days", ChatRole.VIEWER),
+    CommandHelp("trades", "", "what was closed in the last seven days, with totals", ChatRole.VIEWER),
     CommandHelp("help", "", "this list", ChatRole.VIEWER),
     CommandHelp("close", "NAME [QTY]", "close it, or 2 or 50% of it; asks first", ChatRole.OPERATOR),
     CommandHelp("exempt", "NAME [UNTIL]", "leave it alone, until friday or 15:30", ChatRole.OPERATOR),

@@ -20,6 +20,7 @@ from sellctl.ui.formatting import (
     clock,
     counted,
     gain_cell,
+    moment,
     nearest_text,
     now_cell,
     number,
@@ -29,6 +30,7 @@ from sellctl.ui.formatting import (
     state_text,
 )
 from sellctl.ui.summaries import summary_lines
+from sellctl.ui.trades import totals_lines
 
 LONGEST: Final = 4_000  # UTF-16 units; Telegram takes 4,096
 LONGEST_LABEL: Final = 60
@@ -119,6 +121,13 @@ def report_text(found: Iterable[tuple[str, Exit]], today: dt.date) -> str:
     exits = list(found)
     blocks = [_mode_report(mode, [one for each, one in exits if each == mode], today) for mode in _modes(exits)]
     return "\n\n".join(blocks) or "No exits in the last seven days."
+
+
+def trades_text(found: Sequence[tuple[Exit, str]]) -> str:
+    """Trades, oldest first, each with its mode, and their totals."""
+    lines = [f"{mode.upper()} {moment(one.last_at)} {_exit_text(one)}" for one, mode in found[-_MOST_EXITS:]]
+    more = [f"and {len(found) - _MOST_EXITS} earlier ones"] if len(found) > _MOST_EXITS else []
+    return "\n".join([*lines, *more, "", *totals_lines(found)]) if found else "No trades in the last seven days."
 
 
 def _modes(exits: Iterable[tuple[str, Exit]]) -> list[str]:

@@ -6,10 +6,15 @@ import typer
 
 from sellctl.commands.completion import exempt_names, held_underlyings
 from sellctl.commands.names import held_name, own_legs
-from sellctl.commands.session import options_of, record
-from sellctl.service.names import exempted_as, name_of, refuse_leg
+from sellctl.commands.session import options_of, record, run
+from sellctl.core.errors import ConfigError, SellctlError
+from sellctl.service.names import exempted_as, name_of
 
 if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+
+    from sellctl.bootstrap import Runtime
     from sellctl.service.options import Options
 
 _NAME = "The symbol or contract of a position, an underlying with its options, or a structure."
@@ -18,6 +23,15 @@ _NAME = "The symbol or contract of a position, an underlying with its options, o
 def exempt(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help=_NAME, autocompletion=held_underlyings)],
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            metavar="<time>",
+            help="Until then only: friday, today, 15:30, 2026-12-04 or 2026-12-04T15:30, New York time.",
+            show_default=False,
+        ),
+    ] = None,
     not_held: Annotated[
         bool, typer.Option("--not-held", help="Don't check that it is held: for what is to come.")
     ] = False,
@@ -25,24 +39,30 @@ def exempt(
     """Stop managing a position until `sellctl manage`.
 
     From the next check on, it is shown but no order is sent for it, in all accounts and processes on this state
-    folder. Of a structure, no leg is touched.
+    folder. Of a structure, no leg is touched. With --until it is managed again from that time on, by the broker's
+    clock; a day means its close.
     """
     from sellctl.bootstrap import load, state_of
+    from sellctl.core.until import until_text
 
     options, name = options_of(context), name_of(name)
     state = state_of(options)
-    name = exempted_as(lambda: load(options).config, name, state.exempt()) or name
-    if name in state.exempt():
+    known = state.exemptions()
+    name = exempted_as(lambda: load(options).config, name, known) or name
+    if until is None and name in known and known[name] is None:
         typer.echo(f"{name} is exempt already.", err=True)
         return
-    name = (
-        _to_come(options, name)
-        if not_held
-        else held_name(options, name, "Add --not-held to exempt it before it is held.")
-    )
-    state.set_exempt(name, wanted=True)
-    record(state, "exempt", {"symbol": name})
-    typer.echo(f"{name} is exempt from the next check. Orders that are working at the broker stay there.", err=True)
+    runtime = _dry_run(options) if until is not None or not not_held else None
+    if not_held:
+        name = name if name in known else _to_come(options, name)
+    elif runtime and name not in known:
+        name = held_name(runtime, name, "Add --not-held to exempt it before it is held.")
+    end = _end_of(until, runtime) if until is not None and runtime else None
+    state.set_exempt(name, wanted=True, until=end)
+    record(state, "exempt", {"symbol": name, **({"until": end.isoformat()} if end else {})})
+    until_then = f" until {until_text(end)}" if end else ""
+    sentence = f"{name} is exempt from the next check{until_then}. Orders that are working at the broker stay there."
+    typer.echo(sentence, err=True)
 
 
 def manage(
@@ -50,7 +70,8 @@ def manage(
 ) -> None:
     """Manage a position again.
 
-    Ends its exemption, and resumes rules that were suspended after a split or an assignment.
+    Ends its exemption, and resumes rules that were suspended after a split or an assignment. With an underlying, it
+    also ends the exemptions of options and structures on it.
     """
     from sellctl.bootstrap import load, state_of
 
@@ -59,14 +80,49 @@ def manage(
     state = state_of(options)
     exempted = state.exempt()
     name = exempted_as(lambda: load(options).config, name, exempted) or name
-    if name not in exempted:
-        refuse_leg(name, exempted, lambda structure: options.command("manage", structure))
+    on_it = _exempted_on(name, exempted)
+    if name not in exempted and not on_it:
+        _refuse_part(options, name, exempted)
         known = f"Exempt are: {', '.join(sorted(exempted))}." if exempted else "No symbol is exempt."
-        name = held_name(options, name, known, exempted)
-    was_exempt = state.set_exempt(name, wanted=False)
-    state.resume_rules(name, accounts)
-    record(state, "manage", {"symbol": name})
-    typer.echo(f"{name} is managed{' again' if was_exempt else ''} from the next check.", err=True)
+        name = held_name(_dry_run(options), name, known, exempted)
+    was_exempt = name in exempted or bool(on_it)
+    for each in (name, *on_it):
+        state.set_exempt(each, wanted=False)
+        state.resume_rules(each, accounts)
+        record(state, "manage", {"symbol": each})
+    with_it = f", with {', '.join(on_it)}" if on_it else ""
+    typer.echo(f"{name} is managed{' again' if was_exempt else ''} from the next check{with_it}.", err=True)
+    whole = _whole_of(name, exempted.difference(on_it))
+    if whole:
+        typer.echo(f"{_part_of(name, whole)} Run: {options.command('manage', whole)}", err=True)
+
+
+def _dry_run(options: "Options") -> "Runtime":
+    from sellctl.bootstrap import RunOptions
+    from sellctl.core.model.account_state import RunMode
+
+    return run(options, RunOptions("exempt", RunMode.DRY_RUN))
+
+
+def _end_of(until: str, runtime: "Runtime") -> "dt.datetime":
+    """The end of an exemption by the broker's clock. ConfigError when the text means none, or one that has passed."""
+    from sellctl.core.until import until_of
+
+    market = runtime.scheduler.market
+    if market is None:
+        sentence = "The broker's clock could not be read, so the end of the exemption is unknown."
+        raise SellctlError(sentence, hint="Try again, or leave --until out and run `sellctl manage` later.")
+    try:
+        return until_of(until, market)
+    except ValueError as error:
+        raise ConfigError(f"--until: {error}") from None
+
+
+def _exempted_on(underlying: str, exempted: "Iterable[str]") -> list[str]:
+    """The options and structures on an underlying that are exempt."""
+    from sellctl.core.structures.names import underlying_named
+
+    return sorted(each for each in exempted if each != underlying and underlying_named(each) == underlying)
 
 
 def _to_come(options: "Options", name: str) -> str:
@@ -79,3 +135,25 @@ def _to_come(options: "Options", name: str) -> str:
     if not legs:
         return name
     return structure_name(StructureKind.CUSTOM, [Leg(an_option(leg) or a_stock(leg), 1) for leg in legs])
+
+
+def _refuse_part(options: "Options", name: str, exempted: "Iterable[str]") -> None:
+    """ConfigError when what it is part of is exempt, and it is not by itself: managing it would change nothing."""
+    whole = _whole_of(name, exempted)
+    if whole:
+        raise ConfigError(_part_of(name, whole), hint=f"Run: {options.command('manage', whole)}")
+
+
+def _whole_of(name: str, exempted: "Iterable[str]") -> str:
+    """The structure or underlying that is exempt and that a symbol is part of; "" without one."""
+    from sellctl.core.structures.names import legs_of, underlying_named
+
+    wholes = (each for each in sorted(exempted) if each != name)
+    return next((each for each in wholes if name in legs_of(each) or underlying_named(name) == each), "")
+
+
+def _part_of(name: str, whole: str) -> str:
+    from sellctl.core.structures.names import legs_of
+
+    how = f"as a leg of {whole}" if legs_of(whole) else f"because {whole} is"
+    return f"{name} is exempt {how}."

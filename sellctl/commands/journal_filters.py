@@ -1,7 +1,7 @@
 """The filters of the commands that read the journal: their options, and the check of what they name."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from sellctl.core.config.schema import Config
     from sellctl.journal.queries import Filters, Recorded
 
+_MOST_SHOWN = 40  # characters of a name that is none
 SymbolArgument = Annotated[
     str | None,
-    typer.Argument(help="Only this symbol or structure.", show_default=False, autocompletion=recorded_names),
+    typer.Argument(
+        help="Only this contract or structure, or all on this underlying.",
+        show_default=False,
+        autocompletion=recorded_names,
+    ),
 ]
 AccountFilter = Annotated[
     str | None, typer.Option("--account", help="Only this account.", autocompletion=recorded_accounts)
@@ -45,14 +50,12 @@ def journal_query(
     ctx: typer.Context, symbol: str | None, account: str | None, reason: str | None, day: str | None, since: str | None
 ) -> JournalQuery:
     """What these options ask for. ConfigError when one names what there isn't; prints that a journal is missing."""
-    from sellctl.core.structures.names import name_or_symbol
     from sellctl.journal.queries import Filters
 
     path = journal_path(ctx)
     recorded = _known(ctx, path, account or "", reason or "")
-    filters = Filters(
-        symbol=name_or_symbol(symbol or ""),
-        names=_own_names(ctx, path, symbol or ""),
+    filters = replace(
+        _named(ctx, path, symbol) if symbol else Filters(),
         account=account or "",
         reason=reason or "",
         day=_date_of("--day", day),
@@ -90,6 +93,29 @@ def _known(ctx: typer.Context, path: "Path", account: str, reason: str) -> "Reco
         hint = did_you_mean(reason, reasons) or "`sellctl strategies --precedence` lists all."
         raise ConfigError(f"{reason} is no reason of an exit.", hint=hint)
     return found
+
+
+def _named(ctx: typer.Context, path: "Path", text: str) -> "Filters":
+    """The filter for a symbol, a structure or an underlying. ConfigError when the journal knows none that is called so.
+
+    An underlying stands for all options and structures on it too.
+    """
+    from sellctl.core.model.instrument import symbol_of
+    from sellctl.core.structures.names import legs_of, name_or_symbol, underlying_named
+    from sellctl.journal.queries import Filters, recorded_names
+
+    name = symbol_of(text.strip()) or name_or_symbol(text)
+    own = _own_names(ctx, path, text)
+    known = recorded_names(path)
+    on_it = any(underlying_named(each) == name for each in known if each != name)
+    parts = {name, *legs_of(name), *own}
+    if not own and not on_it and known and not any(parts & {each, *legs_of(each)} for each in known):
+        shown = ascii(name)[1:-1]
+        shown = shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."
+        candidates = {*known, *map(underlying_named, known)}
+        hint = did_you_mean(name[:_MOST_SHOWN], candidates) or "`sellctl history` lists what is."
+        raise ConfigError(f"{shown} is not in the journal.", hint=hint)
+    return Filters(underlying=name) if on_it and not own else Filters(symbol=name, names=own)
 
 
 def _own_names(ctx: typer.Context, path: "Path", name: str) -> tuple[str, ...]:

@@ -1,10 +1,14 @@
 """Shared by the commands that take a name: whether it is held, by one poll of the accounts."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from sellctl.commands.session import listings, run
+from sellctl.commands.session import listings
 from sellctl.service import names
 from sellctl.service.options import Options
+
+if TYPE_CHECKING:
+    from sellctl.bootstrap import Runtime
 
 
 def own_legs(options: Options, name: str) -> tuple[str, ...]:
@@ -14,10 +18,6 @@ def own_legs(options: Options, name: str) -> tuple[str, ...]:
     return names.own_legs(load(options).config, name)
 
 
-def held_name(options: Options, name: str, otherwise: str, known: Iterable[str] = ()) -> str:
-    """The name of what is held by a poll of all accounts; ConfigError when it isn't, with what to do `otherwise`."""
-    from sellctl.bootstrap import RunOptions
-    from sellctl.core.model.account_state import RunMode
-
-    runtime = run(options, RunOptions("exempt", RunMode.DRY_RUN))
+def held_name(runtime: "Runtime", name: str, otherwise: str, known: Iterable[str] = ()) -> str:
+    """The name of what is held in a dry run; ConfigError when it isn't, with what to do `otherwise`."""
     return names.held_name(name, listings(runtime), otherwise, known)

@@ -7,7 +7,7 @@ some underlyings, both with the positions and orders of the last poll.
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TypeVar
@@ -54,13 +54,13 @@ _BUG_HINT = "Please report it; --debug logs where it happened."
 class WatcherOptions(Struct, frozen=True):
     """How one account's watcher runs.
 
-    `only` limits what is executed to these symbols. `exempt` returns the symbols and underlyings that are not traded,
+    `only` limits what is executed to these symbols. `exempt` returns what is not traded, each with the end of that,
     `resumed` the symbols whose suspended rules resume, each once. `halt` stops all new orders, for the reason given.
     """
 
     mode: RunMode = RunMode.ACT
     only: frozenset[str] | None = None
-    exempt: Callable[[], frozenset[str]] = frozenset
+    exempt: Callable[[], Mapping[str, dt.datetime | None]] = dict
     resumed: Callable[[], frozenset[str]] = frozenset
     halt: Callable[[str], object] = lambda _why: None
 
@@ -212,6 +212,7 @@ class SellWatcher:
         is_recorded = self.options.mode is RunMode.ACT
         self._announcer.announce_suspended(suspended, self.policy.program, is_recorded=is_recorded)
         age = dt.timedelta(seconds=self.clock.monotonic() - seen.at)
+        exempt = self.options.exempt()
         return Snapshot(
             account=self.observer.facts or AccountFacts(self.name, ""),
             market=market,
@@ -228,7 +229,8 @@ class SellWatcher:
             panic=requests.panic,
             halted=self.orders.halted(),
             order_count=self.positions.order_count,
-            exempt=self.options.exempt(),
+            exempt=frozenset(exempt),
+            exempt_until={name: end for name, end in exempt.items() if end is not None},
             tripped_limit=self._tripped_limit[1]
             if self._tripped_limit and self._tripped_limit[0] == market.today
             else "",

@@ -12,6 +12,7 @@ from sellctl.core.errors import SellctlError
 from sellctl.core.model.event import EventKind
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
 
     from sellctl.core.scheduler import AccountScheduler
@@ -47,10 +48,10 @@ async def serve(scheduler: "AccountScheduler", state: "StateFolder", stop: async
         is_first = False
 
 
-def _flags(state: "StateFolder") -> "tuple[str, frozenset[str] | str]":
+def _flags(state: "StateFolder") -> "tuple[str, Mapping[str, dt.datetime | None] | str]":
     """The halt and the exempt symbols; instead of these, why they can't be read."""
     try:
-        return state.halted(), state.exempt()
+        return state.halted(), state.exemptions()
     except SellctlError as error:
         return state.halted(), str(error)
 

@@ -14,8 +14,8 @@ import time
 import urllib.request
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -28,6 +28,7 @@ from sellctl.installation import missing_extra
 QUIET_SECONDS: Final = 600.0
 QUIET_SECONDS_CRITICAL: Final = 120.0
 HEARTBEAT_SECONDS: Final = 60.0
+TEST_TEXT: Final = "TEST: `sellctl notify test` sent this. Nothing has happened, and there is nothing to do."
 Signature = tuple[str, str, str]  # account, symbol, and the sentence without its numbers
 _TIMEOUT: Final = 10.0  # seconds per heartbeat request
 _QUEUE_SIZE: Final = 200
@@ -189,6 +190,29 @@ def check_telegram() -> None:
         raise ConfigError(sentence, hint=hint)
 
 
+def send_test(config: Config, kind: NotificationKind | None = None) -> Iterator[tuple[int, bool]]:
+    """Send a test notification to each recipient in turn, or to those of a kind: its index, and whether it arrived.
+
+    ConfigError, before anything is sent, when notify can't be used.
+    """
+    _apprise(config)
+    title = f"sellctl: test{f' of {kind.value}' if kind else ''}"
+    for index, entry in enumerate(config.notify):
+        if kind is not None and kind not in entry.kinds:
+            continue
+        apprise = _apprise(replace(config, notify=(entry,)))
+        try:
+            arrived = apprise.notify(body=TEST_TEXT, title=title)
+        except Exception:  # noqa: BLE001  a notification service may raise anything
+            arrived = False
+        yield index, bool(arrived)
+
+
+def send_heartbeat(config: Config) -> bool:
+    """Request watch.heartbeat once. Returns whether it was answered without an error. ConfigError as above."""
+    return _get(_web_address(config.watch.heartbeat))
+
+
 def _apprise(config: Config) -> Any:
     """An Apprise object with all addresses, tagged by kind; None without notifications."""
     if not config.notify:
@@ -236,10 +260,10 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 _OPENER: Final = urllib.request.build_opener(_NoRedirects)
 
 
-def _get(url: str) -> None:
+def _get(url: str) -> bool:
     request = urllib.request.Request(url, headers={"User-Agent": "sellctl"})  # noqa: S310  http and https only
     try:
         with _OPENER.open(request, timeout=_TIMEOUT):
-            return
+            return True
     except (OSError, http.client.HTTPException, ValueError):
-        return
+        return False

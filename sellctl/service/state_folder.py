@@ -1,5 +1,6 @@
 """The state folder: account locks, the halt flag, exempt symbols, and requests between processes."""
 
+import datetime as dt
 import json
 import os
 import time
@@ -32,6 +33,7 @@ _HALT_DRAFT = f".{_HALT}."  # what the name of a halt starts with that was being
 _LISTED_EVERY = 0.2  # seconds: not once per account and decision, and well within the second that a halt may take
 _REQUESTS = "requests"
 _EXEMPT = "exempt.json"
+_SYMBOLS, _UNTIL = "symbols", "until"  # its keys
 _LIVE = "live-confirmed"
 
 
@@ -226,23 +228,46 @@ class StateFolder:
     # --- exempt and resumed symbols -----------------------------------------------------------------------------------
 
     def exempt(self) -> frozenset[str]:
-        """The exempt symbols and underlyings. SellctlError when they can't be read."""
-        return frozenset(self._symbols(_EXEMPT))
+        """The exempt symbols, underlyings and structures, also those whose exemption has ended by itself.
 
-    def set_exempt(self, symbol: str, *, wanted: bool) -> bool:
-        """Exempt a symbol or underlying from the next check on, or end that. Returns whether this changed anything."""
+        SellctlError when they can't be read.
+        """
+        return frozenset(self.exemptions())
+
+    def exemptions(self) -> dict[str, dt.datetime | None]:
+        """The same, each with when it ends by itself; None when it doesn't. SellctlError as above."""
+        path = self.path / _EXEMPT
+        content = self._content(_EXEMPT)
+        ends = content.get(_UNTIL, {})
+        try:
+            known = {str(name): _instant(end) for name, end in ends.items()} if isinstance(ends, dict) else None
+        except ValueError:
+            known = None
+        if known is None:
+            raise SellctlError(f"{path} is damaged: the end of an exemption isn't a time.", hint="Repair or remove it.")
+        return {symbol: known.get(symbol) for symbol in _symbols_in(content, path)}
+
+    def set_exempt(self, symbol: str, *, wanted: bool, until: dt.datetime | None = None) -> bool:
+        """Exempt a symbol, underlying or structure from the next check on, or end that.
+
+        With `until`, that ends by itself. Returns whether this changed anything.
+        """
         self.make()
-        known = set(self._symbols(_EXEMPT))
-        changed = (symbol in known) is not wanted
-        _write(self.path / _EXEMPT, {"symbols": sorted(known | {symbol} if wanted else known - {symbol})})
-        return changed
+        before = self.exemptions()
+        after = {name: end for name, end in before.items() if name != symbol}
+        if wanted:
+            after[symbol] = until
+        ends = {name: end.isoformat() for name, end in sorted(after.items()) if end is not None}
+        # The symbols are apart from the ends, so that an earlier version reads them, too.
+        _write(self.path / _EXEMPT, {"symbols": sorted(after), **({_UNTIL: ends} if ends else {})})
+        return before != after
 
     def resume_rules(self, symbol: str, accounts: Iterable[str]) -> None:
         """Record for each account that the next process that acts is to resume a symbol's or underlying's rules."""
         self.make()
         for account in accounts:
             name = _rules_to_resume(account)
-            _write(self.path / name, {"symbols": sorted({*self._symbols(name), symbol})})
+            _write(self.path / name, {_SYMBOLS: sorted({*self._symbols(name), symbol})})
 
     def take_rules_to_resume(self, account: str) -> frozenset[str]:
         """The symbols whose suspended rules are to be resumed in an account; each is returned once.
@@ -259,18 +284,22 @@ class StateFolder:
         return found
 
     def _symbols(self, name: str) -> list[str]:
+        return _symbols_in(self._content(name), self.path / name)
+
+    def _content(self, name: str) -> "dict[str, Any]":
+        """What is in a file with a list of symbols: an empty one without the file. SellctlError when it can't be read.
+
+        Without content where it is damaged.
+        """
         path = self.path / name
         try:
-            symbols = _object_in(read_private(path)).get("symbols")
+            return _object_in(read_private(path))
         except FileNotFoundError:
-            return []
+            return {_SYMBOLS: []}
         except OSError as error:
             raise SellctlError(f"{path} can't be read: {error.strerror}.", hint="Check the state folder.") from None
         except ValueError:
-            symbols = None
-        if not isinstance(symbols, list):
-            raise SellctlError(f"{path} is damaged: it has no list of symbols.", hint="Repair or remove it.")
-        return [str(symbol) for symbol in symbols]
+            return {}
 
     # --- requests to the holder ---------------------------------------------------------------------------------------
 
@@ -311,6 +340,22 @@ class StateFolder:
             file.unlink(missing_ok=True)
         except OSError:
             self._ignored.add(file)
+
+
+def _symbols_in(content: Mapping[str, Any], path: Path) -> list[str]:
+    """The list of symbols in a file's content. SellctlError when there is none."""
+    symbols = content.get(_SYMBOLS)
+    if not isinstance(symbols, list):
+        raise SellctlError(f"{path} is damaged: it has no list of symbols.", hint="Repair or remove it.")
+    return [str(symbol) for symbol in symbols]
+
+
+def _instant(text: object) -> dt.datetime:
+    """The instant in ISO 8601, with its offset from UTC. ValueError when it is none."""
+    instant = dt.datetime.fromisoformat(str(text))
+    if instant.tzinfo is None:
+        raise ValueError("it has no offset")
+    return instant
 
 
 def _request_of(file: Path) -> CommandRequest:

@@ -25,6 +25,7 @@ from sellctl.service.listings import listing_of
 from sellctl.service.names import exempted_as, held_name, name_of, not_held, one_name, refuse_leg, structures_called
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -134,19 +135,20 @@ class Verbs:
 
     # --- what is managed ----------------------------------------------------------------------------------------------
 
-    def exempt(self, name: str, by: str, *, not_held: bool = False) -> str:
-        """Stop managing a position, an underlying or a structure until `manage`. Returns its name.
+    def exempt(self, name: str, by: str, *, not_held: bool = False, until: "dt.datetime | None" = None) -> str:
+        """Stop managing a position, an underlying or a structure until `manage`, or until a time. Returns its name.
 
         ConfigError when it isn't held; `not_held` is for what is to come.
         """
         name, state = name_of(name), self.runtime.state
-        name = exempted_as(lambda: self.runtime.loaded.config, name, state.exempt()) or name
-        if name in state.exempt():
+        known = state.exemptions()
+        name = exempted_as(lambda: self.runtime.loaded.config, name, known) or name
+        if until is None and name in known and known[name] is None:
             return name
-        if not not_held:
+        if name not in known and not not_held:
             name = held_name(name, self.listings(), "")
-        state.set_exempt(name, wanted=True)
-        self._changed("exempt", name, by)
+        state.set_exempt(name, wanted=True, until=until)
+        self._changed("exempt", name, by, {"until": until.isoformat()} if until else {})
         return name
 
     def manage(self, name: str, by: str) -> str:
@@ -216,9 +218,9 @@ class Verbs:
 
         return newest_row(self.runtime.state.journal)
 
-    def _changed(self, verb: str, name: str, by: str) -> None:
+    def _changed(self, verb: str, name: str, by: str, detail: "Mapping[str, object] | None" = None) -> None:
         """Record a change to what is managed; every account is read at once."""
-        self._note(verb, {"symbol": name, "by": by})
+        self._note(verb, {"symbol": name, "by": by, **(detail or {})})
         self.runtime.scheduler.publish(name, EventKind.NOTE, f"{verb} requested by {by}")
         self._read_all()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from builders import CALL, CALL_TEXT
-from desk_stage import ANN, BOB, CANARY, GROUP, STRANGER, WRITTEN_AT, DeskStage
+from desk_stage import ANN, BOB, CANARY, GROUP, ROLES, STRANGER, WRITTEN_AT, DeskStage
 
 pytest.importorskip("telegram")
 
@@ -55,7 +55,19 @@ HOSTILE: Sequence[Any] = (
     {"id": 1},
 )
 WORDS = (CALL, CALL_TEXT, "AAPL", "APPL", "2", "50%", "today", "friday", "until", "15:30", "1999-01-01", "now", "all")
-COMMANDS = ("/positions", "/explain", "/close", "/exempt", "/manage", "/halt", "/report", "/help", "/start", "/resume")
+COMMANDS = (
+    "/positions",
+    "/explain",
+    "/close",
+    "/exempt",
+    "/manage",
+    "/halt",
+    "/report",
+    "/trades",
+    "/help",
+    "/start",
+    "/resume",
+)
 CHATS = (ANN, ANN, ANN, BOB, GROUP, GROUP, STRANGER, -STRANGER)
 
 
@@ -92,7 +104,11 @@ class Fuzz:
 
     def _envelope(self, chat: int) -> dict[str, Any]:
         age = self.rng.choice((0, 0, 0, 0, 0, 0, 100, 1_000, -100, 10**6))
-        person = {"id": abs(chat), "is_bot": self.rng.random() < 0.05, "first_name": self.rng.choice(("Ann", "x" * 500))}
+        person = {
+            "id": abs(chat),
+            "is_bot": self.rng.random() < 0.05,
+            "first_name": self.rng.choice(("Ann", "x" * 500)),
+        }
         where = {"id": chat, "type": "private" if chat > 0 else "group"}
         return {"message_id": self.rng.randrange(1, 99), "date": int(WRITTEN_AT) - age, "chat": where, "from": person}
 
@@ -125,6 +141,15 @@ def incoming_in(update: dict[str, Any]) -> Incoming | None:
     return incoming_of(Update.de_json(found[0], None)) if found else None
 
 
+def check_answers(answers: Sequence[Message]) -> None:
+    for answer in answers:
+        assert answer.chat in ROLES
+        assert CANARY not in answer.text
+        assert "Traceback" not in answer.text
+        assert "internal error" not in answer.text
+        assert len(answer.text.encode("utf-16-le")) // 2 <= 4096
+
+
 async def fuzzed(stage: DeskStage) -> tuple[int, int, int]:
     """How many updates were closes, exemptions and halts, after the checks of each."""
     fuzz = Fuzz(random.Random(SEED), stage)  # noqa: S311  a test's choices
@@ -154,12 +179,7 @@ async def fuzzed(stage: DeskStage) -> tuple[int, int, int]:
             assert text.startswith("/halt")
             halts += 1
         assert not halted or stage.state.halted()
-        for answer in answers:
-            assert answer.chat in {incoming.chat, *stage.desk.access.roles}
-            assert CANARY not in answer.text
-            assert "Traceback" not in answer.text
-            assert "internal error" not in answer.text
-            assert len(answer.text.encode("utf-16-le")) // 2 <= 4096
+        check_answers(answers)
         if incoming.chat in {STRANGER, -STRANGER}:
             assert answers == []
         fuzz.see(answers)

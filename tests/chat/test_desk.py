@@ -265,5 +265,6 @@ def test_nothing_is_closed_while_nothing_is_watched(act: Act) -> None:
 def test_a_journal_without_exits_has_an_empty_report(act: Act) -> None:
     async def scene(stage: DeskStage) -> None:
         assert await stage.write("/report") == "No exits in the last seven days."
+        assert await stage.write("/trades") == "No trades in the last seven days."
 
     act(scene)

@@ -68,7 +68,7 @@ def test_keys_of_the_environment_are_account_main(program: Program) -> None:
     assert completions(program, "positions --account ", ALPACA_API_KEY="k") == []
 
 
-@pytest.mark.parametrize("command", ["close", "positions"])
+@pytest.mark.parametrize("command", ["close", "positions", "explain"])
 def test_what_was_held_at_the_last_check_is_offered_without_a_request(stage: Stage, command: str) -> None:
     before = len(stage.server.requests)
     assert completions(stage, f"{command} ") == [CALL, "Income"]

@@ -13,6 +13,7 @@ from telegram_server import ANN, TOKEN, FakeTelegram, Fault, a_telegram
 pytest.importorskip("telegram")
 
 PATIENCE = 60.0
+SIGNS = "e2e-a3b3tUvNPhVoOBj4izU4k87WXdew6AZs0XdN3VSoPxo"
 BOB = 43  # a viewer
 QUIET = three_calls("1.00", "1.02")
 WITHOUT_ENTRY = QUIET.replace("entry: 1.00", "entry: 0")  # no rule on it can be evaluated, which is an alert
@@ -106,6 +107,8 @@ def test_a_part_is_closed_by_command_and_the_estimate_has_its_profit(play: Play,
         assert "at $1.05: estimated proceeds $210.00, P&L +$10.00" in fake.wait_for_text(f"long 2 of 3 {CALL_TEXT}")
         fake.tap("Yes, close 2 of 3")
         fake.wait_for_text("filled 2 of 2 at $1.05")
+        fake.write("/trades")
+        assert "PAPER" in fake.wait_for_text("2 of 3 at $1.05, +$10.00")
     assert stage.held(CALL) == 1
 
 
@@ -161,7 +164,7 @@ def test_a_bot_api_that_fails_delays_no_exit_and_no_end(play: Play, fake: FakeTe
 
 def test_serve_has_the_bot_too_and_closes_nothing_while_nothing_is_watched(play: Play, fake: FakeTelegram) -> None:
     stage = play(QUIET, bot(fake, "api: {autostart: false}"))
-    process = stage.spawn("serve", "--port", "0", env={"SELLCTL_API_SECRET": "e2e-a3b3tUvNPhVoOBj4izU4k87WXdew6AZs0XdN3VSoPxo"})
+    process = stage.spawn("serve", "--port", "0", env={"SELLCTL_API_SECRET": SIGNS})
     try:
         fake.write(f"/close {CALL}")
         fake.wait_for_text("Nothing is watched now (stopped), so nothing is closed.")

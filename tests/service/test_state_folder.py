@@ -1,5 +1,6 @@
 """What the state folder accepts from whom, and what happens when the disk refuses."""
 
+import datetime as dt
 import json
 import os
 import resource
@@ -274,6 +275,26 @@ def test_a_list_that_the_disk_refuses_leaves_the_old_one_and_no_draft(state: Sta
         state.set_exempt("AAPL", wanted=True)
     assert state.exempt() == {"TSLA"}
     assert [path.name for path in state.path.iterdir()] == ["exempt.json"]
+
+
+def test_an_exemption_keeps_its_end_and_one_of_an_earlier_version_has_none(state: StateFolder) -> None:
+    put(state.path / "exempt.json", '{"symbols": ["TSLA"]}')
+    assert state.exemptions() == {"TSLA": None}
+    friday = dt.datetime(2026, 11, 27, 18, tzinfo=dt.UTC)
+    assert state.set_exempt("AAPL", wanted=True, until=friday)
+    assert not state.set_exempt("AAPL", wanted=True, until=friday)
+    assert StateFolder(state.path).exemptions() == {"AAPL": friday, "TSLA": None}
+    assert json.loads((state.path / "exempt.json").read_text())["symbols"] == ["AAPL", "TSLA"]
+    assert state.set_exempt("AAPL", wanted=True)
+    assert state.set_exempt("TSLA", wanted=False)
+    assert state.exemptions() == {"AAPL": None}
+
+
+@pytest.mark.parametrize("until", ['{"TSLA": "soon"}', '{"TSLA": "2026-11-27T18:00:00"}', '{"TSLA": 1}', "[]", "7"])
+def test_an_end_that_is_no_time_is_damage_and_never_no_end(state: StateFolder, until: str) -> None:
+    put(state.path / "exempt.json", f'{{"symbols": ["TSLA"], "until": {until}}}')
+    with pytest.raises(SellctlError, match=r"exempt\.json is damaged: the end of an exemption isn't a time"):
+        state.exemptions()
 
 
 def test_a_halt_that_cannot_be_written_at_all_halts_this_process_and_is_written_later(tmp_path: Path) -> None:

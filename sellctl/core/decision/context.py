@@ -59,7 +59,8 @@ class DecisionContext(Struct, frozen=True):
     _orders: Mapping[str, tuple[Order, ...]]
     _by_underlying: Mapping[str, tuple[Holding, ...]]
     _underlyings_with_unknown_cover: frozenset[str]
-    _exempt_legs: frozenset[str]  # of the structures that the user exempted
+    _exempt: frozenset[str]  # what the user exempted, without what has ended
+    _exempt_legs: frozenset[str]  # of the structures among them
     cover_if_shown: Cover
     closed_as_one: Mapping[str, Decimal] = MappingProxyType({})
 
@@ -82,6 +83,7 @@ class DecisionContext(Struct, frozen=True):
             structures = {symbol: structure for structure in by_name.values() for symbol in structure.holdings}
             holdings = tuple(replace(h, structure=kind_of(h, cover, structures)) for h in holdings)
         parts = _parts(valid, by_name, leaving)
+        exempt = _exempt_now(snapshot)
         may_leave_as_one = policy.recognises_structures and bool(cover.uncovered)
         is_any_multi_leg = any(order.is_multi_leg for order in snapshot.orders)
         needs_underlyings = bool(structures or parts) or is_any_multi_leg or may_leave_as_one
@@ -106,7 +108,8 @@ class DecisionContext(Struct, frozen=True):
             _orders=_by_symbol(snapshot.orders),
             _by_underlying=_by_underlying(holdings) if needs_underlyings else {},
             _underlyings_with_unknown_cover=frozenset(underlying_of(symbol) for symbol in unknown_cover),
-            _exempt_legs=frozenset(leg for name in snapshot.exempt for leg in legs_of(name)),
+            _exempt=exempt,
+            _exempt_legs=frozenset(leg for name in exempt for leg in legs_of(name)),
             cover_if_shown=cover_of((*valid, *map(Holding, snapshot.missing))) if snapshot.missing else cover,
         )
 
@@ -154,9 +157,16 @@ class DecisionContext(Struct, frozen=True):
 
     def is_exempt(self, symbol: str) -> bool:
         """Whether the user exempted a symbol, its underlying, or a structure of which it is a leg."""
-        if not self.snapshot.exempt:
+        if not self._exempt:
             return False
-        return symbol in self._exempt_legs or not self.snapshot.exempt.isdisjoint({symbol, underlying_of(symbol)})
+        return symbol in self._exempt_legs or not self._exempt.isdisjoint({symbol, underlying_of(symbol)})
+
+    def exempt_until(self, symbol: str) -> dt.datetime | None:
+        """When a symbol stops being exempt by itself; None when it doesn't, or isn't exempt."""
+        names = {symbol, underlying_of(symbol), *(name for name in self._exempt if symbol in legs_of(name))}
+        ends = [self.snapshot.exempt_until.get(name) for name in names & self._exempt]
+        known = [end for end in ends if end is not None]
+        return max(known) if known and len(known) == len(ends) else None
 
     def asked_to_close(self, holding: Holding) -> tuple[Decimal, HeldStructure | None]:
         """How much of a position the user asked to close, and the structure of which it is to close as a leg.
@@ -281,6 +291,12 @@ class DecisionContext(Struct, frozen=True):
     def may_have_unknown_cover(self, holding: Holding) -> bool:
         """Whether a position that can't be read, or whose asset class is unknown, may cover this short."""
         return not self._underlyings_with_unknown_cover.isdisjoint({"", holding.position.instrument.underlying})
+
+
+def _exempt_now(snapshot: Snapshot) -> frozenset[str]:
+    """What the user exempted, without the exemptions that have ended by the broker's clock."""
+    ended = {name for name, end in snapshot.exempt_until.items() if end <= snapshot.market.now}
+    return snapshot.exempt - ended
 
 
 def _parts(

@@ -49,6 +49,7 @@ from sellctl.core.model.snapshot import CloseTerms, Snapshot
 from sellctl.core.orders.stale_orders import stale_orders
 from sellctl.core.sell_strategies.base_strategy import merged
 from sellctl.core.text import as_dollars
+from sellctl.core.until import until_text
 
 MANAGED = frozenset(STEP)
 _STRATEGY_REASONS = frozenset(Reason) - ENGINE_REASONS
@@ -318,7 +319,8 @@ def why_not_managed(holding: Holding, context: DecisionContext) -> str:
     """Why a position is only shown, and the setting that would change that; "" when it is managed."""
     instrument = holding.position.instrument
     if context.is_exempt(instrument.symbol):
-        return "exempt (by you)"
+        end = context.exempt_until(instrument.symbol)
+        return f"exempt (by you, until {until_text(end)})" if end else "exempt (by you)"
     if context.policy.excludes(instrument.symbol, instrument.underlying):
         return "exempt (manage.exclude)"
     why = _why_no_rule_applies(holding, context)

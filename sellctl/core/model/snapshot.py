@@ -82,13 +82,14 @@ class Snapshot(Struct, frozen=True):
     symbols and names of structures that the user asked to close, and `close_terms` how, where that isn't all of it at
     the usual pace; `panic` are those to close even while `halted`, which says why no other order may be sent.
     `order_count` is the account's orders of the last minute. `exempt` are symbols, underlyings and names of structures
-    that the user exempted. `named` are the structures that the user names by their names, each with the user's own name
-    for it ("": none). `tripped_limit` is the account guard's limit that was reached earlier today. `underlyings` are
-    quotes of underlyings, where a rule uses them. `structures` is the stored state of the held structures by name.
-    `no_multi_leg` are the structures of which the broker refused a multi-leg order today; "" stands for all. `missing`
-    are short options that were held and that the last reads of the positions don't show, too few of them to prove that
-    they are gone. `unbooked_splits` are underlyings of which a position may not show today's split, so that the equity
-    may be wrong. With `on_tick`, only exits are decided, from an earlier poll's positions and orders.
+    that the user exempted, and `exempt_until` says when that ends, or has ended, where it does by itself. `named` are
+    the structures that the user names by their names, each with the user's own name for it ("": none). `tripped_limit`
+    is the account guard's limit that was reached earlier today. `underlyings` are quotes of underlyings, where a rule
+    uses them. `structures` is the stored state of the held structures by name. `no_multi_leg` are the structures of
+    which the broker refused a multi-leg order today; "" stands for all. `missing` are short options that were held and
+    that the last reads of the positions don't show, too few of them to prove that they are gone. `unbooked_splits` are
+    underlyings of which a position may not show today's split, so that the equity may be wrong. With `on_tick`, only
+    exits are decided, from an earlier poll's positions and orders.
     """
 
     account: AccountFacts
@@ -112,6 +113,7 @@ class Snapshot(Struct, frozen=True):
     no_multi_leg: frozenset[str] = frozenset()
     missing: tuple[Position, ...] = ()
     close_terms: Mapping[str, CloseTerms] = field(default_factory=dict)
+    exempt_until: Mapping[str, dt.datetime] = field(default_factory=dict)
 
     def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":
         """This snapshot with today's orders of more symbols."""

@@ -134,6 +134,29 @@ def test_what_a_person_exempted_says_so_and_nothing_more() -> None:
     assert (decision.state, decision.sentence, decision.triggers) == (DecisionState.EXEMPT, "exempt (by you)", ())
 
 
+def test_an_exemption_that_ends_says_when_and_ends_by_the_brokers_clock() -> None:
+    until = {"AAPL": at("12:00")}
+    due = replace(a_snapshot(a_holding(bid="1.20", ask="1.22")), exempt=frozenset({"AAPL"}), exempt_until=until)
+    before, after = (replace(due, market=a_market(clock)) for clock in ("11:59:59", "12:00"))
+    assert the_decision(before).state is DecisionState.EXEMPT
+    assert the_decision(before).sentence == "exempt (by you, until Tue 24 Nov 2026 12:00 ET)"
+    assert the_decision(after).state is DecisionState.CLOSING
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ({"AAPL": at("13:00"), CALL: at("15:30")}, "exempt (by you, until Tue 24 Nov 2026 15:30 ET)"),
+        ({"AAPL": at("11:00"), CALL: at("15:30")}, "exempt (by you, until Tue 24 Nov 2026 15:30 ET)"),
+        ({"AAPL": at("11:00")}, "exempt (by you)"),
+        ({CALL: at("13:00")}, "exempt (by you)"),
+    ],
+)
+def test_of_two_exemptions_the_one_that_lasts_longer_counts(ends: dict[str, dt.datetime], said: str) -> None:
+    snapshot = replace(a_snapshot(a_holding()), exempt=frozenset({"AAPL", CALL}), exempt_until=ends)
+    assert the_decision(snapshot).sentence == said
+
+
 def test_suspended_rules_are_an_alert_that_names_the_command_which_resumes_them() -> None:
     snapshot = a_snapshot(a_holding(state=PositionState(suspended="looks like a split")))
     (decided,) = decide(snapshot, a_policy()).decisions

@@ -15,6 +15,7 @@ from sellctl.core.structures.names import (
     legs_of,
     name_since,
     structure_name,
+    underlying_named,
 )
 from sellctl.core.structures.recognition import shape_of, structures_of
 
@@ -120,3 +121,8 @@ def test_two_structures_of_one_book_never_share_a_name(book: dict[str, int]) -> 
 )
 def test_the_name_of_a_pair_of_an_earlier_version_has_a_successor(stored: str, name: str) -> None:
     assert name_since(stored) == name
+
+
+def test_the_underlying_of_a_name_is_that_of_its_legs_and_of_a_contract_its_own() -> None:
+    names = ("AAPL-vertical-261218-200-210C", "SPXW261218C05000000", "AAPL261218C00200000", "AAPL", "A-B")
+    assert [underlying_named(name) for name in names] == ["AAPL", "SPX", "AAPL", "AAPL", "A-B"]
