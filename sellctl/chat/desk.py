@@ -25,6 +25,7 @@ from sellctl.chat.outbox import Outbox
 from sellctl.chat.requests import command_in, end_of, known_command, name_and_qty, name_and_until
 from sellctl.core.config.schema import ChatRole
 from sellctl.core.errors import ConfigError, SafetyRefusalError, SellctlError
+from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.position import Direction
 from sellctl.core.until import until_text
 from sellctl.core.watching.manual_exits import ProposedExit, QtyOrShare, qty_or_share
@@ -260,7 +261,9 @@ class Desk:
     async def _ask_exempt(self, chat: int, name: str, account: str) -> None:
         held = await self.handover.call(lambda: lookups.held_text(self.verbs, name, account))
         question = "Leave this alone until today's close? Its stops and targets don't fire meanwhile, in any account."
-        self._ask(chat, f"{question}\n\n{held}", f"Yes, leave {name} alone today", ConfirmExempt(name, _TODAY))
+        self._ask(
+            chat, f"{question}\n\n{held}", f"Yes, leave {contract_text(name)} alone today", ConfirmExempt(name, _TODAY)
+        )
 
     async def _close_confirmed(self, tap: Tap, confirmed: ConfirmClose) -> None:
         """Close what was confirmed, unless it has changed since; then it is asked again."""
