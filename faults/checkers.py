@@ -254,7 +254,7 @@ class ExchangeChecker:
             self._i4_sent(account, order, leg.symbol)
             if self._is_known(leg.symbol):
                 self._s8_sent(account, leg)
-        if all(self._is_known(leg.symbol) for leg in legs):
+        if not self._others_trade(account, order):
             self._s7_sent(account, order, legs)
 
     def _is_known(self, symbol: str) -> bool:
@@ -263,7 +263,7 @@ class ExchangeChecker:
         long_ago = now - 2 * SETTLES_WITHIN
         return now - self.changed.get(symbol, long_ago) >= SETTLES_WITHIN + self.exchange.settings.position_lag
 
-    def _others_trade(self, account: SimAccount, order: SimOrder) -> bool:
+    def _others_trade(self, account: SimAccount, order: "SimOrder | SubmitOrder") -> bool:
         """Whether others traded something on the underlying of an order of which the program may not know yet."""
         underlyings = {asset_of(symbol).underlying for symbol in order.symbols}
         held = (symbol for symbol in account.positions if asset_of(symbol).underlying in underlyings)

@@ -29,7 +29,7 @@ from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.core.tracking.splits import SplitsOfDay
 from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.core.watching.fact_refresher import FactRefresher
-from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
+from sellctl.core.watching.manual_requests import ALL, CommandRequest, ExitTerms, ManualRequests
 from sellctl.core.watching.split_reader import SplitReader
 from sellctl.core.watching.start_check import StartCheck, start_check
 from sellctl.service.descriptors import ensure_descriptors
@@ -55,7 +55,8 @@ class RunOptions:
 
     `what` is the command; it is recorded with the account's lock, so that another process can name it. `accounts` are
     names, empty for all that are enabled.
-    `closing` are symbols to close, `panic` closes everything managed; `only` limits what is executed to these symbols.
+    `closing` are symbols to close, and `terms` say how by account, where it isn't all at the usual pace; `panic` closes
+    everything managed; `only` limits what is executed to these symbols.
     `requests` are changes to the rules that are set for positions.
     """
 
@@ -63,6 +64,7 @@ class RunOptions:
     mode: RunMode
     accounts: Sequence[str] = ()
     closing: frozenset[str] = frozenset()
+    terms: Mapping[str, ExitTerms] = field(default_factory=dict)
     only: frozenset[str] | None = None
     requests: tuple[CommandRequest, ...] = ()
     panic: bool = False
@@ -100,16 +102,16 @@ class Runtime:
             closer()
 
 
-def load(options: "Options", *, notifies: bool = False) -> LoadedConfig:
+def load(options: "Options", *, notifies: bool = False, chats: bool = False) -> LoadedConfig:
     """The configuration that the options and the environment name, with the log set up to hide its secrets.
 
     The secrets of recipients and heartbeat are looked up with `notifies` only: what sends no notification, such as
-    `panic`, works without them.
+    `panic`, works without them. So it is with the token of the chat and `chats`.
     """
     from sellctl.service.logs import configure  # noqa: PLC0415  help and completion don't need it
 
     configure(options.debug, options.log_file)
-    loaded = ConfigManager(options.config, with_notify=notifies).load()
+    loaded = ConfigManager(options.config, with_notify=notifies, with_chat=chats).load()
     configure(options.debug, options.log_file, loaded.secrets())
     return loaded
 
@@ -293,7 +295,12 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
             resumed=partial(state.take_rules_to_resume, name) if run_options.acts else frozenset,
             halt=lambda why: state.halt(why, "sellctl"),
         ),
-        requests=ManualRequests(run_options.closing, panic_is_pending=run_options.panic, changes=run_options.requests),
+        requests=ManualRequests.of(
+            run_options.closing,
+            run_options.terms.get(name, ALL),
+            panic=run_options.panic,
+            changes=run_options.requests,
+        ),
     )
 
 

@@ -21,6 +21,7 @@ OF_EXTRAS = {
     "api": ("sellctl/api/",),
     "report": ("sellctl/ui/report_page.py", "sellctl/ui/exit_chart.py"),
     "notify": ("sellctl/service/notifier.py",),
+    "telegram": ("sellctl/chat/telegram.py",),
     "keyring": ("sellctl/core/config/secrets.py", "sellctl/setup/key_sources.py"),
 }
 

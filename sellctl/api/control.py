@@ -139,6 +139,10 @@ class Control:
         self.runtime.state.halt(reason, by)
         self._publish(f"Halted by {by}: {reason}", EventKind.HALTED, Severity.WARNING)
 
+    def why_idle(self) -> str:
+        """Why nothing is closed now, as no watcher runs; "" while one does."""
+        return "" if self.state is State.WATCHING else f"Nothing is watched now ({self.state}), so nothing is closed."
+
     def halted(self) -> str:
         """Why trading is halted; "" when it isn't."""
         return self.runtime.state.halted()

@@ -15,6 +15,7 @@ from sellctl.api.guarded import Gate
 from sellctl.api.throttle import Throttle
 from sellctl.api.tokens import check_secret
 from sellctl.bootstrap import RunOptions
+from sellctl.chat.service import Chat, chat_of
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.model.account_state import RunMode
@@ -22,6 +23,7 @@ from sellctl.service.notifier import Notifier
 from sellctl.service.options import Options
 from sellctl.service.reload import reload
 from sellctl.service.systemd import reloading, sd_notify
+from sellctl.service.verbs import Verbs
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -40,11 +42,14 @@ class ApiServices:
     gate: Gate
     reload: Callable[[], Coroutine[object, object, None]]  # reloads the configuration; called on SIGHUP
     notifier: Notifier
+    chat: Chat | None = None
 
     def close(self) -> None:
         """Close files and connections, release locks, and deliver the last notifications."""
         self.control.runtime.close()
         self.notifier.close()
+        if self.chat:
+            self.chat.close()
 
 
 def load(options: Options) -> LoadedConfig:
@@ -67,7 +72,9 @@ def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_
         hint = "Confirm it once: sellctl --live watch, or sellctl --live serve."
         raise SafetyRefusalError("Trading with real money has not been confirmed yet.", hint=hint)
     hub = EventHub()
-    notifier = Notifier(loaded.config, redactor(loaded.secrets()))
+    redact = redactor(loaded.secrets())
+    chat = chat_of(loaded, redact)
+    notifier = Notifier(loaded.config, redact, chat=chat)
 
     def listen(event: "Event") -> None:
         log_event(event)
@@ -85,7 +92,7 @@ def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_
         sd_notify("READY=1")
 
     gate = Gate(Access.of(api), addresses, subjects, Audit(control.journal), api.secret)
-    return ApiServices(control, gate, reload_config, notifier)
+    return ApiServices(control, gate, reload_config, notifier, chat)
 
 
 @asynccontextmanager
@@ -112,6 +119,8 @@ async def serving(app: "FastAPI", services: ApiServices) -> AsyncIterator[None]:
     control, audit = services.control, services.gate.audit
     app.state.sellctl_control, app.state.sellctl_gate = control, services.gate
     writing = asyncio.create_task(_write_calls(audit))
+    if services.chat:
+        services.chat.start(control.runtime, Verbs(control.runtime), control.why_idle)
     if control.enabled and control.runtime.loaded.config.api.autostart:
         control.start()
     try:

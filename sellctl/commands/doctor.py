@@ -32,7 +32,7 @@ def doctor(context: typer.Context, account: AccountOption = None, output: Format
 
     options = options_of(context)
     run_options = RunOptions("doctor", RunMode.DRY_RUN, account or (), streams=True, checks_structures=True)
-    runtime = assemble(load(options, notifies=True), options, run_options, lambda _event: None)
+    runtime = assemble(load(options, notifies=True, chats=True), options, run_options, lambda _event: None)
 
     async def results_of(runtime: "Runtime") -> list["CheckResult"]:
         return [result async for result in run_checks(runtime)]

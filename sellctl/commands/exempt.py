@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sellctl.commands.completion import exempt_names, held_underlyings
-from sellctl.commands.names import held_name, name_of, own_legs
+from sellctl.commands.names import held_name, own_legs
 from sellctl.commands.session import options_of, record, run
 from sellctl.core.errors import ConfigError, SellctlError
+from sellctl.service.names import exempted_as, name_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -41,13 +42,13 @@ def exempt(
     folder. Of a structure, no leg is touched. With --until it is managed again from that time on, by the broker's
     clock; a day means its close.
     """
-    from sellctl.bootstrap import state_of
-    from sellctl.core.until import until_text
+    from sellctl.bootstrap import load, state_of
+    from sellctl.core.model.market import until_text
 
     options, name = options_of(context), name_of(name)
     state = state_of(options)
     known = state.exemptions()
-    name = _exempted_as(options, name, known) or name
+    name = exempted_as(lambda: load(options).config, name, known) or name
     if until is None and name in known and known[name] is None:
         typer.echo(f"{name} is exempt already.", err=True)
         return
@@ -78,7 +79,7 @@ def manage(
     accounts = load(options).config.accounts
     state = state_of(options)
     exempted = state.exempt()
-    name = _exempted_as(options, name, exempted) or name
+    name = exempted_as(lambda: load(options).config, name, exempted) or name
     on_it = _exempted_on(name, exempted)
     if name not in exempted and not on_it:
         _refuse_part(options, name, exempted)
@@ -115,15 +116,6 @@ def _end_of(until: str, runtime: "Runtime") -> "dt.datetime":
         return until_of(until, market)
     except ValueError as error:
         raise ConfigError(f"--until: {error}") from None
-
-
-def _exempted_as(options: "Options", name: str, exempted: "Iterable[str]") -> str:
-    """The name under which a structure with the user's own name is exempt; "" when it isn't."""
-    from sellctl.core.structures.names import legs_of
-
-    structures = {each: set(legs_of(each)) for each in exempted}
-    legs = set(own_legs(options, name)) if any(structures.values()) else set()
-    return next((each for each, its in structures.items() if legs and its == legs), "")
 
 
 def _exempted_on(underlying: str, exempted: "Iterable[str]") -> list[str]:

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from sellctl.commands.completion import held_names
-from sellctl.commands.names import name_of
 from sellctl.commands.position_page import show_named
 from sellctl.commands.session import AccountOption, FormatOption, options_of
+from sellctl.service.names import name_of
 
 
 def explain(

@@ -138,7 +138,7 @@ def _configuration(ctx: typer.Context, path: "Path") -> "Config | None":
 
     options = ctx.find_object(Options)
     try:
-        return ConfigManager(options.config if options else None, with_notify=False).load().config
+        return ConfigManager(options.config if options else None, with_notify=False, with_chat=False).load().config
     except ConfigError:
         if path.exists():
             return None

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from sellctl.commands.names import not_held, structures_called
 from sellctl.commands.session import listings, print_halt, run, status_of
+from sellctl.service.names import not_held, structures_called
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

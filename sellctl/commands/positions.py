@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sellctl.commands.completion import held_names
-from sellctl.commands.names import name_of
 from sellctl.commands.position_page import show_named
 from sellctl.commands.session import AccountOption, FormatOption, listings, options_of, print_halt, run, status_of
+from sellctl.service.names import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,6 @@ import typer
 
 from sellctl.commands.completion import held_names
 from sellctl.commands.manual_exit import confirm
-from sellctl.commands.names import name_of, not_held, one_name, structures_called
 from sellctl.commands.session import (
     AccountOption,
     FormatOption,
@@ -21,14 +20,12 @@ from sellctl.commands.session import (
 )
 from sellctl.core.errors import ConfigError, SellctlError
 from sellctl.core.exit_codes import ExitCode
+from sellctl.service.names import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sellctl.bootstrap import Runtime
     from sellctl.core.manual.proposed_overrides import ProposedOverride
     from sellctl.core.model.position import OverrideChange
-    from sellctl.core.model.view import AccountListing
     from sellctl.core.watching.manual_requests import CommandRequest
     from sellctl.service.options import Options
 
@@ -86,6 +83,7 @@ def set_rules(
     from sellctl.core.manual.proposed_overrides import check_change, proposed_override
     from sellctl.core.model.account_state import RunMode
     from sellctl.core.model.position import AT_ENTRY, OverrideChange
+    from sellctl.service.verbs import holders_of
     from sellctl.ui.override_rows import PROPOSED_OVERRIDE_COLUMNS, override_document, proposed_override_rows
     from sellctl.ui.render import emit, emit_before_question
 
@@ -98,7 +96,7 @@ def set_rules(
     runtime = run(options, RunOptions("set", RunMode.DRY_RUN, account or ()))
     change = _with_end(change, until, runtime)
     accounts = {listing.account: listing for listing in first_listings(runtime)}
-    name, holders = _holders(name, list(accounts.values()))
+    name, holders = holders_of(name, list(accounts.values()))
     watchers = {watcher.name: watcher for watcher in runtime.scheduler.watchers}
     by = f"{getpass.getuser()} at the command line"
     proposed = [
@@ -140,28 +138,10 @@ def _with_end(change: "OverrideChange", until: str, runtime: "Runtime") -> "Over
         raise ConfigError(f"--until: {error}") from None
 
 
-def _holders(name: str, accounts: "Sequence[AccountListing]") -> tuple[str, list[str]]:
-    """Sellctl's name for what is meant, and the accounts that hold it. ConfigError or SellctlError when none does."""
-    called = structures_called(name, accounts)
-    if called:
-        name = one_name(name, called)
-        return name, [each.account for each in accounts if structures_called(name, [each])]
-    holders = [
-        each.account for each in accounts if each.plan and any(d.holding.symbol == name for d in each.plan.decisions)
-    ]
-    unread = [each for each in accounts if each.plan is None]
-    if not holders and unread:
-        sentence = f"{unread[0].account}: {unread[0].problem}"
-        raise SellctlError(sentence, hint=f"Whether it holds {name} is unknown, and nothing was set.")
-    if not holders:
-        raise not_held(name, accounts)
-    return name, holders
-
-
 def _request(proposed: "ProposedOverride", change: "OverrideChange", by: str) -> "CommandRequest":
     from sellctl.core.watching.manual_requests import CommandRequest, Verb
 
-    return CommandRequest(uuid.uuid4().hex, Verb.SET, proposed.name, (proposed.account,), by, change)
+    return CommandRequest(uuid.uuid4().hex, Verb.SET, proposed.name, (proposed.account,), by, change=change)
 
 
 def _carry_out(options: "Options", runtime: "Runtime", account: str, request: "CommandRequest") -> str:

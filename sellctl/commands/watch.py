@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
     from sellctl.bootstrap import Runtime
+    from sellctl.chat.service import Chat
     from sellctl.core.model.event import Event
     from sellctl.service.notifier import Notifier
     from sellctl.service.options import Options
@@ -58,6 +59,7 @@ def watch(
     import asyncio
 
     from sellctl.bootstrap import RunOptions, assemble, load
+    from sellctl.chat.service import chat_of
     from sellctl.core.model.account_state import RunMode
     from sellctl.service.logs import log_event, redactor
     from sellctl.service.notifier import Notifier
@@ -68,8 +70,10 @@ def watch(
     shown = output or (WatchFormat.TABLE if sys.stdout.isatty() else WatchFormat.LOG)
     events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
 
-    loaded = load(options, notifies=True)
-    notifier = Notifier(loaded.config, redactor(loaded.secrets()))
+    loaded = load(options, notifies=True, chats=True)
+    redact = redactor(loaded.secrets())
+    chat = chat_of(loaded, redact)
+    notifier = Notifier(loaded.config, redact, chat=chat)
 
     def listen(event: "Event") -> None:
         events.append(event)
@@ -83,10 +87,12 @@ def watch(
     runtime = assemble(loaded, options, run_options, listen)
     display = _display(shown, runtime, events)
     try:
-        asyncio.run(_until_signal(runtime, display, lambda: _reload(runtime, options, listen), notifier))
+        asyncio.run(_until_signal(runtime, display, lambda: _reload(runtime, options, listen), notifier, chat))
     finally:
         runtime.close()
         notifier.close()
+        if chat:
+            chat.close()
     if not display.problem and not all_busy(runtime.scheduler):
         typer.echo("Stopped: nothing is watched any more.", err=True)
     _print_what_is_left(runtime)
@@ -103,6 +109,7 @@ async def _until_signal(
     display: "Display",
     on_hup: "Callable[[], Coroutine[object, object, None]]",
     notifier: "Notifier",
+    chat: "Chat | None",
 ) -> None:
     """Watch until SIGINT or SIGTERM; SIGHUP reloads the configuration."""
     import asyncio
@@ -112,6 +119,10 @@ async def _until_signal(
     stop = asyncio.Event()
     on_first_signal(stop.set)
     on_hangup(on_hup)
+    if chat:
+        from sellctl.service.verbs import Verbs
+
+        chat.start(runtime, Verbs(runtime))
     await watching(runtime, display, stop, notifier.after_poll)
 
 

@@ -154,10 +154,12 @@ class ConfigManager:
         environ: Mapping[str, str] | None = None,
         with_api: bool = False,
         with_notify: bool = True,
+        with_chat: bool = True,
     ) -> None:
         self._explicit = explicit
         self._environ = os.environ if environ is None else environ
         self._with_api = with_api  # whether to look up the control API's secret
+        self._with_chat = with_chat  # whether to look up the token of the Telegram bot
         self._with_notify = with_notify  # whether to look up the secrets of the recipients and of the heartbeat
 
     def load(self) -> LoadedConfig:
@@ -230,6 +232,7 @@ class ConfigManager:
 
     def _and_others(self, loading: "_Loading", config: Config) -> Config:
         config = loading.with_api_secret(config) if self._with_api else config
+        config = loading.with_chat_token(config) if self._with_chat else config
         return loading.with_notify_secrets(config) if self._with_notify else config
 
     def _with_accounts(self, loading: "_Loading", config: Config) -> Config:
@@ -329,6 +332,11 @@ class _Loading:
         heartbeat = config.watch.heartbeat and self._secret("watch.heartbeat", config.watch.heartbeat)
         watch = dataclasses.replace(config.watch, heartbeat=heartbeat)
         return dataclasses.replace(config, notify=notify, watch=watch)
+
+    def with_chat_token(self, config: Config) -> Config:
+        """The configuration with the token of the Telegram bot looked up."""
+        token = config.telegram.token and self._secret("telegram.token", config.telegram.token)
+        return dataclasses.replace(config, telegram=dataclasses.replace(config.telegram, token=token))
 
     def with_api_secret(self, config: Config) -> Config:
         """The configuration with the control API's secret looked up."""

@@ -6,7 +6,7 @@ All times are New York's. What decides is the broker's clock, which the caller p
 import datetime as dt
 import re
 
-from sellctl.core.model.market import NEW_YORK, Market, regular_session
+from sellctl.core.model.market import NEW_YORK, Market, regular_session, until_text
 
 HINT = "Write friday, today, 15:30, 2026-12-04 or 2026-12-04T15:30, New York time."
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -40,11 +40,6 @@ def until_of(text: str, market: Market) -> dt.datetime:
     if instant - market.now > _FARTHEST:
         raise ValueError(f"{instant.astimezone(NEW_YORK):%Y-%m-%d} is more than ten years ahead.")
     return instant
-
-
-def until_text(instant: dt.datetime) -> str:
-    """An end as it is shown: "Fri 04 Dec 2026 16:00 ET"."""
-    return f"{instant.astimezone(NEW_YORK):%a %d %b %Y %H:%M} ET"
 
 
 def _instant_of(word: str, market: Market) -> dt.datetime | None:

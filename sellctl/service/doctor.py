@@ -78,20 +78,22 @@ def _time_zones() -> CheckResult:
 
 
 def _notifications(runtime: "Runtime") -> Iterator[CheckResult]:
-    """Whether the configured recipients and the heartbeat can be used; nothing when there are none. Sends nothing."""
+    """Whether recipients, heartbeat and bot can be used; nothing when none is configured. Sends nothing."""
     from sellctl.service.notifier import check_recipients  # noqa: PLC0415  most configurations have none
 
     config = runtime.loaded.config
-    if not config.notify and not config.watch.heartbeat:
+    chats = counted(len(config.telegram.chats), "Telegram chat") if config.telegram.token else ""
+    if not config.notify and not config.watch.heartbeat and not chats:
         return
     try:
         check_recipients(config)
     except ConfigError as error:
         yield bad("notifications", error, remedy_of(error))
         return
-    recipients = counted(len(config.notify), "recipient")
-    heartbeat = ", a heartbeat" if config.watch.heartbeat else ""
-    yield ok("notifications", f"{recipients}{heartbeat}; nothing was sent")
+    recipients = counted(len(config.notify), "recipient") if config.notify or not chats else ""
+    heartbeat = "a heartbeat" if config.watch.heartbeat else ""
+    found = ", ".join(filter(None, (recipients, heartbeat, chats)))
+    yield ok("notifications", f"{found}; nothing was sent")
 
 
 def _journal(runtime: "Runtime") -> Iterator[CheckResult]:

@@ -6,6 +6,7 @@ followed: it could point into the own network.
 """
 
 import http.client
+import importlib.util
 import queue
 import re
 import threading
@@ -15,7 +16,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from sellctl.core.config.hosts import host_of
@@ -56,10 +57,22 @@ _END: Final = _Message(NotificationKind.SUMMARY, "")
 _HEARTBEAT: Final = _Message(NotificationKind.SUMMARY, "heartbeat")
 
 
+class ChatAlerts(Protocol):
+    """A chat that gets the kinds of notifications that it names, beside the recipients."""
+
+    @property
+    def kinds(self) -> frozenset[NotificationKind]:
+        """The kinds that it sends."""
+
+    def alert(self, text: str, event: Event | None = None) -> None:
+        """Queue a notification. Never waits."""
+
+
 class Notifier:
     """Sends the configured kinds of events. ConfigError when notify or watch.heartbeat can't be used.
 
-    `sent_at` is when each notification was last sent, on the clock `monotonic`.
+    `sent_at` is when each notification was last sent, on the clock `monotonic`. `chat` gets its kinds as they become
+    due, whether or not a recipient does.
     """
 
     def __init__(
@@ -68,10 +81,13 @@ class Notifier:
         redact: Callable[[str], str] = str,
         monotonic: Callable[[], float] = time.monotonic,
         sent_at: Mapping[Signature, float] | None = None,
+        chat: ChatAlerts | None = None,
     ) -> None:
         self._heartbeat = _web_address(config.watch.heartbeat)
         self._apprise = _apprise(config)
         self._wanted = {kind for entry in config.notify for kind in entry.kinds}
+        self._chat = chat
+        self._of_chat: frozenset[NotificationKind] = chat.kinds if chat else frozenset()
         self._redact = redact
         self._monotonic = monotonic
         self._sent_at = dict(sent_at or {})
@@ -89,9 +105,9 @@ class Notifier:
         if kind is None:
             return
         self._counts[kind] += 1
-        if kind in self._wanted and self._is_due(event):
+        if kind in self._wanted | self._of_chat and self._is_due(event):
             account = f"{event.account}: " if event.account else ""
-            self._put(_Message(kind, self._redact(f"{account}{event.sentence}")))
+            self._send(kind, self._redact(f"{account}{event.sentence}"), event)
 
     def after_poll(self, is_open: bool | None) -> None:
         """Send the heartbeat once per minute, and the summary of the day once the market has closed."""
@@ -100,8 +116,7 @@ class Notifier:
             self._heartbeat_at = now
             self._put(_HEARTBEAT)
         if self._was_open and is_open is False:
-            if NotificationKind.SUMMARY in self._wanted:
-                self._put(_Message(NotificationKind.SUMMARY, self._summary()))
+            self._send(NotificationKind.SUMMARY, self._summary())
             self._counts.clear()
         self._was_open = self._was_open if is_open is None else is_open
 
@@ -117,6 +132,12 @@ class Notifier:
         return self._sent_at
 
     # --- internals ----------------------------------------------------------------------------------------------------
+
+    def _send(self, kind: NotificationKind, text: str, event: Event | None = None) -> None:
+        if kind in self._wanted:
+            self._put(_Message(kind, text))
+        if self._chat and kind in self._of_chat:
+            self._chat.alert(text, event)
 
     def _is_due(self, event: Event) -> bool:
         if event.kind is EventKind.FILLED:
@@ -155,9 +176,18 @@ class Notifier:
 
 
 def check_recipients(config: Config) -> None:
-    """ConfigError, as at the start of a run, when notify or watch.heartbeat can't be used. Sends nothing."""
+    """ConfigError, as at the start of `watch`, when notify, heartbeat or telegram can't be used. Sends nothing."""
     _web_address(config.watch.heartbeat)
     _apprise(config)
+    if config.telegram.token:
+        check_telegram()
+
+
+def check_telegram() -> None:
+    """ConfigError when the extra `telegram` isn't installed."""
+    if importlib.util.find_spec("telegram") is None:
+        sentence, hint = missing_extra("The section telegram", "telegram")
+        raise ConfigError(sentence, hint=hint)
 
 
 def send_test(config: Config, kind: NotificationKind | None = None) -> Iterator[tuple[int, bool]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.position import Holding
     from sellctl.core.sell_watcher import SellWatcher
 
-_AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.")
+_AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.", "telegram.")
 
 
 async def reload(

@@ -17,7 +17,7 @@ import msgspec
 from sellctl.core.errors import BusyError, ConfigError, SafetyRefusalError, SellctlError
 from sellctl.core.manual.proposed_overrides import check_change
 from sellctl.core.model.position import OverrideChange
-from sellctl.core.watching.manual_requests import CommandRequest, Verb
+from sellctl.core.watching.manual_requests import ALL, CommandRequest, ExitTerms, Verb, terms_document, terms_in
 from sellctl.private_files import (
     PRIVATE_FILE,
     PRIVATE_FOLDER,
@@ -307,20 +307,23 @@ class StateFolder:
 
     # --- requests to the holder ---------------------------------------------------------------------------------------
 
-    def ask(self, verb: Verb, *, symbol: str = "", accounts: tuple[str, ...] = (), by: str = "") -> Path:
+    def ask(
+        self, verb: Verb, *, symbol: str = "", accounts: tuple[str, ...] = (), by: str = "", terms: ExitTerms = ALL
+    ) -> Path:
         """Write a request for the process that holds the accounts. That process removes the file when it accepts."""
-        return self.pass_on(CommandRequest(uuid.uuid4().hex, verb, symbol, accounts, by))
+        return self.pass_on(CommandRequest(uuid.uuid4().hex, verb, symbol, accounts, by, terms))
 
     def pass_on(self, request: CommandRequest) -> Path:
         """Write a request, as `ask` does."""
         self.make()
         _make(self.path / _REQUESTS)
         file = self.path / _REQUESTS / f"{request.id}.json"
-        content = {
+        content: dict[str, object] = {
             "verb": request.verb.value,
             "symbol": request.symbol,
             "accounts": list(request.accounts),
             "by": request.by,
+            **terms_document(request.terms),
         }
         if request.change is not None:
             content["change"] = msgspec.to_builtins(request.change)
@@ -380,7 +383,8 @@ def _request_of(file: Path) -> CommandRequest:
     verb, change = Verb(str(content.get("verb"))), content.get("change")
     if (verb is Verb.SET) is (change is None):
         raise ValueError("it has no change, or one that does not belong to it")
-    return CommandRequest(file.stem, verb, symbol, tuple(names), by, None if change is None else _change_of(change))
+    wanted = None if change is None else _change_of(change)
+    return CommandRequest(file.stem, verb, symbol, tuple(names), by, terms_in(content), wanted)
 
 
 def _change_of(content: object) -> OverrideChange:

@@ -360,7 +360,7 @@ def test_a_request_to_close_is_evidence_and_the_next_poll_executes_it() -> None:
 
 
 def a_request_to_set(symbol: str = CALL, **change: object) -> CommandRequest:
-    return CommandRequest("7", Verb.SET, symbol, ("main",), "alice", OverrideChange(**change))  # type: ignore[arg-type]
+    return CommandRequest("7", Verb.SET, symbol, ("main",), "alice", change=OverrideChange(**change))  # type: ignore[arg-type]
 
 
 def test_rules_that_are_set_are_on_disk_before_they_are_evidence_and_decide_at_once() -> None:

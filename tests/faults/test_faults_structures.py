@@ -11,7 +11,7 @@ import pytest
 from builders import replace
 from faults_scenes import a_structures_day, found, played, with_fault
 
-from faults.checkers import ExchangeChecker, is_ours, parts
+from faults.checkers import SETTLES_WITHIN, ExchangeChecker, is_ours, parts
 from faults.day import ACCOUNT, Stage, exchange_of, play
 from faults.draws import with_draws
 from faults.findings import Findings
@@ -197,6 +197,10 @@ class ARequest:
     symbol: str = "a structure"
     side: str = "sell"
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(leg.symbol for leg in self.legs)
+
 
 class Venue:
     """An exchange with one structure and a checker that listens to it."""
@@ -281,3 +285,15 @@ def test_the_id_of_a_multi_leg_order_follows_from_the_structures_name(qty: int) 
     venue.send(qty, (0, 1), (1, 1), (2, 1), (3, 1))
     assert any(venue.structure.name in v.text for v in venue.findings.found if v.invariant == "I1")
     assert all(len(parts(order)) == 4 for order in venue.account.orders.values() if is_ours(order))
+
+
+def test_the_sale_of_a_cover_is_no_finding_before_the_program_can_know_of_the_short() -> None:
+    venue = Venue(CONDOR)
+    long, short = venue.structure.legs[0], venue.structure.legs[1]
+    sale = ARequest("sellctl-3", Decimal(1), (ALeg(long.symbol, "sell", Decimal(1)),))
+    venue.checker.changed[short.symbol] = venue.exchange.now
+    venue.checker.arrives(ACCOUNT, cast("SubmitOrder", sale))
+    assert not venue.broken
+    venue.exchange.advance_to(venue.exchange.now + SETTLES_WITHIN + venue.exchange.settings.position_lag)
+    venue.checker.arrives(ACCOUNT, cast("SubmitOrder", sale))
+    assert venue.broken == {"S7"}

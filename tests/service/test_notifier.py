@@ -144,3 +144,30 @@ def test_an_unsupported_address_is_an_error_without_the_secret() -> None:
     with pytest.raises(ConfigError) as mistake:
         Notifier(Config(accounts=a_config().accounts, notify=(NotifyConfig("nonsense-canary"),)))
     assert "canary" not in str(mistake.value)
+
+
+class Chat:
+    """A chat that wants halts and summaries, and what it was given."""
+
+    kinds = frozenset({NotificationKind.HALTED, NotificationKind.SUMMARY})
+
+    def __init__(self) -> None:
+        self.alerts: list[tuple[str, str]] = []
+
+    def alert(self, text: str, event: Event | None = None) -> None:
+        self.alerts.append((text, event.symbol if event else ""))
+
+
+def test_a_chat_gets_its_kinds_once_although_no_recipient_is_configured() -> None:
+    chat = Chat()
+    notifier = Notifier(Config(accounts=a_config().accounts), lambda text: text.replace("canary", "***"), chat=chat)
+    for _ in range(2):
+        notifier.notify(an_event(EventKind.HALTED, "not sent: canary"))
+    notifier.notify(an_event(EventKind.FILLED, "3 of 3 at $1.20"))
+    notifier.after_poll(is_open=True)
+    notifier.after_poll(is_open=False)
+    notifier.close()
+    assert chat.alerts == [
+        ("main: AAPL halted: not sent: ***", "AAPL"),
+        ("The market has closed. Today: 1 filled, 2 halted.", ""),
+    ]

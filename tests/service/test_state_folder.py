@@ -324,7 +324,7 @@ def test_every_account_takes_the_rules_to_resume_once(state: StateFolder) -> Non
 def test_a_request_to_set_rules_arrives_as_it_was_made(state: StateFolder) -> None:
     until = dt.datetime(2026, 12, 4, 21, tzinfo=dt.UTC)
     change = OverrideChange(stop="25%", target="price 4.20", trail="10pt", until=until)
-    request = CommandRequest("ab12", Verb.SET, "AAPL", ("main",), "alice", change)
+    request = CommandRequest("ab12", Verb.SET, "AAPL", ("main",), "alice", change=change)
     state.pass_on(request)
     assert state.take_requests(["main"]) == ([request], [])
 

@@ -47,7 +47,7 @@ class Key:
 
     `kind` is the type of a scalar or list item, or the dataclass of a section. `none_literal` is "" where None is
     refused, and `defaults_word` where no word stands for a section. A required key may be left out where the key named
-    by `unless` is written.
+    by `unless` is written. `example` is that of a table.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Key:
     may_be_empty: bool = False
     defaults_word: str = ""
     unless: str = ""
+    example: str = ""
 
 
 def _key(name: str, hint: Any, default: Any) -> Key:
@@ -81,8 +82,9 @@ def _key(name: str, hint: Any, default: Any) -> Key:
     defaults = notes.get(DefaultsWord)
     text, word = doc.text if doc else "", defaults.text if defaults else ""
     other = notes.get(RequiredUnless)
-    unless = other.key if other else ""
-    return Key(name, shape, kind, value_format, text, none_literal, default, MayBeEmpty in notes, word, unless)
+    unless, table = other.key if other else "", notes.get(WrittenAsTable)
+    example = table.example if table else ""
+    return Key(name, shape, kind, value_format, text, none_literal, default, MayBeEmpty in notes, word, unless, example)
 
 
 def _without_notes(hint: Any) -> tuple[Any, tuple[Any, ...]]:

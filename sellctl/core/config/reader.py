@@ -195,10 +195,12 @@ class ConfigReader:
         return sections
 
     def _steps(self, key: Key, node: Node, dotted: str) -> Any:
-        """A table of steps in ascending order, each key and value in the unit of its field."""
+        """A table in ascending order, each key and value in the unit of its field."""
+        if key.may_be_empty and node == Table(node.location):
+            return ()
         if not isinstance(node, Table) or not node.entries:
-            hint = f"Write {key.name}: {{0: 100%, 60m: 50%}}."
-            self._unreadable(node.location, f"{dotted} takes a table of steps.", hint)
+            hint = f"Write {key.name}: {key.example}."
+            self._unreadable(node.location, f"{dotted} takes a table.", hint)
         first, second = keys_of(key.kind)
         self.locations.update({f"{dotted}.{name}": entry.location for name, entry in node.entries.items()})
         wanted: list[tuple[Key, Node, str]] = []
@@ -207,7 +209,7 @@ class ConfigReader:
         values = self._scalars(wanted)
         steps = dict(zip(values[::2], values[1::2], strict=True))
         if len(steps) < len(node.entries):
-            self._unreadable(node.location, f"{dotted} has two steps for the same {first.name}.", "Delete one.")
+            self._unreadable(node.location, f"{dotted} has the same {first.name} twice.", "Delete one.")
         return tuple(key.kind(*step) for step in sorted(steps.items()))
 
     def _other_keys(self, others: "Mapping[str, Entry]", path: str) -> "Iterator[tuple[str, str]]":

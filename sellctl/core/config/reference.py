@@ -125,7 +125,7 @@ _SCHEMAS: dict[Shape, Callable[[Key], dict[str, object]]] = {
     Shape.TABLE: lambda key: {
         "type": "object",
         "additionalProperties": _scalar_schema(keys_of(key.kind)[1]),
-        "minProperties": 1,
+        "minProperties": 0 if key.may_be_empty else 1,
     },
     Shape.NAMED: lambda key: {
         "type": "object",
@@ -165,7 +165,13 @@ def _example_section(section: Any, path: str, indent: str) -> Iterator[str]:
 def _default_text(key: Key) -> str:
     if key.default is REQUIRED:
         return f"${{ALPACA_{key.name.upper()}}}"
-    return value_text(key.default, key.none_literal)
+    return _value_text(key)
+
+
+def _value_text(key: Key) -> str:
+    """The default of a key that isn't required, as it is written."""
+    is_empty_table = key.shape is Shape.TABLE and key.default == ()
+    return "{}" if is_empty_table else value_text(key.default, key.none_literal, key.value_format)
 
 
 def reference_markdown() -> str:
@@ -206,7 +212,7 @@ def _reference_row(key: Key) -> str:
     if key.default is REQUIRED:
         default = f"required, or `{key.unless}`" if key.unless else "required"
     else:
-        default = f"`{value_text(key.default, key.none_literal, key.value_format)}`"
+        default = f"`{_value_text(key)}`"
     return f"| `{key.name}` | {written} | {default} | {key.doc} |"
 
 

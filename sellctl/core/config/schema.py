@@ -31,7 +31,9 @@ class NoneLiteral:
 
 @dataclass(frozen=True, slots=True)
 class WrittenAsTable:
-    """Marks a tuple of sections with two fields that YAML writes as a table: {0: 100%, 60m: 50%}."""
+    """Marks a tuple of sections with two fields that YAML writes as a table, such as `example`."""
+
+    example: str = "{0: 100%, 60m: 50%}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class OtherKeys:
 
 @dataclass(frozen=True, slots=True)
 class MayBeEmpty:
-    """Marks a list that may be written as []."""
+    """Marks a list or table that may be written as []."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class ValueFormat(StrEnum):
     INT_RANGE = "int_range"  # whole numbers: 7, <=7, >=30, 7-30
     TIME = "time"  # a time of day in New York: 15:30
     LEG = "leg"  # a symbol, and how many contracts of it are in one unit: AAPL261218C00200000 x2
+    CHAT = "chat"  # Telegram's number of a chat, negative for a group
     SECRET = "secret"  # text, ${ENV}, file:/path or keyring:service/name; never printed  # noqa: S105  a format's name
 
 
@@ -654,6 +657,47 @@ class ApiConfig:
     autostart: Annotated[bool, Doc("false: watching begins with POST /api/v1/sell/start.")] = True
 
 
+class ChatRole(StrEnum):
+    """What a chat may do; each role includes those before it."""
+
+    VIEWER = "viewer"  # reads
+    OPERATOR = "operator"  # also closes, exempts, manages and halts
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatConfig:
+    """One chat, by Telegram's number for it, and its role."""
+
+    id: Annotated[int, ValueFormat.CHAT]
+    role: ChatRole
+
+
+@dataclass(frozen=True, slots=True)
+class TelegramConfig:
+    """A Telegram bot that sends alerts to your chats and answers their commands, in `watch` and `serve`."""
+
+    token: Annotated[SecretText | None, Doc("The bot's token from @BotFather; requires sellctl[telegram].")] = field(
+        default=None, repr=False
+    )
+    chats: Annotated[
+        tuple[ChatConfig, ...],
+        WrittenAsTable("{123456: operator}"),
+        MayBeEmpty(),
+        Doc(
+            "The chats that it serves, each with its role, as {123456: operator}: a viewer reads, an operator also "
+            "closes, exempts, manages and halts, and so does an admin."
+        ),
+    ] = ()
+    kinds: Annotated[
+        tuple[NotificationKind, ...],
+        Doc("What it sends unasked: filled, failed, blocked, halted, degraded, alert, summary; all when left out."),
+    ] = tuple(NotificationKind)
+    api_url: Annotated[str, Doc("Address of the Bot API; another one for a server of your own.")] = (
+        "https://api.telegram.org"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration."""
@@ -667,6 +711,7 @@ class Config:
     guards: StopConfirmationConfig = StopConfirmationConfig()
     notify: Annotated[tuple[NotifyConfig, ...], Doc("Recipients of notifications; requires sellctl[notify].")] = ()
     watch: WatchConfig = WatchConfig()
+    telegram: TelegramConfig = TelegramConfig()
     api: ApiConfig = ApiConfig()
     simulator: Annotated[
         bool,

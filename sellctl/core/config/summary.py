@@ -36,7 +36,7 @@ def summary_lines(config: Config) -> list[str]:
 
 
 def _optional(config: Config) -> Iterator[str]:
-    """A line each on a backstop, notifications and a heartbeat that are set. An address is a secret."""
+    """A line each on a backstop, notifications, a heartbeat and a bot that are set. An address is a secret."""
     backstop, recipients = config.execution.backstop, len(config.notify)
     if backstop.stop is not None or backstop.trail is not None:
         yield f"backstop: {_backstop(backstop)}"
@@ -44,6 +44,9 @@ def _optional(config: Config) -> Iterator[str]:
         yield f"notify: {recipients} {'recipient' if recipients == 1 else 'recipients'}"
     if config.watch.heartbeat:
         yield "heartbeat: set"
+    if config.telegram.token is not None:
+        chats = len(config.telegram.chats)
+        yield f"telegram: {chats} {'chat' if chats == 1 else 'chats'}"
 
 
 def _backstop(backstop: BackstopConfig) -> str:

@@ -11,12 +11,22 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sellctl.core.config.schema import IntRange, LegConfig, LockStep, Pullback, RoiStep, ScaleStep, ValueFormat
+from sellctl.core.config.schema import (
+    ChatConfig,
+    IntRange,
+    LegConfig,
+    LockStep,
+    Pullback,
+    RoiStep,
+    ScaleStep,
+    ValueFormat,
+)
 from sellctl.core.model.gain import Amount, AmountUnit
 from sellctl.core.text import did_you_mean
 
 _NUMBER = re.compile(r"[+-]?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
+_CHAT = re.compile(r"-?\d{1,18}", re.ASCII)
 _DURATION = re.compile("".join(rf"(?:(\d{{1,6}}(?:\.\d{{1,6}})?){unit})?" for unit in "dhms"), re.ASCII)
 _PERCENT = re.compile(r"([+-]?\d{1,6}(?:\.\d{1,6})?)(%?)", re.ASCII)
 _MONEY = re.compile(r"\$(\d{1,9}(?:\.\d{1,4})?)/(contract|position)", re.ASCII)
@@ -58,6 +68,13 @@ def read_whole(text: str) -> int:
     """A whole number, not negative."""
     if not _WHOLE.fullmatch(text):
         raise UnitError(f"{quoted(text)} isn't a whole number.", "Write digits only.")
+    return int(text)
+
+
+def read_chat(text: str) -> int:
+    """Telegram's number of a chat; that of a group is negative."""
+    if not _CHAT.fullmatch(text) or not int(text):
+        raise UnitError(f"{quoted(text)} isn't the number of a chat.", "The log names it when you write to the bot.")
     return int(text)
 
 
@@ -241,7 +258,7 @@ def _pullback_text(trail: Pullback) -> str:
 
 def _list_text(values: tuple[object, ...]) -> str:
     inside = ", ".join(value_text(value) for value in values)
-    return f"{{{inside}}}" if values and isinstance(values[0], RoiStep) else f"[{inside}]"
+    return f"{{{inside}}}" if values and isinstance(values[0], RoiStep | ChatConfig) else f"[{inside}]"
 
 
 _TEXT_OF: tuple[tuple[type, Callable[[Any], str]], ...] = (
@@ -253,6 +270,7 @@ _TEXT_OF: tuple[tuple[type, Callable[[Any], str]], ...] = (
     (IntRange, int_range_text),
     (LegConfig, leg_text),
     (RoiStep, lambda step: f"{duration_text(step.after)}: {gain_text(step.gain)}"),
+    (ChatConfig, lambda chat: f"{chat.id}: {chat.role}"),
     (LockStep, lambda step: f"{gain_text(step.at)} keeps {gain_text(step.keep)}"),
     (ScaleStep, lambda step: f"{gain_text(step.sell)} at {gain_text(step.at)}"),
     (dt.time, lambda value: f"{value:%H:%M}"),
@@ -297,6 +315,7 @@ _FORMATS: Mapping[object, Format] = {
     ValueFormat.INT_RANGE: Format(read_int_range, "7, <=7, >=30 or 7-30", {"type": ["string", "integer"]}),
     ValueFormat.LEG: Format(read_leg, "symbol, or symbol x2", _TEXT_SCHEMA),
     ValueFormat.TIME: Format(read_time, "time of day, 15:30", {"type": "string", "pattern": _TIME.pattern}),
+    ValueFormat.CHAT: Format(read_chat, "chat number", {"type": "integer"}),
     ValueFormat.SECRET: Format(read_text, "secret", _TEXT_SCHEMA),
     Decimal: Format(read_number, "number", _NUMBER_SCHEMA),
     int: Format(read_whole, "whole number", {"type": "integer"}),

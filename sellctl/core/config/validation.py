@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from urllib.parse import SplitResult, urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 from sellctl.core.config.findings import Finding, Findings
 from sellctl.core.config.hosts import LAST_PORT, host_of, is_address, is_live, is_loopback
 from sellctl.core.config.schema import BroadEtfsConfig, Config, EndpointsConfig, ZeroDayConfig
+from sellctl.core.config.secrets import is_literal
 from sellctl.core.config.strategy_validation import strategies
 from sellctl.core.config.structure_validation import structures
 from sellctl.core.config.units import RATIO_HINT, duration_text, gain_text, quoted
@@ -225,6 +227,35 @@ def is_network(text: str) -> bool:
     return True
 
 
+def _telegram(config: Config) -> Findings:
+    bot = config.telegram
+    if bot.token is None:
+        if bot.chats:
+            yield Finding("telegram.chats", "telegram has chats and no token.", "Add the token from @BotFather.")
+        return
+    if is_literal(bot.token) and bot.token and not _TELEGRAM_TOKEN.fullmatch(bot.token):
+        hint = "@BotFather shows it like 123456789:AAE..., in one piece."
+        yield Finding("telegram.token", "telegram.token isn't the token of a Telegram bot.", hint)
+    if not bot.chats:
+        hint = "Write to the bot while sellctl runs: the log names your chat."
+        yield Finding("telegram", "telegram.chats is empty: the bot answers nobody.", hint, warning=True)
+    yield from _api_url("telegram.api_url", bot.api_url)
+
+
+_TELEGRAM_TOKEN = re.compile(r"\d{3,20}:[A-Za-z0-9_-]{10,100}", re.ASCII)
+
+
+def _api_url(key: str, url: str) -> Findings:
+    """The token is a part of each request's address, so that beyond this machine it has to be encrypted."""
+    for finding in _endpoint(key, url, ("http", "https")):
+        if not finding.warning:
+            yield finding
+            return
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        yield Finding(key, f"{key}: the token would go to {parts.hostname} unencrypted.", "Use https://.")
+
+
 def _simulator(config: Config) -> Findings:
     """A real account must not lose its journal and its halt to the simulator's folder."""
     for name, account in config.accounts.items() if config.simulator else ():
@@ -268,6 +299,7 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
     _account_names,
     _endpoints,
     _api,
+    _telegram,
     _simulator,
     structures,
     strategies,

@@ -159,3 +159,8 @@ def market_at(clock: BrokerClock, calendar: Calendar | None) -> Market:
         confirmed=calendar is None or (inside == clock.is_open and len(set(closes)) <= 1),
         calendar=calendar,
     )
+
+
+def until_text(instant: dt.datetime) -> str:
+    """An end as it is shown: "Fri 04 Dec 2026 16:00 ET"."""
+    return f"{instant.astimezone(NEW_YORK):%a %d %b %Y %H:%M} ET"

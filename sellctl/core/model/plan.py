@@ -80,7 +80,11 @@ REASONS: Mapping[Reason, Precedence] = {
     Reason.IN_THE_MONEY: Precedence(6, _PROTECTIVE, "an option in the money"),
     Reason.SHORT_STRIKE: Precedence(6, _PROTECTIVE, "the underlying near a strike that is sold"),
     Reason.STRUCTURE: Precedence(6, _PROTECTIVE, "the rest of a structure that is being closed"),
-    Reason.CLOSED_MANUALLY: Precedence(7, _PROTECTIVE, "closed manually (sellctl close)"),
+    Reason.CLOSED_MANUALLY: Precedence(
+        7,
+        (Urgency.PROTECTIVE, Urgency.FORCED, Urgency.TIME, Urgency.PROFIT),
+        "closed manually (sellctl close): as `--patience` says",
+    ),
     Reason.BEFORE_CLOSE: Precedence(8, _TIME, "the close is near"),
     Reason.EXIT_AT: Precedence(8, _TIME, "a time of day"),
     Reason.MAX_HOLD: Precedence(8, _TIME, "time held"),
@@ -140,6 +144,14 @@ class ExitSignal(Struct, frozen=True):
     def sentence(self) -> str:
         """All reasons as one sentence, for the user."""
         return "; ".join(self.reasons)
+
+    @property
+    def user_limit(self) -> Decimal | None:
+        """The limit that the user asked for, beyond which no order of it trades; None without one.
+
+        The worst price of a target is one for its limits only: with `style: market` it is sent at market.
+        """
+        return self.worst_price if self.reason is Reason.CLOSED_MANUALLY else None
 
     @property
     def reasons(self) -> tuple[str, ...]:

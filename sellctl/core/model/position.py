@@ -7,8 +7,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from sellctl.core.model.instrument import Instrument, OptionContract, StructureKind
-from sellctl.core.model.market import Quote, Window
-from sellctl.core.until import until_text
+from sellctl.core.model.market import Quote, Window, until_text
 
 
 class Direction(StrEnum):

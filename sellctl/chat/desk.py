@@ -1,0 +1,362 @@
+"""Answers people: commands, and taps on buttons. It runs in the bot's thread, and the watcher's loop does what it asks.
+
+A close always asks first, with account, mode, quantity and estimate, and the button that confirms it works once. Before
+the order it is looked up again: when the position has changed since, it asks again.
+"""
+
+import asyncio
+import datetime as dt
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+from sellctl.chat import lookups, texts
+from sellctl.chat.access import Access, allows, person
+from sellctl.chat.buttons import Buttons
+from sellctl.chat.handover import Handover
+from sellctl.chat.messages import Button, Command, Incoming, Message, Tap, TapAnswer
+from sellctl.chat.outbox import Outbox
+from sellctl.chat.requests import command_in, end_of, known_command, name_and_qty, name_and_until
+from sellctl.core.config.schema import ChatRole
+from sellctl.core.errors import ConfigError, SafetyRefusalError, SellctlError
+from sellctl.core.model.instrument import contract_text
+from sellctl.core.model.market import until_text
+from sellctl.core.model.position import Direction
+from sellctl.core.watching.manual_exits import ProposedExit, QtyOrShare, qty_or_share
+from sellctl.ui.formatting import sanitize
+
+if TYPE_CHECKING:
+    from sellctl.core.watching.manual_requests import CommandRequest
+    from sellctl.service.verbs import Verbs
+
+ALERT_SECONDS: Final = 12 * 3_600.0  # how long the buttons under an alert work
+CONFIRM_SECONDS: Final = 120.0  # how long a question can be confirmed
+OLD_SECONDS: Final = 120.0  # a command that was written longer ago is not carried out
+OLD_HALT_SECONDS: Final = 600.0  # likewise a halt: what is late there is still safe
+COMMANDS_PER_MINUTE: Final = 30  # of one chat
+FILL_SECONDS: Final = 45.0  # how long an exit is followed
+FIRST_ORDER_SECONDS: Final = 10.0  # how long its first order is waited for
+_LOOK_SECONDS: Final = 0.5
+_LONGEST_REASON: Final = 200
+_MINUTE: Final = 60.0
+_TODAY: Final = "today"
+_GONE = "This button no longer works."
+
+
+Shown = tuple[Decimal, Decimal, Direction]  # what is to be closed, what is held, and long or short
+
+
+class AskClose(Struct, frozen=True):
+    """The button "Close now" of an alert."""
+
+    account: str
+    name: str
+
+
+class AskExempt(Struct, frozen=True):
+    """The button "Leave alone today" of an alert."""
+
+    account: str
+    name: str
+
+
+class ConfirmClose(Struct, frozen=True):
+    """Close what was shown: by account and symbol, what is to be closed and what was held."""
+
+    account: str
+    name: str
+    qty: QtyOrShare | None
+    shown: "Mapping[tuple[str, str], Shown]"
+
+
+class ConfirmExempt(Struct, frozen=True):
+    """Leave a position alone until a time."""
+
+    name: str
+    until: str
+
+
+class Dismiss(Struct, frozen=True):
+    """Do nothing."""
+
+
+Action = AskClose | AskExempt | ConfirmClose | ConfirmExempt | Dismiss
+
+
+@dataclass(slots=True)
+class Desk:
+    """Answers what arrives. `why_not` says why nothing can be closed now, as when nothing is watched; else "".
+
+    `redact` removes secrets from what is written, `monotonic` is a clock in seconds, and `wall` tells Unix seconds.
+    """
+
+    access: Access
+    outbox: Outbox
+    buttons: Buttons[Action]
+    verbs: "Verbs"
+    handover: Handover
+    why_not: Callable[[], str] = lambda: ""
+    redact: Callable[[str], str] = str
+    report: Callable[[str], None] = lambda _text: None
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    _followed: set[asyncio.Task[None]] = field(default_factory=set)
+    _asked: dict[int, deque[float]] = field(default_factory=dict)  # when each chat has asked in the last minute
+
+    # --- what arrives -------------------------------------------------------------------------------------------------
+
+    async def answer(self, incoming: Incoming) -> None:
+        """Answer a message or a tap. Chats that aren't served get no answer."""
+        role = self.access.role_of(incoming.chat, incoming.who)
+        if role is None:
+            return
+        if isinstance(incoming, Tap):
+            self.outbox.put(TapAnswer(incoming.chat, incoming.query))
+        if not self._may_ask(incoming.chat):
+            self._say(incoming.chat, "Too many requests in a minute: this one was not carried out.")
+            return
+        try:
+            await (self._command(incoming, role) if isinstance(incoming, Command) else self._tap(incoming, role))
+        except SellctlError as error:
+            self._say(incoming.chat, str(error))
+        except Exception as error:  # noqa: BLE001  a bug costs one answer, not the bot
+            self.report(f"Telegram: a request was not answered: internal error, {type(error).__name__}")
+            self._say(incoming.chat, "That could not be answered because of an internal error. See the log.")
+
+    def refuse(self, incoming: Incoming) -> None:
+        """Say that there were too many requests at once."""
+        if incoming.chat in self.access.roles:
+            self._say(incoming.chat, "Too many requests at once: one was not carried out.")
+
+    def _may_ask(self, chat: int) -> bool:
+        now = self.monotonic()
+        asked = self._asked.setdefault(chat, deque(maxlen=COMMANDS_PER_MINUTE))
+        if len(asked) == COMMANDS_PER_MINUTE and now - asked[0] < _MINUTE:
+            return False
+        asked.append(now)
+        return True
+
+    # --- commands -----------------------------------------------------------------------------------------------------
+
+    async def _command(self, command: Command, role: ChatRole) -> None:
+        found = command_in(command.text)
+        if found is None:
+            if command.chat > 0:  # in a group people talk to each other
+                self._say(command.chat, "Write /help for what can be asked.")
+            return
+        name, rest = found
+        known = known_command(name)
+        if known is None:
+            self._say(command.chat, f"/{name} is no command. Write /help for what can be asked.")
+            return
+        if not allows(role, known.role):
+            raise SafetyRefusalError(f"/{known.name} needs the role {known.role}, and this chat has {role}.")
+        self._refuse_old(known.name, command)
+        await _HANDLERS[known.name](self, command, rest)
+
+    def _refuse_old(self, name: str, command: Command) -> None:
+        """SafetyRefusalError for a command that has waited too long: whoever wrote it may think otherwise by now."""
+        age = self.wall() - command.sent_at
+        if age > (OLD_HALT_SECONDS if name == "halt" else OLD_SECONDS):
+            sentence = f"/{name} was written {age / _MINUTE:.0f} minutes ago, and was not carried out."
+            raise SafetyRefusalError(sentence, hint="Write it again if you still mean it.")
+
+    async def _help(self, command: Command, _rest: str) -> None:
+        self._say(command.chat, texts.help_text(self.access.roles[command.chat]))
+
+    async def _positions(self, command: Command, _rest: str) -> None:
+        accounts, halted = await self.handover.call(lambda: (self.verbs.listings(), self.verbs.halted()))
+        self._say(command.chat, texts.positions_text(accounts, halted))
+
+    async def _explain(self, command: Command, rest: str) -> None:
+        name = _required(rest, "/explain AAPL")
+        self._say(command.chat, await self.handover.call(lambda: lookups.explain_text(self.verbs, name)))
+
+    async def _report(self, command: Command, _rest: str) -> None:
+        self._say(command.chat, await asyncio.to_thread(lookups.report_text, self._journal, self._now()))
+
+    async def _trades(self, command: Command, _rest: str) -> None:
+        self._say(command.chat, await asyncio.to_thread(lookups.trades_text, self._journal, self._now()))
+
+    @property
+    def _journal(self) -> Path:
+        return self.verbs.runtime.state.journal
+
+    def _now(self) -> dt.datetime:
+        """The broker's time at the last poll, or the host's before the first one."""
+        market = self.verbs.runtime.scheduler.market
+        return market.now if market else self.verbs.runtime.clock.now()
+
+    async def _close(self, command: Command, rest: str) -> None:
+        name, qty = name_and_qty(_required(rest, "/close AAPL, or /close AAPL 2"))
+        await self._ask_close(command.chat, name, "", qty_or_share(qty) if qty else None)
+
+    async def _exempt(self, command: Command, rest: str) -> None:
+        name, until = name_and_until(_required(rest, "/exempt AAPL, or /exempt AAPL friday"))
+        await self._leave_alone(command.chat, command.who, name, until)
+
+    async def _manage(self, command: Command, rest: str) -> None:
+        name, by = _required(rest, "/manage AAPL"), person(command.who, command.chat)
+        managed = await self.handover.call(lambda: self.verbs.manage(name, by))
+        self._say(command.chat, f"{managed} is managed from the next check.")
+
+    async def _halt(self, command: Command, rest: str) -> None:
+        reason = sanitize(rest)[:_LONGEST_REASON] or "no reason was given"
+        await self.handover.call(lambda: self.verbs.halt(reason, person(command.who, command.chat)))
+        self._say(
+            command.chat,
+            f"Halted: {reason}. No new orders are sent; orders that are working at the broker stay there. "
+            "`sellctl resume` at the machine lifts it.",
+        )
+
+    async def _leave_alone(self, chat: int, who: str, name: str, until: str, replaces: int = 0) -> None:
+        def exempt() -> str:
+            end = end_of(until, self.verbs.runtime.scheduler.market)
+            exempted = self.verbs.exempt(name, person(who, chat), until=end)
+            return f"{exempted} is exempt from the next check{f' until {until_text(end)}' if end else ''}."
+
+        done = await self.handover.call(exempt)
+        self._say(chat, f"{done} Orders that are working at the broker stay there.", replaces=replaces)
+
+    # --- buttons ------------------------------------------------------------------------------------------------------
+
+    async def _tap(self, tap: Tap, role: ChatRole) -> None:
+        if not allows(role, ChatRole.OPERATOR):
+            raise SafetyRefusalError(f"This needs the role {ChatRole.OPERATOR}, and this chat has {role}.")
+        match action := self.buttons.take(tap.token, tap.chat):
+            case AskClose(account, name):
+                await self._ask_close(tap.chat, name, account, None)
+            case AskExempt(account, name):
+                await self._ask_exempt(tap.chat, name, account)
+            case ConfirmClose():
+                try:
+                    await self._close_confirmed(tap, action)
+                except SellctlError as error:
+                    self._say(tap.chat, str(error), tap.message)
+            case ConfirmExempt(name, until):
+                await self._leave_alone(tap.chat, tap.who, name, until, tap.message)
+            case Dismiss():
+                self._say(tap.chat, "Nothing was done.", replaces=tap.message)
+            case None:
+                self._say(tap.chat, _GONE)
+
+    async def _ask_close(self, chat: int, name: str, account: str, qty: QtyOrShare | None, first: str = "") -> None:
+        self._refuse_idle()
+        proposed = await self.handover.call(lambda: self.verbs.propose_close(name, account=account, qty=qty))
+        possible = [each for each in proposed if each.is_possible]
+        if not possible:
+            why = next((each.decision.sentence for each in proposed if each.decision.sentence), "it can't be sent now")
+            raise SafetyRefusalError(f"{name} is not closed: {why}.")
+        confirm = ConfirmClose(account, proposed[0].name or name, qty, _shown(proposed))
+        yes = f"Yes, close {texts.possible_text(possible)}"
+        question = f"{first}Close this now? It can be confirmed for {CONFIRM_SECONDS / _MINUTE:.0f} minutes.\n\n"
+        self._ask(chat, f"{question}{texts.proposed_text(proposed)}", yes, confirm)
+
+    async def _ask_exempt(self, chat: int, name: str, account: str) -> None:
+        held = await self.handover.call(lambda: lookups.held_text(self.verbs, name, account))
+        question = "Leave this alone until today's close? Its stops and targets don't fire meanwhile, in any account."
+        self._ask(
+            chat, f"{question}\n\n{held}", f"Yes, leave {contract_text(name)} alone today", ConfirmExempt(name, _TODAY)
+        )
+
+    async def _close_confirmed(self, tap: Tap, confirmed: ConfirmClose) -> None:
+        """Close what was confirmed, unless it has changed since; then it is asked again."""
+        self._refuse_idle()
+        verbs, by = self.verbs, person(tap.who, tap.chat)
+        row = await asyncio.to_thread(lookups.newest_row_of, verbs.runtime.state.journal)
+
+        def close() -> "tuple[list[ProposedExit], list[CommandRequest]]":
+            proposed = verbs.propose_close(confirmed.name, account=confirmed.account, qty=confirmed.qty)
+            return proposed, verbs.close(proposed, by) if _shown(proposed) == confirmed.shown else []
+
+        proposed, requests = await self.handover.call(close)
+        if not requests:
+            self._say(tap.chat, "Nothing was sent: the position has changed since this was asked.", tap.message)
+            await self._ask_close(tap.chat, confirmed.name, confirmed.account, confirmed.qty)
+            return
+        self._say(tap.chat, f"Closing, as {by} has confirmed.\n\n{texts.proposed_text(proposed)}", tap.message)
+        following = asyncio.create_task(self._follow(tap, proposed, requests, row))
+        self._followed.add(following)
+        following.add_done_callback(self._followed.discard)
+
+    async def _follow(
+        self, tap: Tap, proposed: "Sequence[ProposedExit]", requests: "Sequence[CommandRequest]", row: int
+    ) -> None:
+        """Wait until it is closed, or for some time, and say what became of it."""
+        possible = [each for each in proposed if each.is_possible]
+        journal, began = self.verbs.runtime.state.journal, self.monotonic()
+        try:
+            while True:
+                is_done, was_sent = await asyncio.to_thread(lookups.progress_of, journal, row, possible)
+                waited = self.monotonic() - began
+                if is_done or waited > (FILL_SECONDS if was_sent else FIRST_ORDER_SECONDS):
+                    break
+                await asyncio.sleep(_LOOK_SECONDS)
+            outcomes = await self.handover.call(lambda: self.verbs.outcome(requests))
+            self._say(tap.chat, texts.outcomes_text(outcomes))
+        except SellctlError as error:
+            self._say(tap.chat, f"What became of it is unknown: {error}")
+        except Exception as error:  # noqa: BLE001  a bug costs one answer, not the bot
+            self.report(f"Telegram: an outcome was not reported: internal error, {type(error).__name__}")
+
+    def _refuse_idle(self) -> None:
+        if why := self.why_not():
+            raise SafetyRefusalError(why)
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def alert(self, text: str, account: str, name: str) -> None:
+        """Send an alert to every chat, with buttons where it is about a position and the chat may act on it.
+
+        May be called in any thread.
+        """
+        for chat, role in self.access.roles.items():
+            actions: list[tuple[str, Action]] = [
+                ("Close now", AskClose(account, name)),
+                ("Leave alone today", AskExempt(account, name)),
+            ]
+            acts = bool(name) and allows(role, ChatRole.OPERATOR)
+            buttons = self.buttons.issue(chat, actions, ALERT_SECONDS, exclusive=False) if acts else ()
+            self._say(chat, text, buttons=buttons)
+
+    def _ask(self, chat: int, question: str, yes: str, action: Action) -> None:
+        actions: list[tuple[str, Action]] = [(texts.label(yes), action), ("No", Dismiss())]
+        self._say(chat, question, buttons=self.buttons.issue(chat, actions, CONFIRM_SECONDS, exclusive=True))
+
+    def _say(self, chat: int, text: str, replaces: int = 0, buttons: tuple[Button, ...] = ()) -> None:
+        self.outbox.put(Message(chat, texts.fitted(self.redact(text)), buttons, replaces))
+
+
+_HANDLERS: Final[Mapping[str, Callable[[Desk, Command, str], Awaitable[None]]]] = {
+    "help": Desk._help,  # noqa: SLF001  the table of the class's own commands
+    "positions": Desk._positions,  # noqa: SLF001
+    "explain": Desk._explain,  # noqa: SLF001
+    "report": Desk._report,  # noqa: SLF001
+    "trades": Desk._trades,  # noqa: SLF001
+    "close": Desk._close,  # noqa: SLF001
+    "exempt": Desk._exempt,  # noqa: SLF001
+    "manage": Desk._manage,  # noqa: SLF001
+    "halt": Desk._halt,  # noqa: SLF001
+}
+
+
+def _shown(proposed: Sequence[ProposedExit]) -> "dict[tuple[str, str], Shown]":
+    """What is to be closed and what is held, by account and symbol."""
+    return {(each.listing.account, each.symbol): _shown_of(each) for each in proposed}
+
+
+def _shown_of(each: ProposedExit) -> "Shown":
+    held = each.decision.holding.position
+    return each.qty, held.qty, held.direction
+
+
+def _required(rest: str, example: str) -> str:
+    if not rest:
+        raise ConfigError("The name of a position is missing.", hint=f"Write it like {example}.")
+    return rest

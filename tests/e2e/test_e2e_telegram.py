@@ -1,0 +1,186 @@
+"""The bot, the watcher and the simulated broker together: from an alert on the phone to a closed position."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from builders import CALL_TEXT
+from stage import CALL, Play, Stage, end_of, three_calls
+from telegram_server import ANN, TOKEN, FakeTelegram, Fault, a_telegram
+
+pytest.importorskip("telegram")
+
+PATIENCE = 60.0
+SIGNS = "e2e-a3b3tUvNPhVoOBj4izU4k87WXdew6AZs0XdN3VSoPxo"
+BOB = 43  # a viewer
+QUIET = three_calls("1.00", "1.02")
+WITHOUT_ENTRY = QUIET.replace("entry: 1.00", "entry: 0")  # no rule on it can be evaluated, which is an alert
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeTelegram]:
+    with a_telegram() as telegram:
+        yield telegram
+
+
+def bot(fake: FakeTelegram, rules: str = "") -> str:
+    return f"""
+        sell_module: {{check_interval: 1}}
+        telegram: {{token: "{TOKEN}", api_url: "{fake.url}", chats: {{{ANN}: operator, {BOB}: viewer}}}}
+        {rules}
+    """
+
+
+@contextmanager
+def watching(stage: Stage, *arguments: str) -> Iterator[Callable[[], str]]:
+    """A watcher that runs, and a function that ends it and returns its log."""
+    process = stage.spawn(*arguments, "watch", "--format", "log")
+    logs: list[str] = []
+
+    def ended() -> str:
+        if not logs:
+            process.terminate()
+            logs.append(end_of(process).err)
+        return logs[0]
+
+    try:
+        yield ended
+    finally:
+        ended()
+
+
+def audit(stage: Stage, kind: str) -> list[dict[str, Any]]:
+    """What the journal says of one kind of entry."""
+    rows = stage.run("history", "--evidence", "--format", "json").document
+    return [row for row in rows if row["kind"] == kind]
+
+
+def until(what: Callable[[], object], seconds: float = PATIENCE) -> None:
+    ends = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+def test_from_an_alert_to_a_closed_position_in_two_taps_and_the_journal_says_who(
+    play: Play, fake: FakeTelegram
+) -> None:
+    stage = play(WITHOUT_ENTRY, bot(fake))
+    with watching(stage) as ended:
+        alert = fake.wait_for_text(CALL_TEXT)
+        assert alert.startswith("PAPER main: ")
+        fake.tap("Close now")
+        question = fake.wait_for_text("Close this now?")
+        assert stage.sent() == []
+        assert "main (PAPER)" in question
+        assert f"long 3 {CALL_TEXT}" in question
+        assert "at $1.00: estimated proceeds $300.00, P&L ?" in question
+        fake.tap("Yes, close 3")
+        fake.wait_for_text("filled 3 of 3 at $1.00")
+        assert stage.held(CALL) == 0
+        assert fake.wait_for_text("Closing").startswith(f"Closing, as Ann (chat {ANN}) over Telegram has confirmed.")
+        log = ended()
+    assert len(stage.orders()) == 1
+    assert f"close requested by Ann (chat {ANN}) over Telegram" in log
+    assert TOKEN not in log
+    assert [row["body"]["by"] for row in audit(stage, "request")] == [f"Ann (chat {ANN}) over Telegram"]
+
+
+def test_a_viewer_gets_alerts_without_buttons_and_closes_nothing(play: Play, fake: FakeTelegram) -> None:
+    stage = play(WITHOUT_ENTRY, bot(fake))
+    with watching(stage):
+        fake.wait_for_text(CALL_TEXT, BOB)
+        assert [each.buttons for each in fake.messages if each.chat == BOB] == [{}]
+        fake.write(f"/close {CALL}", BOB, "Bob")
+        fake.wait_for_text("/close needs the role operator, and this chat has viewer.", BOB)
+        fake.write("/positions", BOB, "Bob")
+        assert CALL_TEXT in fake.wait_for_text("PAPER: 1 position", BOB)
+    assert stage.sent() == []
+
+
+def test_a_part_is_closed_by_command_and_the_estimate_has_its_profit(play: Play, fake: FakeTelegram) -> None:
+    stage = play(three_calls("1.05", "1.07"), bot(fake))
+    with watching(stage):
+        fake.write(f"/close {CALL} 2")
+        assert "at $1.05: estimated proceeds $210.00, P&L +$10.00" in fake.wait_for_text(f"long 2 of 3 {CALL_TEXT}")
+        fake.tap("Yes, close 2 of 3")
+        fake.wait_for_text("filled 2 of 2 at $1.05")
+        fake.write("/trades")
+        assert "PAPER" in fake.wait_for_text("2 of 3 at $1.05, +$10.00")
+    assert stage.held(CALL) == 1
+
+
+def test_a_halt_from_the_chat_stops_new_orders_and_no_chat_lifts_it(play: Play, fake: FakeTelegram) -> None:
+    stage = play(QUIET, bot(fake))
+    with watching(stage):
+        fake.write("/halt earnings tonight")
+        fake.wait_for_text("Halted: earnings tonight.")
+        fake.write("/resume all is well")
+        fake.wait_for_text("/resume is no command.")
+        fake.write(f"/close {CALL}")
+        assert "halted (earnings tonight)" in fake.wait_for_text(f"{CALL} is not closed")
+    assert stage.sent() == []
+    assert "earnings tonight" in stage.run("positions").err
+    assert [row["body"]["by"] for row in audit(stage, "halt")] == [f"Ann (chat {ANN}) over Telegram"]
+
+
+def test_no_button_works_after_a_restart(play: Play, fake: FakeTelegram) -> None:
+    stage = play(QUIET, bot(fake))
+    with watching(stage):
+        fake.write(f"/close {CALL}")
+        fake.wait_for_text("Close this now?")
+    with watching(stage):
+        fake.tap("Yes, close 3")
+        fake.wait_for_text("This button no longer works.")
+    assert stage.sent() == []
+
+
+def test_a_stranger_gets_no_answer_and_a_line_in_the_log(play: Play, fake: FakeTelegram) -> None:
+    stage = play(QUIET, bot(fake))
+    with watching(stage) as ended:
+        fake.write(f"/close {CALL}", 666, "Mallory")
+        fake.tap_token("x", 666, name="Mallory")
+        fake.wait_until_read()
+        fake.write("/help")
+        fake.wait_for_text("/positions")
+        log = ended()
+    assert fake.texts(666) == []
+    assert log.count("not answered: Mallory (chat 666) over Telegram") == 1
+
+
+@pytest.mark.parametrize("kind", ["hang", "429", "500", "garbage"])
+def test_a_bot_api_that_fails_delays_no_exit_and_no_end(play: Play, fake: FakeTelegram, kind: str) -> None:
+    fake.faults.append(Fault(kind, retry_after=600))
+    stage = play(three_calls("1.20", "1.22"), bot(fake))
+    with watching(stage) as ended:
+        until(lambda: stage.held(CALL) == 0)
+        until(lambda: fake.requests)
+        log = ended()
+    assert TOKEN not in log
+    assert "internal error" not in log
+
+
+def test_serve_has_the_bot_too_and_closes_nothing_while_nothing_is_watched(play: Play, fake: FakeTelegram) -> None:
+    stage = play(QUIET, bot(fake, "api: {autostart: false}"))
+    process = stage.spawn("serve", "--port", "0", env={"SELLCTL_API_SECRET": SIGNS})
+    try:
+        fake.write(f"/close {CALL}")
+        fake.wait_for_text("Nothing is watched now (stopped), so nothing is closed.")
+    finally:
+        process.terminate()
+        end_of(process)
+    assert stage.sent() == []
+
+
+def test_the_token_is_shown_nowhere(play: Play, fake: FakeTelegram) -> None:
+    stage = play(QUIET, bot(fake))
+    shown = stage.run("config", "show")
+    assert shown.status == 0
+    assert "canary" not in shown.out + shown.err
+    with watching(stage, "--debug") as ended:
+        fake.write("/help")
+        fake.wait_for_text("/positions")
+        log = ended()
+    assert "canary" not in log
