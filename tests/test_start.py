@@ -21,7 +21,8 @@ def test_completing_a_symbol_reads_the_journal_without_the_network() -> None:
 
 def test_the_demo_has_loaded_the_watcher_when_its_clock_starts() -> None:
     """Modules that load later cost simulated minutes, in which exits are missed on a slow machine."""
-    before = "from sellctl.commands.demo import load_watcher; load_watcher(); import sys; print(*sys.modules)"
+    load = "import sellctl.app, sys; from sellctl.commands.demo import load_watcher"
+    before = f"{load}; load_watcher(); print(*sys.modules)"
     after = "import sellctl.app as a; import sys\ntry: a.app(['demo', '--speed', '3000'])\nfinally: print(*sys.modules)"
     ready, played = (modules_printed_by(code) for code in (before, after))
     watcher = (

@@ -25,7 +25,7 @@ from sellctl.commands.session import (
     status_of,
 )
 from sellctl.core.exit_codes import ExitCode
-from sellctl.core.watching.manual_requests import ALL, Patience, Verb
+from sellctl.core.manual.verb import Verb
 from sellctl.service.names import name_of, one_name, structures_called
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.view import AccountListing
     from sellctl.core.watching.manual_exits import ProposedExit, QtyOrShare
+    from sellctl.core.watching.manual_requests import Patience
 
 
 def close(
@@ -82,6 +83,7 @@ def close(
         patience_of,
         qty_or_share,
     )
+    from sellctl.core.watching.manual_requests import ALL
 
     name, options = name_of(name), options_of(context)
     how_much = qty_or_share(qty) if qty is not None else None
@@ -130,10 +132,11 @@ def _meant(wanted: ManualExit, accounts: "Sequence[AccountListing]") -> ManualEx
 
 
 def _proposed(
-    runtime: "Runtime", wanted: ManualExit, qty: "QtyOrShare | None", limit: "Decimal | None", patience: Patience
+    runtime: "Runtime", wanted: ManualExit, qty: "QtyOrShare | None", limit: "Decimal | None", patience: "Patience"
 ) -> "tuple[list[ProposedExit], ManualExit]":
     """What would be closed on these terms, and the request with them; nothing when an unread account may hold it."""
     from sellctl.core.watching.manual_exits import proposals
+    from sellctl.core.watching.manual_requests import ALL
     from sellctl.service.names import not_held
     from sellctl.service.verbs import Verbs, terms_by_account
 

@@ -10,7 +10,7 @@ import typer
 from sellctl.commands.session import first_listings, listings, print_halt, run, status_of
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.exit_codes import ExitCode
-from sellctl.core.watching.manual_requests import ALL, Verb
+from sellctl.core.manual.verb import Verb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -157,6 +157,7 @@ def _pass_to_watcher(runtime: "Runtime", account: str, wanted: ManualExit) -> bo
 
     If the account could not be read, it is unknown whether a watcher runs for it: the request is passed in any case.
     """
+    from sellctl.core.watching.manual_requests import ALL
     from sellctl.service.command_inbox import was_accepted
 
     state = next(state for state in runtime.scheduler.states if state.name == account)

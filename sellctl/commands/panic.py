@@ -7,7 +7,7 @@ import typer
 from sellctl.commands.manual_exit import ManualExit, accounts_text, carry_out, confirm, preview, show_proposed
 from sellctl.commands.session import AccountOption, FormatOption, YesOption, first_listings, options_of, status_of
 from sellctl.core.errors import SafetyRefusalError
-from sellctl.core.watching.manual_requests import Verb
+from sellctl.core.manual.verb import Verb
 
 
 def panic(

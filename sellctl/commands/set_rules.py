@@ -139,7 +139,8 @@ def _with_end(change: "OverrideChange", until: str, runtime: "Runtime") -> "Over
 
 
 def _request(proposed: "ProposedOverride", change: "OverrideChange", by: str) -> "CommandRequest":
-    from sellctl.core.watching.manual_requests import CommandRequest, Verb
+    from sellctl.core.manual.verb import Verb
+    from sellctl.core.watching.manual_requests import CommandRequest
 
     return CommandRequest(uuid.uuid4().hex, Verb.SET, proposed.name, (proposed.account,), by, change=change)
 

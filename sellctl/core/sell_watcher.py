@@ -21,6 +21,7 @@ from sellctl.core.decision.engine import decide
 from sellctl.core.decision.policy import Policy
 from sellctl.core.errors import BrokerError, RateLimitedError, SellctlError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
+from sellctl.core.manual.verb import Verb
 from sellctl.core.model.account_state import AccountState, RunMode
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.gain import Basis
@@ -38,7 +39,7 @@ from sellctl.core.structures.names import legs_of
 from sellctl.core.structures.opened import opened_structures
 from sellctl.core.tracking.uncovered_shorts import SETTLED_AFTER
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
-from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, Verb, terms_document, terms_text
+from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, terms_document, terms_text
 from sellctl.core.watching.named_orders import NamedOrders
 from sellctl.core.watching.plan_announcer import OverrideNews, PlanAnnouncer
 from sellctl.core.watching.poll_schedule import AWAITED_SECONDS

@@ -16,8 +16,9 @@ import msgspec
 
 from sellctl.core.errors import BusyError, ConfigError, SafetyRefusalError, SellctlError
 from sellctl.core.manual.proposed_overrides import check_change
+from sellctl.core.manual.verb import Verb
 from sellctl.core.model.position import OverrideChange
-from sellctl.core.watching.manual_requests import ALL, CommandRequest, ExitTerms, Verb, terms_document, terms_in
+from sellctl.core.watching.manual_requests import ALL, CommandRequest, ExitTerms, terms_document, terms_in
 from sellctl.private_files import (
     PRIVATE_FILE,
     PRIVATE_FOLDER,

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError, SellctlError
 from sellctl.core.manual.proposed_overrides import ProposedOverride, proposed_override
+from sellctl.core.manual.verb import Verb
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.position import OverrideChange
 from sellctl.core.watching import manual_exits
@@ -22,7 +23,7 @@ from sellctl.core.watching.manual_exits import (
     proposals,
     terms_for,
 )
-from sellctl.core.watching.manual_requests import CommandRequest, ExitTerms, Patience, Verb
+from sellctl.core.watching.manual_requests import CommandRequest, ExitTerms, Patience
 from sellctl.service.listings import listing_of
 from sellctl.service.names import exempted_as, held_name, name_of, not_held, one_name, refuse_leg, structures_called
 

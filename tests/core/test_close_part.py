@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from shell_fakes import World
 
 from sellctl.core.errors import UnknownOutcomeError
+from sellctl.core.manual.verb import Verb
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import SubmitOrder
-from sellctl.core.watching.manual_requests import CommandRequest, ExitTerms, ManualRequests, Patience, Verb
+from sellctl.core.watching.manual_requests import CommandRequest, ExitTerms, ManualRequests, Patience
 
 TWO = ExitTerms(Decimal(2))
 

@@ -18,6 +18,7 @@ from sellctl.core.config.schema import (
 )
 from sellctl.core.errors import AuthError, BusyError, ConfigError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
+from sellctl.core.manual.verb import Verb
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind, Severity
 from sellctl.core.model.order import Order
@@ -26,7 +27,7 @@ from sellctl.core.scheduler import RUN_ONCE_SECONDS, AccountScheduler
 from sellctl.core.sell_watcher import WatcherOptions
 from sellctl.core.structures.named import FoundAccount
 from sellctl.core.tick_handler import TickHandler
-from sellctl.core.watching.manual_requests import CommandRequest, Verb
+from sellctl.core.watching.manual_requests import CommandRequest
 from sellctl.core.watching.poll_schedule import (
     CLOSED_SECONDS,
     EXPEDITED_SECONDS,

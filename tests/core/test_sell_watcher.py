@@ -35,6 +35,7 @@ from sellctl.core.errors import (
     SellctlError,
     UnknownOutcomeError,
 )
+from sellctl.core.manual.verb import Verb
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.event import EventKind, Severity
@@ -45,7 +46,7 @@ from sellctl.core.model.position import OverrideChange, Position
 from sellctl.core.model.snapshot import AccountFacts, InvalidRow
 from sellctl.core.sell_watcher import WatcherOptions
 from sellctl.core.tracking.quote_history import Source
-from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, Verb
+from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
 
 DUE = ("1.20", "1.22")  # over the target of 10%
 OVER_THE_STOP = ("0.70", "0.72")

@@ -9,7 +9,7 @@ from builders import CALL
 from shell_fakes import World
 
 from sellctl.core.errors import JournalError
-from sellctl.core.watching.manual_requests import Verb
+from sellctl.core.manual.verb import Verb
 from sellctl.service.command_inbox import CHECK_EVERY_SECONDS, serve, was_accepted
 from sellctl.service.state_folder import StateFolder
 

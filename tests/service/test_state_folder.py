@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from sellctl.core.errors import SafetyRefusalError, SellctlError
+from sellctl.core.manual.verb import Verb
 from sellctl.core.model.position import OverrideChange
-from sellctl.core.watching.manual_requests import CommandRequest, Verb
+from sellctl.core.watching.manual_requests import CommandRequest
 from sellctl.service.state_folder import StateFolder
 
 SOMEBODY = 54_321

@@ -9,6 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from sellctl.core.manual.verb import Verb
 from sellctl.core.model.gain import SHARES_PER_CONTRACT
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import ZERO
@@ -19,14 +20,6 @@ from sellctl.core.structures.names import is_structure_name, legs_named, legs_of
 from sellctl.core.text import as_limit
 
 FillsOf = Callable[[str], Mapping[str, Decimal]]  # what each order of ours on a symbol has filled
-
-
-class Verb(StrEnum):
-    """What a command can request of a running watcher. A halt needs no request: its flag is read before every order."""
-
-    CLOSE = "close"
-    SET = "set"
-    PANIC = "panic"
 
 
 class Patience(StrEnum):

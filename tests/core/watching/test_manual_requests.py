@@ -2,7 +2,8 @@
 
 from structure_builders import call
 
-from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, Verb
+from sellctl.core.manual.verb import Verb
+from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
 
 LOW, HIGH = call(200), call(210)
 VERTICAL = "AAPL-vertical-261218-200-210C"
