@@ -4,15 +4,14 @@ On a terminal with few lines, positions that are closing, blocked or near a trig
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from sellctl.core.model.plan import STAYS_OPEN, PositionDecision, Urgency
 from sellctl.core.model.view import AccountView, Mode, Totals, totals_of
-from sellctl.ui.entries import Entry
 from sellctl.ui.formatting import counted, duration, market_phase, nearest, profit, sanitize, state_cell
-from sellctl.ui.grid import Glyphs, Grid, Line, Part, entries_in, note_lines
+from sellctl.ui.grid import Grid, GridRow, Line, Part, note_lines
 from sellctl.ui.screen_state import Target
 from sellctl.ui.summaries import dollars_texts
 
@@ -24,21 +23,21 @@ MODES = {
     Mode.LIVE: "bold white on red",
     Mode.DRY_RUN: "bold yellow",
 }
-HIDDEN_HINT = "enlarge the terminal to see all"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The lines of one position, and its rank for a terminal with too few lines: the lowest rank is shown first.
-
-    `text` is what a filter searches, in lower case.
-    """
+    """One position, and its rank for a terminal with too few lines: the lowest rank is shown first."""
 
     target: Target
-    text: str
-    lines: tuple[Line, ...]
-    cut: Line  # the one for a screen that has no room for the others
     rank: tuple[int, Decimal]
+    content: GridRow
+
+    def is_found_by(self, text: str) -> bool:
+        """Whether a filter finds it: by its account, its symbol as it is shown or not, or its state."""
+        state = state_cell(self.content.entry.decision).text
+        names = " ".join((self.target.account, self.target.name, self.target.title, state))
+        return text.lower() in names.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +46,22 @@ class Block:
 
     head: tuple[Line, ...]
     rows: tuple[Row, ...]
-    hidden: tuple[Line, ...] = ()
-
-    @property
-    def body(self) -> list[Line]:
-        """All lines below the head."""
-        return [*(line for row in self.rows for line in row.lines), *self.hidden]
 
     @classmethod
-    def of(cls, account: AccountView, grid: Grid) -> "Block":
-        """The block of an account."""
-        entries = entries_in(account)
-        return cls(
-            (*_wrapped(_account_line(account), grid.width), *_problems(account, grid.width)),
-            tuple(_row(account, entry, grid) for entry in entries),
-        )
+    def of(cls, account: AccountView, rows: Iterable[GridRow], width: int) -> "Block":
+        """The block of an account, which has these rows."""
+        return cls(account_head(account, width), tuple(_row(account, row) for row in rows))
 
 
-def _row(account: AccountView, entry: Entry, grid: Grid) -> Row:
-    lines = tuple(grid.row(account, entry))
-    symbol, title = str(entry.symbol.data), sanitize(entry.symbol.drawn.strip())
-    text = f"{account.facts.name} {symbol} {title} {state_cell(entry.decision).text}".lower()
-    return Row(Target(account.facts.name, symbol, title), text, lines, grid.cut(lines), _rank(entry.decision))
+def account_head(account: AccountView, width: int) -> tuple[Line, ...]:
+    """The lines above the positions of an account."""
+    return (*_wrapped(_account_line(account), width), *_problems(account, width))
+
+
+def _row(account: AccountView, row: GridRow) -> Row:
+    symbol = row.entry.symbol
+    target = Target(account.facts.name, str(symbol.data), sanitize(symbol.drawn.strip()))
+    return Row(target, _rank(row.entry.decision), row)
 
 
 def _rank(decision: PositionDecision) -> tuple[int, Decimal]:
@@ -129,28 +122,40 @@ def _problems(account: AccountView, width: int) -> Iterator[Line]:
         yield from note_lines(f"problem: {problem}", "bold red", width, 2)
 
 
-def thinned(blocks: Sequence[Block], max_lines: int, glyphs: Glyphs, hint: str = HIDDEN_HINT) -> list[Block]:
-    """The accounts within `max_lines`, by rank: first a line for each position, then their sentences."""
-    if sum(len(block.body) for block in blocks) <= max_lines:
-        return list(blocks)
+def all_lines(blocks: Sequence[Block], grid: Grid) -> list[list[Line]]:
+    """Every line below the heads, of each account."""
+    return [[line for row in block.rows for line in grid.row(row.content)] for block in blocks]
+
+
+def thinned_lines(
+    blocks: Sequence[Block], grid: Grid, max_lines: int, hint: str = "enlarge the terminal to see all"
+) -> list[list[Line]]:
+    """The lines below the heads within `max_lines`: first a line for each position by rank, then their sentences.
+
+    Only what is shown is laid out: with 200 positions that is a quarter of the work.
+    """
     rows = sorted((row.rank, index, at) for index, block in enumerate(blocks) for at, row in enumerate(block.rows))
+    if len(rows) <= max_lines:
+        every = all_lines(blocks, grid)
+        if sum(map(len, every)) <= max_lines:
+            return every
     lines_for_counts = 0 if len(rows) <= max_lines else len(blocks)
     seen = rows[: max(max_lines - lines_for_counts, 0)]
     spare = max_lines - lines_for_counts - len(seen)
-    lines: dict[int, dict[int, tuple[Line, ...]]] = {index: {} for index in range(len(blocks))}
+    lines: list[dict[int, Sequence[Line]]] = [{} for _ in blocks]
     for _, index, at in seen:
-        row = blocks[index].rows[at]
-        lines[index][at] = row.lines if len(row.lines) - 1 <= spare else (row.cut,)
+        laid_out = tuple(grid.row(blocks[index].rows[at].content))
+        lines[index][at] = laid_out if len(laid_out) - 1 <= spare else (grid.cut(laid_out),)
         spare -= len(lines[index][at]) - 1
-    return [_cut(block, lines[index], f"{glyphs.more} {{}} ({hint})") for index, block in enumerate(blocks)]
+    more = f"  {grid.glyphs.more} {{}} ({hint})"
+    return [_with_count(shown, len(block.rows), more) for block, shown in zip(blocks, lines, strict=True)]
 
 
-def _cut(block: Block, lines: Mapping[int, tuple[Line, ...]], note: str) -> Block:
-    """A block with only these lines of these rows, and a line with the number of positions left out."""
-    rows = tuple(replace(row, lines=lines[at]) for at, row in enumerate(block.rows) if at in lines)
-    missing = len(block.rows) - len(rows)
-    hidden: Line = [(f"  {note.format(counted(missing, 'more position'))}", "dim")]
-    return Block(block.head, rows, (hidden,) if missing else ())
+def _with_count(shown: Mapping[int, Sequence[Line]], positions: int, more: str) -> list[Line]:
+    """The lines of the positions that are shown, in order, and one with the number of those left out."""
+    lines = [line for at in sorted(shown) for line in shown[at]]
+    missing = positions - len(shown)
+    return [*lines, [(more.format(counted(missing, "more position")), "dim")]] if missing else lines
 
 
 def _wrapped(line: Line, width: int) -> Iterator[Line]:

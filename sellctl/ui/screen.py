@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.view import WatchView
-from sellctl.ui.blocks import Block, thinned
+from sellctl.ui.blocks import Block, all_lines, thinned_lines
 from sellctl.ui.formatting import clock, duration, sanitize
-from sellctl.ui.grid import ASCII, UNICODE, Glyphs, Grid, Line
+from sellctl.ui.grid import ASCII, UNICODE, Glyphs, Grid, Line, rows_in
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -46,20 +46,28 @@ class WatchScreen:
 
 def screen_lines(view: WatchView, width: int, height: int | None = None, glyphs: Glyphs = UNICODE) -> list[Line]:
     """The lines of the screen, fewer than `height` of them when it is given."""
-    grid = Grid.of(view, width, glyphs)
+    rows = [rows_in(account) for account in view.accounts]
+    grid = Grid.of([row for each in rows for row in each], width, glyphs)
     max_lines = None if height is None else height - 1
     head = [title_line(view, width), *grid.head()]
-    accounts = [Block.of(account, grid) for account in view.accounts]
-    fixed = len(head) + sum(len(block.head) for block in accounts)
-    events = event_lines(view.events, width, EVENTS if max_lines is None else min(max(max_lines // 5, 2), EVENTS))
-    if max_lines is not None:
+    blocks = [Block.of(account, each, width) for account, each in zip(view.accounts, rows, strict=True)]
+    fixed = len(head) + sum(len(block.head) for block in blocks)
+    events = event_lines(view.events, width, EVENTS if max_lines is None else events_for(max_lines))
+    if max_lines is None:
+        bodies, spare = all_lines(blocks, grid), True
+    else:
         fixed += len(events) + bool(events)
-        accounts = thinned(accounts, max_lines - fixed, glyphs)
-    spare = max_lines is None or max_lines - fixed - sum(len(block.body) for block in accounts) >= len(accounts)
+        bodies = thinned_lines(blocks, grid, max_lines - fixed)
+        spare = max_lines - fixed - sum(map(len, bodies)) >= len(blocks)
     lines = [*head]
-    for index, block in enumerate(accounts):
-        lines += [*([[]] if spare and index else []), *block.head, *block.body]
+    for index, (block, body) in enumerate(zip(blocks, bodies, strict=True)):
+        lines += [*([[]] if spare and index else []), *block.head, *body]
     return [*lines, *([[]] if events else []), *events]
+
+
+def events_for(lines: int) -> int:
+    """How many of so many lines of a screen are for events."""
+    return min(max(lines // 5, 2), EVENTS)
 
 
 def title_line(view: WatchView, width: int) -> Line:
