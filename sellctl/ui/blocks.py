@@ -36,7 +36,7 @@ class Row:
     def is_found_by(self, text: str) -> bool:
         """Whether a filter finds it: by its account, its symbol as it is shown or not, or its state."""
         state = state_cell(self.content.entry.decision).text
-        names = " ".join((self.target.account, self.target.name, self.target.title, state))
+        names = f"{self.target.account} {self.target.name} {self.target.title} {state}"
         return text.lower() in names.lower()
 
 

@@ -1,8 +1,8 @@
 """Keys from the bytes that a terminal sends. What a person didn't type is no key. Pure.
 
-Ignored are a bracketed paste, more than BURST keys in one read (a paste too, of a terminal without brackets), and escape
-sequences without a meaning here. After a paste nothing counts until the input has paused, because its end may come in a
-read of its own.
+Ignored are a bracketed paste, more than BURST keys in one read (a paste too, of a terminal without brackets), and
+escape sequences without a meaning here. After a paste nothing counts until the input has paused, because its end may
+come in a read of its own.
 """
 
 import re

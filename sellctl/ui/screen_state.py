@@ -1,7 +1,7 @@
-"""What a person has chosen on the screen of `watch`, and what a key changes of it. Pure: state and key to state and wish.
+"""What a person has chosen on the screen of `watch`, and what a key changes of it. Pure: state and key in, both out.
 
-A key never acts by itself: it yields a Wish, which the screen passes on. Where that has to be confirmed, the screen puts a
-Question into the state, and only `y` on it yields the wish again, confirmed.
+A key never acts by itself: it yields a Wish, which the screen passes on. Where it has to be confirmed, the screen puts
+a Question into the state, and only `y` on it yields the wish again, confirmed.
 """
 
 from collections.abc import Sequence
@@ -78,7 +78,7 @@ class ScreenState:
     is_typing: bool = False
     question: Question | None = None
     notes: tuple[str, ...] = ()
-    _row: int = 0  # where the selected row was last, should it be gone
+    last_row: int = 0  # where the selected row was last, should it be gone
 
     @property
     def is_overview(self) -> bool:
@@ -102,13 +102,13 @@ class ScreenState:
         return replace(self, question=None).noting(f"Nothing was done: nobody answered for {QUESTION_SECONDS:.0f} s.")
 
     def fitted(self, rows: Sequence[Target]) -> "ScreenState":
-        """With the selection among these rows. When its row is gone, nothing is selected: no key may hit its neighbour."""
+        """With the selection among these rows. Once its row is gone nothing is selected: no key may hit another one."""
         if self.selected is None:
             return self
         if self.selected not in rows:
             page = Page.LIST if self.page is Page.EXPLANATION else self.page
             return replace(self, selected=None, page=page).noting(f"{self.selected.title} is not on the list any more.")
-        return replace(self, _row=rows.index(self.selected))
+        return replace(self, last_row=rows.index(self.selected))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,16 +162,16 @@ def _moved(state: ScreenState, key: Key, shown: Shown) -> ScreenState | None:
     last = len(shown.rows) - 1
     if last < 0:
         return state
-    is_first = state.selected not in shown.rows
-    row = state._row if is_first else shown.rows.index(state.selected)  # type: ignore[arg-type]  # noqa: SLF001  its own
+    has_selected = state.selected is not None and state.selected in shown.rows
+    row = state.last_row if state.selected is None or not has_selected else shown.rows.index(state.selected)
     if key.name in {HOME, END}:
         row = 0 if key.name == HOME else last
     elif key.name in _PAGES:
         row += _PAGES[key.name] * shown.page_lines
-    elif not is_first:
+    elif has_selected:
         row += _STEPS[key.name]
     row = min(max(row, 0), last)
-    return replace(state, selected=shown.rows[row], _row=row)
+    return replace(state, selected=shown.rows[row], last_row=row)
 
 
 def _scrolled(state: ScreenState, key: Key, shown: Shown) -> ScreenState | None:
@@ -188,7 +188,9 @@ def _command(state: ScreenState, key: Key) -> tuple[ScreenState, Wish | None]:
     name = key.name
     is_page = state.page is not Page.LIST
     if name == ESCAPE:
-        left = replace(state, page=Page.LIST, scroll=0) if is_page else replace(state, selected=None, filter="", notes=())
+        left = (
+            replace(state, page=Page.LIST, scroll=0) if is_page else replace(state, selected=None, filter="", notes=())
+        )
         return left, None
     if is_page and name in {ENTER, "q", "?"}:
         return replace(state, page=Page.LIST, scroll=0), None
