@@ -190,8 +190,8 @@ def _list(content: Content, state: ScreenState, room: int) -> tuple[list[Line], 
     events = _events(view, layout.width, room - len(columns) - _LEAST_BODY)
     left = max(room - len(columns) - len(events) - bool(events), 0)
     rows = _overview(layout, left) if state.is_overview else _window(layout, state, left)
-    is_stale = [account.facts.name in content.stale for account in view.accounts]
-    body = [line for index, row in rows for line in (_colourless([row]) if is_stale[index] else [row])][:left]
+    stale = {index for index, account in enumerate(view.accounts) if account.facts.name in content.stale}
+    body = [line for index, row in rows for line in (_colourless([row]) if index in stale else [row])][:left]
     blank: list[Line] = [[] for _ in range(left - len(body) + bool(events))]
     return [*columns, *body, *blank, *events], Shown(layout.targets, max(left - 2, 1))
 
@@ -232,10 +232,8 @@ def _window(layout: Layout, state: ScreenState, room: int) -> list[_Row]:
             selected = len(places) if row.target == state.selected else selected
             places.append((index, row.content))
     if not layout.targets:
-        return [
-            *((index, line) for index, line in places if isinstance(line, list)),
-            (0, [("  nothing matches", "dim")]),
-        ]
+        heads = [row for place in places for row in _lines_at(place, layout)]
+        return [*heads, (-1, [("  nothing matches", "dim")])]
     rows = _lines_at(places[selected], layout, is_selected=state.selected is not None)[:room]
     first, behind = selected, selected + 1
     while True:
