@@ -150,10 +150,12 @@ class KeyScreen(LogOnly):
 
     async def _carry_out(self, wish: Wish) -> None:
         try:
-            answer = await self._actions.carry_out(wish)
+            await self._actions.carry_out(wish, self._tell)
         except SellctlError as error:
-            answer = str(error)
-        self._state = self._state.noting(answer)
+            self._tell(str(error))
+
+    def _tell(self, text: str) -> None:
+        self._state = self._state.noting(text)
         self._draw()
 
     # --- drawing ------------------------------------------------------------------------------------------------------

@@ -108,6 +108,7 @@ class KeyTerminal:
         modes[_LOCAL_FLAGS] = modes[_LOCAL_FLAGS] & ~(termios.ICANON | termios.ECHO)
         with suppress(termios.error):
             termios.tcsetattr(self._descriptor, termios.TCSANOW, modes)
+            termios.tcflush(self._descriptor, termios.TCIFLUSH)  # what was typed before anything was shown
         self._out.write(_ENTER)
         self.is_ours = True
 
