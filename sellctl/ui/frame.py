@@ -234,6 +234,11 @@ def _window(layout: Layout, state: ScreenState, room: int) -> list[_Row]:
     if not layout.targets:
         heads = [row for place in places for row in _lines_at(place, layout)]
         return [*heads, (-1, [("  nothing matches", "dim")])]
+    if len(places) <= room:
+        marked = selected if state.selected else -1
+        rows = [row for at, place in enumerate(places) for row in _all_lines_at(place, layout, marked=at == marked)]
+        if len(rows) <= room:
+            return rows
     rows = _lines_at(places[selected], layout, is_selected=state.selected is not None)[:room]
     first, behind = selected, selected + 1
     while True:
@@ -252,12 +257,19 @@ def _window(layout: Layout, state: ScreenState, room: int) -> list[_Row]:
 
 
 def _lines_at(place: _Place, layout: Layout, *, is_selected: bool = False) -> list[_Row]:
+    """The lines at a place: all of the selected position, and one of any other."""
+    if is_selected or isinstance(place[1], list):
+        return _all_lines_at(place, layout, marked=is_selected)
+    cut = layout.grid.cut(tuple(layout.grid.row(place[1])))
+    return [(place[0], row) for row in folded(cut, layout.width)]
+
+
+def _all_lines_at(place: _Place, layout: Layout, *, marked: bool) -> list[_Row]:
     index, content = place
     if isinstance(content, list):
         return [(index, row) for row in folded(content, layout.width)]
-    lines = tuple(layout.grid.row(content))
-    shown = [_marked(lines[0], layout.width), *lines[1:]] if is_selected else [layout.grid.cut(lines)]
-    return [(index, row) for row in _folded(shown, layout.width)]
+    first, *others = layout.grid.row(content)
+    return [(index, row) for row in _folded([_marked(first, layout.width) if marked else first, *others], layout.width)]
 
 
 def _marked(line: Line, width: int) -> Line:
