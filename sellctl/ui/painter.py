@@ -75,8 +75,12 @@ class Painter:
 class Watchdog:
     """Calls `alarm` with the seconds since the event loop gave its last sign of life, when these are too many."""
 
-    def __init__(self, alarm: Callable[[float], None]) -> None:
+    def __init__(
+        self, alarm: Callable[[float], None], blocked: float = BLOCKED_SECONDS, every: float = _WATCHDOG_SECONDS
+    ) -> None:
         self._alarm = alarm
+        self._blocked = blocked
+        self._every = every
         self._beat_at = time.monotonic()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="sellctl-screen", daemon=True)
@@ -96,7 +100,7 @@ class Watchdog:
         self._beat_at = time.monotonic()
 
     def _watch(self) -> None:
-        while not self._stopped.wait(_WATCHDOG_SECONDS):
+        while not self._stopped.wait(self._every):
             silent = time.monotonic() - self._beat_at
-            if silent > BLOCKED_SECONDS:
+            if silent > self._blocked:
                 self._alarm(silent)
