@@ -1,4 +1,4 @@
-"""The keys of `watch`, through a terminal: from a key to the screen with 200 positions, and what they cost its start."""
+"""The keys of `watch`, through a terminal: the time to the screen with 200 positions, and what they cost its start."""
 
 import fcntl
 import os
@@ -36,7 +36,7 @@ _QUESTION = b"y does it"
 
 def figures() -> Iterator[tuple[str, str, str]]:
     """Name, measured value, bound."""
-    with tempfile.TemporaryDirectory() as name, a_process("benchmarks.canned", POSITIONS, 10) as broker:
+    with tempfile.TemporaryDirectory() as name, a_process("benchmarks.canned", POSITIONS, POSITIONS) as broker:
         folder, url = Path(name), f"http://127.0.0.1:{broker.stdout.readline().strip() if broker.stdout else ''}"
         (folder / "config.yml").write_text(_CONFIG.format(url=url))
         (folder / "config.yml").chmod(0o600)
