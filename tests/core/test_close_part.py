@@ -174,7 +174,7 @@ def test_fills_in_parts_and_prices_that_move_add_up_to_what_was_asked() -> None:
     assert (venue.filled, len(venue.orders)) == (2, 2)
 
 
-def test_a_fill_that_no_look_up_finds_is_counted_from_todays_orders() -> None:
+def test_an_order_that_filled_unseen_and_was_given_up_as_absent_is_not_sent_anew() -> None:
     venue = Venue()
     venue.poll()
     venue.ask()

@@ -89,7 +89,7 @@ def test_a_limit_that_is_not_reached_stays_at_the_broker_and_is_said_to_work(
     assert (f"{order.limit_price:f}", int(order.qty), order.status) == ("1.10", 2, "new")
 
 
-@pytest.mark.parametrize("style", ["limit", "market"])
+@pytest.mark.parametrize("style", ["smart", "market"])
 @pytest.mark.parametrize("pace", ["profit", "forced"])
 def test_no_patience_and_no_style_trades_beyond_the_limit(
     play: Play, monkeypatch: pytest.MonkeyPatch, pace: str, style: str
