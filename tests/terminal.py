@@ -10,7 +10,7 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -21,22 +21,27 @@ CTRL_C, CTRL_D = "\x03", "\x04"
 PATIENCE = 90.0
 TYPED_AGAIN = 5.0  # seconds
 _STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_CLEARED = "\x1b[2J"
+_PAINTED = re.compile(r"\x1b\[(?P<row>\d+);1H\x1b\[2K(?P<line>.*?)(?=\x1b\[\d+;1H|\x1b\[\?|$)", re.DOTALL)
 
 
 @dataclass
 class Terminal:
-    """A process whose input and output are a terminal of 80 columns."""
+    """A process whose input and output are a terminal, by default of 80 columns."""
 
     arguments: tuple[str, ...]
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     columns: int = 80
+    rows: int = 50
     shown: str = ""  # since the last answer, without colours
+    output: bytes = b""  # since the start, as it was written
     _raw: bytes = b""
 
     def __enter__(self) -> Self:
         self._terminal, its_end = pty.openpty()
-        fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 50, self.columns, 0, 0))
+        self.resize(self.columns, self.rows)
+        self.first_modes = self.modes
         self.process = subprocess.Popen(  # noqa: S603  our own interpreter
             [*MAIN, *self.arguments],
             stdin=its_end,
@@ -55,6 +60,40 @@ class Terminal:
             self.process.kill()
         self.process.wait()
         os.close(self._terminal)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size, of which its process is told."""
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    @property
+    def modes(self) -> list[object]:
+        """The modes of the terminal, such as whether it echoes."""
+        return list(termios.tcgetattr(self._terminal))
+
+    def picture(self) -> list[str]:
+        """The lines that a screen which paints line by line shows now."""
+        text = self.output.decode("utf-8", "replace").rpartition(_CLEARED)[2]
+        painted = {int(each["row"]): _STYLES.sub("", each["line"]).rstrip() for each in _PAINTED.finditer(text)}
+        return [painted.get(row, "") for row in range(1, max(painted, default=0) + 1)]
+
+    def wait_for_picture(self, *texts: str) -> str:
+        """The picture, once it has each of these texts."""
+        ends = time.monotonic() + PATIENCE
+        while not all(text in "\n".join(self.picture()) for text in texts):
+            assert self._read(ends), f"{texts} were never shown: {self.picture()}"
+        return "\n".join(self.picture())
+
+    def wait_until(self, is_true: Callable[[str], bool]) -> None:
+        """Wait until this is true of the picture."""
+        ends = time.monotonic() + PATIENCE
+        while not is_true("\n".join(self.picture())):
+            assert self._read(ends), f"it was never true: {self.picture()}"
+
+    def pass_time(self, seconds: float) -> None:
+        """Read what is shown for so long."""
+        ends = time.monotonic() + seconds
+        while self._read(ends):
+            pass
 
     def wait_for(self, text: str) -> str:
         """What was shown since the last answer, once it has the text."""
@@ -100,6 +139,7 @@ class Terminal:
         except OSError:  # Linux: the other end is closed
             return False
         self._raw += got
+        self.output += got
         self.shown = _STYLES.sub("", self._raw.decode("utf-8", "replace")).replace("\r\n", "\n")
         return bool(got)
 

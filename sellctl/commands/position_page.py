@@ -5,17 +5,15 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from sellctl.commands.session import listings, print_halt, run, status_of
-from sellctl.service.names import not_held, structures_called
+from sellctl.service.names import not_held
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sellctl.bootstrap import Runtime
-    from sellctl.core.model.market import Market
     from sellctl.core.model.order import Order
     from sellctl.core.model.view import AccountListing
     from sellctl.core.scheduler import AccountScheduler
-    from sellctl.core.sell_watcher import SellWatcher
     from sellctl.service.options import Options
     from sellctl.ui.formats import OutputFormat
     from sellctl.ui.rows import TableRow
@@ -30,19 +28,20 @@ def show_named(
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
+    from sellctl.ui.details import symbols_called
 
     todays_orders: dict[str, tuple[Order, ...]] = {}
 
     async def read_orders(runtime: "Runtime") -> None:
         for listing, watcher in zip(listings(runtime), runtime.scheduler.watchers, strict=True):
-            for symbol in _symbols(listing, name):
+            for symbol in symbols_called(listing, name):
                 known = todays_orders.get(watcher.name, ())
                 todays_orders[watcher.name] = (*known, *await watcher.todays_orders(symbol))
 
     runtime = run(options, RunOptions("positions", RunMode.DRY_RUN, account or ()), read_orders)
     accounts, halted = listings(runtime), print_halt(runtime)
     on_it = [_on_underlying(each, name) for each in accounts]
-    is_held = any(_symbols(each, name) for each in accounts)
+    is_held = any(symbols_called(each, name) for each in accounts)
     if not is_held and any(each.plan and each.plan.decisions for each in on_it):
         _show_list(name, on_it, halted, output)
     else:
@@ -75,14 +74,6 @@ def _show_list(name: str, accounts: "Sequence[AccountListing]", halted: str, out
     emit(POSITION_COLUMNS, positions_rows(shown), output, title=title, document=positions_listing(shown, halted))
 
 
-def _symbols(listing: "AccountListing", name: str) -> tuple[str, ...]:
-    """The symbols of what an account holds under a name: of a position, or of the legs of a structure."""
-    if called := structures_called(name, [listing]):
-        return called[0].symbols
-    decisions = listing.plan.decisions if name and listing.plan else ()
-    return tuple(each.holding.symbol for each in decisions if each.holding.symbol == name)
-
-
 def _show_details(
     scheduler: "AccountScheduler",
     name: str,
@@ -91,18 +82,19 @@ def _show_details(
     output: "OutputFormat | None",
 ) -> None:
     """Everything about a symbol or structure in every account that holds it, and which accounts could not be read."""
+    from sellctl.ui.details import details_of, orders_of, rule_rows, symbols_called
     from sellctl.ui.render import JSON_VERSION, emit
     from sellctl.ui.rows import DETAIL_COLUMNS
 
     rows: list[TableRow] = []
     documents: list[dict[str, object]] = []
     for watcher, listing in zip(scheduler.watchers, accounts, strict=True):
-        symbols = _symbols(listing, name)
+        symbols = symbols_called(listing, name)
         if watcher.state.market is None or not symbols:
             continue
-        orders = _orders(watcher.state.open_orders, todays_orders.get(watcher.name, ()), symbols)
-        page, document = _of_account(listing, name, orders, watcher.state.market)
-        rules = _rule_rows(watcher, symbols[0], name)
+        orders = orders_of(symbols, watcher.state.open_orders, todays_orders.get(watcher.name, ()))
+        page, document = details_of(listing, name, orders, watcher.state.market)
+        rules = rule_rows(watcher, listing, name)
         rows += [*page, *rules]
         documents.append({**document, "rules": [f"{what}: {text}" for what, text in rules]})
     unread = [account for account in accounts if account.plan is None]
@@ -111,51 +103,3 @@ def _show_details(
         raise not_held(name, accounts, held)
     rows += [("not read", f"{each.account} ({each.mode.value.upper()}): {each.problem}") for each in unread]
     emit(DETAIL_COLUMNS, rows, output, title=name, document={"version": JSON_VERSION, "positions": documents})
-
-
-def _of_account(
-    listing: "AccountListing", name: str, orders: "tuple[Order, ...]", market: "Market"
-) -> "tuple[list[TableRow], dict[str, object]]":
-    """The rows of what an account holds under a name, and its document."""
-    from sellctl.ui.documents import position_document, structure_document
-    from sellctl.ui.rows import position_details, structure_page
-
-    if called := structures_called(name, [listing]):
-        structure = called[0]
-        return structure_page(structure, orders, market, listing), structure_document(
-            structure, orders, market, listing
-        )
-    decisions = listing.plan.decisions if listing.plan else ()
-    decision = next(each for each in decisions if each.holding.symbol == name)
-    return position_details(decision, orders, market, listing), position_document(decision, orders, market, listing)
-
-
-def _rule_rows(watcher: "SellWatcher", symbol: str, name: str) -> "list[tuple[str, str]]":
-    """Rows for the strategy that manages a symbol, why it does, and the state of each of its rules.
-
-    On the page of a structure, `name`, they are those of the structure; none where its legs are judged alone.
-    """
-    from sellctl.core.decision.explain import explain
-
-    snapshot = watcher.state.snapshot
-    explanation = explain(snapshot, watcher.policy, symbol) if snapshot else None
-    state = explanation.strategy if explanation else None
-    if state is None or (name != symbol and state.evaluates == symbol):
-        return []
-    evaluated_as = [] if state.evaluates == symbol or name != symbol else [("evaluated as", state.evaluates)]
-    rules = [("rule", rule.sentence) for rule in state.rules]
-    return [("strategy", f"{state.name} ({state.manages})"), *evaluated_as, *rules]
-
-
-def _orders(open_ones: "Iterable[Order]", todays: "Iterable[Order]", symbols: "Collection[str]") -> "tuple[Order, ...]":
-    """The orders of these symbols without duplicates; where an order is in both, the one from `todays` is used.
-
-    A multi-leg order is one of a structure that has all of its legs.
-    """
-    every = {order.id: order for order in (*open_ones, *todays)}.values()
-    return tuple(order for order in every if order.symbol in symbols or _is_of_all(order, symbols))
-
-
-def _is_of_all(order: "Order", symbols: "Collection[str]") -> bool:
-    legs = {leg.symbol for leg in order.legs}
-    return len(legs) > 1 and legs.issubset(symbols)

@@ -181,8 +181,25 @@ def _display(shown: WatchFormat, runtime: "Runtime", events: "Iterable[Event]") 
     from sellctl.ui.displays import JsonLines, LogOnly, Screen
 
     if shown is WatchFormat.TABLE:
-        return Screen(runtime, events)
+        return _key_screen(runtime, events) or Screen(runtime, events)
     return JsonLines(runtime, events) if shown is WatchFormat.JSON else LogOnly()
+
+
+def _key_screen(runtime: "Runtime", events: "Iterable[Event]") -> "Display | None":
+    """The screen with keys; None where there is no keyboard, as when stdin is no terminal."""
+    import signal
+
+    if sys.platform == "win32":
+        return None
+    from sellctl.ui.key_terminal import has_keys
+
+    if not has_keys():
+        return None
+    from sellctl.service.verbs import Verbs
+    from sellctl.ui.key_screen import KeyScreen
+    from sellctl.ui.verb_actions import VerbActions
+
+    return KeyScreen(runtime, events, VerbActions(Verbs(runtime)), lambda: signal.raise_signal(signal.SIGINT))
 
 
 def _print_what_is_left(runtime: "Runtime") -> None:

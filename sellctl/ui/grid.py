@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sellctl.core.model.plan import DecisionState, PositionDecision
-from sellctl.core.model.view import AccountView, WatchView
+from sellctl.core.model.view import AccountView
 from sellctl.core.text import as_dollars
 from sellctl.ui.entries import Entry, entries_of
 from sellctl.ui.formatting import (
@@ -96,6 +96,15 @@ def _trigger_parts(decision: PositionDecision, *, priced: bool) -> tuple[str, st
 
 
 @dataclass(frozen=True, slots=True)
+class GridRow:
+    """A position or structure of an account, with its cells by their HEADS."""
+
+    account: AccountView
+    entry: Entry
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True, slots=True)
 class Grid:
     """The widths of the columns on this screen, so that the positions of all accounts are aligned."""
 
@@ -108,12 +117,10 @@ class Grid:
     glyphs: Glyphs
 
     @classmethod
-    def of(cls, view: WatchView, width: int, glyphs: Glyphs) -> "Grid":
-        """The grid for all positions."""
-        rows = [(account, each) for account in view.accounts for each in entries_in(account)]
-        cells = [_cells(account, entry) for account, entry in rows]
-        columns = {head: max(len(head), *(len(each[head].drawn) for each in cells), 0) for head in HEADS}
-        triggers = _TriggerColumn.of([entry.decision for _, entry in rows], priced=width >= ROOMY)
+    def of(cls, rows: Sequence[GridRow], width: int, glyphs: Glyphs) -> "Grid":
+        """The grid for these rows, which are those of all accounts."""
+        columns = {head: max(len(head), *(len(row.cells[head].drawn) for row in rows), 0) for head in HEADS}
+        triggers = _TriggerColumn.of([row.entry.decision for row in rows], priced=width >= ROOMY)
         trigger = triggers.width
         shown = _fitting(columns, width - trigger - 1, 2 if width >= ROOMY else 1)
         used = sum(shown.values())
@@ -130,10 +137,10 @@ class Grid:
         texts = [*(text for text, _ in self._aligned(names)), trigger, *(["why"] if self.sentence else [])]
         return [[((" " * self.gap).join(texts).rstrip(), "bold")], [(self.glyphs.rule * self.width, "dim")]]
 
-    def row(self, account: AccountView, entry: Entry) -> Iterator[Line]:
+    def row(self, row: GridRow) -> Iterator[Line]:
         """The lines of one position, or of one structure."""
-        decision = entry.decision
-        line = [part for cell in self._aligned(_cells(account, entry)) for part in (cell, (" " * self.gap, ""))]
+        entry, decision = row.entry, row.entry.decision
+        line = [part for cell in self._aligned(row.cells) for part in (cell, (" " * self.gap, ""))]
         line += [*self._trigger(decision)]
         if not self.sentence:
             yield line
@@ -181,9 +188,10 @@ class Grid:
             yield from note_lines(entry.sentence, _sentence_style(decision), self.width, 4)
 
 
-def entries_in(account: AccountView) -> list[Entry]:
+def rows_in(account: AccountView) -> list[GridRow]:
     """The rows of an account; none before its first poll."""
-    return entries_of(account.plan, account.structures) if account.plan else []
+    entries = entries_of(account.plan, account.structures) if account.plan else []
+    return [GridRow(account, entry, _cells(account, entry)) for entry in entries]
 
 
 def _fitting(columns: Mapping[str, int], room: int, gap: int) -> Mapping[str, int]:
@@ -196,7 +204,6 @@ def _fitting(columns: Mapping[str, int], room: int, gap: int) -> Mapping[str, in
 
 
 def _cells(account: AccountView, entry: Entry) -> Mapping[str, Cell]:
-    """The cells by their HEADS."""
     decision, holding = entry.decision, entry.decision.holding
     today = today_of(account.plan.made_at) if account.plan else dt.date.max
     return {

@@ -1,6 +1,6 @@
 """Tables for a terminal. Long texts wrap; where the table is still too wide, columns move to a line below their row.
 
-Only this module, `screen` and `displays` use rich; `render` imports this one only when a table is printed, so that
+Only this module and those of the live screen use rich; `render` imports this one only when a table is printed, so that
 start-up is quick. Symbols and numbers are never truncated or wrapped.
 """
 

@@ -64,6 +64,11 @@ def explain_all(snapshot: Snapshot, policy: Policy) -> dict[str, Explanation]:
     return {decision.holding.symbol: _explanation(decision, context) for decision in plan.decisions}
 
 
+def strategy_of(decision: PositionDecision, snapshot: Snapshot, policy: Policy) -> StrategyState | None:
+    """The strategy and rules of one position, as in its Explanation. `decision` is that of an explained plan."""
+    return _explanation(decision, DecisionContext.of(snapshot, policy)).strategy
+
+
 def explained(plan: Plan, snapshot: Snapshot, policy: Policy) -> Plan:
     """The plan made from `snapshot`, with sentence and triggers also for positions that are only watched."""
     context = DecisionContext.of(snapshot, policy)

@@ -1,0 +1,131 @@
+"""The wishes of the screen with keys, carried out by the verbs: what is asked before, and what is told after."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+
+from sellctl.core.errors import SafetyRefusalError
+from sellctl.core.model.account_state import RunMode
+from sellctl.core.model.instrument import contract_text
+from sellctl.core.model.view import Mode
+from sellctl.core.text import as_dollars
+from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit, QtyOrShare, Result, total
+from sellctl.core.watching.manual_requests import CommandRequest
+from sellctl.service.verbs import Verbs, why_not
+from sellctl.ui.formatting import amount_cell, exit_side, number, profit_cell
+from sellctl.ui.screen_state import Action, Target, Wish
+
+BY = "screen of sellctl watch"
+HALF = QtyOrShare(share=Decimal("0.5"))
+_LOOK_SECONDS = 0.5  # between two looks at what became of an exit
+_FIRST_ORDER_SECONDS = 10.0  # how long an exit of which no order was sent is followed
+_FILL_SECONDS = 45.0  # how long one is followed that works
+_HALT_QUESTION = """\
+Halt all accounts: no new orders, also no stops, until `sellctl resume`.
+Orders that are working at the broker stay there."""
+
+
+class VerbActions:
+    """Carries out wishes on the watchers of this process. Called in their event loop."""
+
+    def __init__(self, verbs: Verbs) -> None:
+        self._verbs = verbs
+        self._asked: tuple[Target | None, Action, list[ProposedExit]] | None = None
+
+    def question(self, wish: Wish) -> str:
+        """What would happen, to be confirmed; "" when the wish needs no confirmation."""
+        self._refuse_in_dry_run()
+        if wish.action is Action.HALT:
+            if halted := self._verbs.halted():
+                raise SafetyRefusalError(f"Orders are halted already: {halted}.", hint="`sellctl resume` lifts a halt.")
+            return _HALT_QUESTION
+        if wish.action in {Action.CLOSE, Action.CLOSE_HALF} and wish.target:
+            proposed = self._proposed(wish.target, wish.action)
+            if not any(each.is_possible for each in proposed):
+                raise SafetyRefusalError(f"{wish.target.title} can't be closed now: {why_not(proposed)}.")
+            self._asked = wish.target, wish.action, proposed
+            return "\n".join(_question_lines(wish.target, proposed))
+        return ""
+
+    async def carry_out(self, wish: Wish, tell: Callable[[str], None]) -> None:
+        """Carry it out, and tell what became of it as that is known."""
+        self._refuse_in_dry_run()
+        if wish.action is Action.HALT:
+            self._verbs.halt("from the screen", BY)
+            tell("Halted: no new orders are sent until `sellctl resume`.")
+        elif wish.action is Action.EXEMPT and wish.target:
+            tell(self._exempted_or_managed(wish.target))
+        elif wish.action in {Action.CLOSE, Action.CLOSE_HALF} and wish.target:
+            await self._close(wish.target, wish.action, tell)
+
+    def _refuse_in_dry_run(self) -> None:
+        if any(watcher.state.mode is RunMode.DRY_RUN for watcher in self._verbs.runtime.scheduler.watchers):
+            raise SafetyRefusalError("This is a dry run: nothing is sent and nothing is changed.")
+
+    def _exempted_or_managed(self, target: Target) -> str:
+        if target.name in self._verbs.exempt_names():
+            self._verbs.manage(target.name, BY)
+            return f"{target.title} is managed again from the next check."
+        self._verbs.exempt(target.name, BY)
+        return f"{target.title} is exempt from the next check, in every account; x again manages it."
+
+    def _proposed(self, target: Target, action: Action) -> list[ProposedExit]:
+        qty = HALF if action is Action.CLOSE_HALF else None
+        return self._verbs.propose_close(target.name, account=target.account, qty=qty)
+
+    async def _close(self, target: Target, action: Action, tell: Callable[[str], None]) -> None:
+        """Close what was shown, and follow it until it is done or nothing more is to be expected."""
+        asked, self._asked = self._asked, None
+        if asked is None or asked[:2] != (target, action):
+            raise SafetyRefusalError("Nothing was sent: it was not confirmed.")
+        requests = self._verbs.close(asked[2], BY)
+        tell(f"{target.title}: closing, passed to the watcher of {target.account}.")
+        outcomes = await self._followed(requests)
+        tell("; ".join(outcome_text(each) for each in outcomes) or f"{target.title}: it is unknown what became of it.")
+
+    async def _followed(self, requests: Sequence[CommandRequest]) -> list[ExitOutcome]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            outcomes = self._verbs.outcome(requests)
+            if all(each.is_done or each.result is Result.REFUSED for each in outcomes):
+                return outcomes
+            is_at_work = any(each.filled or each.result is Result.WORKING for each in outcomes)
+            if loop.time() - began > (_FILL_SECONDS if is_at_work else _FIRST_ORDER_SECONDS):
+                return outcomes
+
+
+def _question_lines(target: Target, proposed: Sequence[ProposedExit]) -> Iterator[str]:
+    """What is closed, where, and what it would bring."""
+    account = proposed[0].listing
+    money = " with real money" if account.mode is Mode.LIVE else ""
+    yield f"Close {target.title} in {account.account} ({account.mode.value.upper()}){money}:"
+    for each in proposed:
+        yield f"{_quantity(each)} {contract_text(each.symbol)}, {_estimate(each)}"
+    if len(proposed) > 1:
+        proceeds, pnl = total(each.proceeds for each in proposed), total(each.pnl for each in proposed)
+        yield f"together about {amount_cell(proceeds).text}, P&L {profit_cell(pnl).text}"
+
+
+def _quantity(each: ProposedExit) -> str:
+    held = each.decision.holding.position
+    verb = "sell" if held.is_long else "buy back"
+    return f"{verb} {number(each.qty)} of {number(held.qty)}" if each.qty != held.qty else f"{verb} {number(each.qty)}"
+
+
+def _estimate(each: ProposedExit) -> str:
+    if not each.is_possible:
+        return f"not now: {each.decision.sentence}"
+    at = f"at the {exit_side(each.decision.holding)} {as_dollars(each.price)}"
+    return f"{at}, about {amount_cell(each.proceeds).text}, P&L {profit_cell(each.pnl).text}"
+
+
+def outcome_text(outcome: ExitOutcome) -> str:
+    """What became of one exit, as a sentence."""
+    name, filled = contract_text(outcome.proposed.symbol), number(outcome.filled)
+    price = f" at {as_dollars(outcome.price)}" if outcome.filled and outcome.net is None and outcome.price else ""
+    if outcome.result is Result.FILLED:
+        return f"{name}: filled {filled}{price}"
+    part = f", filled {filled} of {number(outcome.proposed.qty)}{price}" if outcome.filled else ""
+    return f"{name}: {outcome.result.value}{part}{outcome.why and f': {outcome.why}'}"
