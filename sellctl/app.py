@@ -19,6 +19,7 @@ from sellctl.commands import (
     halt,
     history,
     init,
+    mcp,
     panic,
     positions,
     report,
@@ -77,6 +78,7 @@ without_accounts("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)
 without_accounts("sim", epilog="Then, in another terminal: sellctl --config sellctl-sim.yml positions")(sim.sim)
 on_accounts("serve", epilog="First: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
 app.add_typer(token_app, name="token")
+on_accounts("mcp", epilog="With proposals: sellctl mcp --allow act")(mcp.mcp)
 
 
 def _print_version(wanted: bool) -> None:

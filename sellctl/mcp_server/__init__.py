@@ -1,1 +1,1 @@
-"""The MCP server of `sellctl mcp`: tools with which an assistant reads the accounts, and proposes what a person confirms."""
+"""The MCP server of `sellctl mcp`: an assistant reads the accounts, and proposes what a person confirms."""
