@@ -13,6 +13,7 @@ from sellctl import __version__
 from sellctl.commands import (
     cancel_stale,
     close,
+    confirm,
     demo,
     doctor,
     exempt,
@@ -63,6 +64,7 @@ on_accounts("watch", epilog="Try: sellctl watch --dry-run")(watch.watch)
 on_accounts("run-once", epilog="From cron: sellctl run-once --if-busy skip")(run_once.run_once)
 on_accounts("positions", epilog="Try: sellctl positions AAPL261218C00230000")(positions.positions)
 on_accounts("close", epilog="Preview: sellctl close AAPL261218C00230000 --dry-run")(close.close)
+on_accounts("confirm", epilog="After an assistant's proposal: sellctl confirm 4QF7-0KMD-9XTA")(confirm.confirm)
 on_accounts("cancel-stale", epilog="Preview: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
 on_accounts("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
 on_accounts("resume", epilog='Try: sellctl resume --reason "earnings are out"')(halt.resume)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from sellctl.core.decision.explain import explain
 from sellctl.core.errors import ConfigError, SellctlError
-from sellctl.core.model.instrument import symbol_of, underlying_of
+from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.plan import DecisionState
 from sellctl.core.model.view import AccountListing, mode_of
-from sellctl.core.structures.names import name_or_symbol
 from sellctl.core.text import did_you_mean
+from sellctl.service.names import name_of, not_held, structures_called
 from sellctl.ui.displays import ExplainedPlans, only_due_of
 from sellctl.ui.documents import plan_part, position_document, positions_listing, structure_document
 
@@ -32,7 +32,6 @@ _QUIET = frozenset(
         DecisionState.EXEMPT,
     }
 )  # states in which nothing is due
-_LIST_HINT = "The tool positions lists all that is held."
 
 
 @dataclass(slots=True)
@@ -48,9 +47,9 @@ class Accounts:
     def positions(self, name: str, account: str, offset: int, limit: int) -> Document:
         """The positions with gain, triggers and state, and their structures."""
         listed = self._listings(account)
-        wanted = _name_of(name) if name else ""
+        wanted = name_of(name) if name else ""
         if wanted and not any(_symbols(each, wanted) for each in listed):
-            raise self._not_held(wanted, listed)
+            raise _not_held(wanted, listed)
         document: Document = {"halted": self.runtime.state.halted(), "accounts": []}
         total = 0
         for listing in listed:
@@ -71,14 +70,14 @@ class Accounts:
 
     def explain(self, name: str, account: str) -> Document:
         """Everything known of a position or structure, in each account that holds it: rule by rule."""
-        listed, wanted = self._listings(account), _name_of(name)
+        listed, wanted = self._listings(account), name_of(name)
         found = [
             page
             for listing, watcher in self._with_watchers(listed)
             for page in self._explained(listing, watcher, wanted)
         ]
         if not found:
-            raise self._not_held(wanted, listed)
+            raise _not_held(wanted, listed)
         unread = [{"account": each.account, "problem": each.problem} for each in listed if each.plan is None]
         return {"halted": self.runtime.state.halted(), "positions": found, "problems": unread}
 
@@ -95,12 +94,13 @@ class Accounts:
             parts.append(state)
         return {"halted": self.runtime.state.halted(), "accounts": parts}
 
-    # --- names --------------------------------------------------------------------------------------------------------
+    def listings_of(self, name: str) -> "list[tuple[AccountListing, tuple[str, ...]]]":
+        """The accounts that hold something under a name, each with its symbols."""
+        return [(each, symbols) for each in self._listings("") if (symbols := _symbols(each, name))]
 
-    def held_names(self, account: str = "") -> frozenset[str]:
-        """Every symbol and structure that is held."""
-        listed = self._listings(account)
-        return frozenset(name for listing in listed for name in _names(listing))
+    def every_listing(self) -> list[AccountListing]:
+        """Every account."""
+        return self._listings("")
 
     def warm(self) -> Iterator[None]:
         """Make the document of one account after the other, each step briefly."""
@@ -159,8 +159,8 @@ class Accounts:
         market, plan = watcher.state.market, listing.plan
         if plan is None or market is None:
             return
-        structure = next((each for each in listing.structures if each.is_called(name)), None)
-        if structure:
+        if called := structures_called(name, [listing]):
+            [structure, *_] = called
             yield self._structure_page(listing, watcher, structure, market)
             return
         for symbol in _symbols(listing, name):
@@ -181,36 +181,22 @@ class Accounts:
         page = structure_document(structure, orders, market, listing)
         return {**page, "rules": _rules(watcher, structure.symbols[0], structure.name), **self._freshness(listing)}
 
-    def _not_held(self, name: str, listed: Sequence[AccountListing]) -> SellctlError:
-        """The error about a name that nothing held has; an account that can't be read may hold it."""
-        unread = [each for each in listed if each.plan is None]
-        if unread:
-            return SellctlError(f"Account {unread[0].account} could not be read, so whether it holds that is unknown.")
-        known = {each for listing in listed for each in _names(listing)}
-        near = did_you_mean(name, known) or did_you_mean(name, {underlying_of(each) for each in known})
-        return ConfigError("Nothing that is held has this name.", hint=f"{near} {_LIST_HINT}".strip())
 
-
-def _name_of(text: str) -> str:
-    """The symbol or structure that a text means."""
-    return name_or_symbol(symbol_of(text.strip()) or text.strip().upper())
+def _not_held(name: str, listed: Sequence[AccountListing]) -> SellctlError:
+    """The error about a name that nothing held has; an account that can't be read may hold it."""
+    unread = next((each.account for each in listed if each.plan is None), "")
+    if unread:
+        return SellctlError(f"Account {unread} could not be read, so whether it holds {name} is unknown.")
+    return not_held(name, listed)
 
 
 def _symbols(listing: AccountListing, name: str) -> tuple[str, ...]:
     """The symbols of what an account holds under a name: a position, a structure, or all on an underlying."""
-    structure = next((each for each in listing.structures if each.is_called(name)), None)
-    if structure:
-        return structure.symbols
+    if called := structures_called(name, [listing]):
+        return called[0].symbols
     held = [decision.holding.symbol for decision in listing.plan.decisions] if listing.plan else []
     exact = tuple(symbol for symbol in held if symbol == name)
     return exact or tuple(symbol for symbol in held if underlying_of(symbol) == name)
-
-
-def _names(listing: AccountListing) -> Iterator[str]:
-    if listing.plan:
-        yield from (decision.holding.symbol for decision in listing.plan.decisions)
-    for structure in listing.structures:
-        yield from (each for each in (structure.name, structure.own_name) if each)
 
 
 def _orders_of(orders: "Sequence[Order]", symbols: set[str]) -> "list[Order]":

@@ -68,6 +68,18 @@ class ReportArguments(Arguments, frozen=True):
     since: Since = ""
 
 
+class CloseArguments(Arguments, frozen=True):
+    """What to close, and how."""
+
+    name: Name
+    account: Account = ""
+    qty: Annotated[str, Meta(max_length=20, description="How much: 2, or 50%. All of it without it.")] | int = ""
+    limit: Annotated[str, Meta(max_length=20, description="The worst acceptable price in dollars, e.g. 2.40.")] = ""
+    patience: Annotated[
+        str, Meta(max_length=20, description="How fast prices walk: profit, time, protective (usual) or forced.")
+    ] = ""
+
+
 class HaltArguments(Arguments, frozen=True):
     """Why to halt."""
 

@@ -17,8 +17,10 @@ from sellctl.mcp_server.server import server_of
 from sellctl.mcp_server.tools import READING, Caller, ToolBox
 from sellctl.mcp_server.watching import Watching
 from sellctl.service.logs import configure, log_event, redactor
+from sellctl.service.proposals import Proposals
 from sellctl.service.reload import reload
 from sellctl.service.signals import on_first_signal, on_hangup
+from sellctl.service.verbs import Verbs
 
 if TYPE_CHECKING:
     from sellctl.service.options import Options
@@ -106,8 +108,15 @@ def _run(
 def box_of(watching: Watching, *, may_propose: bool) -> ToolBox:
     """The tools on the accounts that are watched."""
     tools = (*READING, *PROPOSING) if may_propose else READING
-    redact = redactor(watching.accounts.runtime.loaded.secrets())
-    return ToolBox(watching.accounts, watching.first_read, redact, {tool.name: tool for tool in tools})
+    runtime = watching.accounts.runtime
+    return ToolBox(
+        watching.accounts,
+        watching.first_read,
+        redactor(runtime.loaded.secrets()),
+        {tool.name: tool for tool in tools},
+        Verbs(runtime),
+        Proposals(runtime.state.path),
+    )
 
 
 async def _until_the_end(runtime: Runtime, options: "Options", watching: Watching, serve: Serving) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -78,23 +78,34 @@ class Proposals:
         _write(folder / f"{_key(code)}{_PENDING}", msgspec.json.encode(stamped))
         return "-".join(code[start : start + 4] for start in range(0, _LENGTH, 4))
 
-    def take(self, text: str) -> Proposal:
-        """The proposal of a code, which is used up by this. SafetyRefusalError when it is unknown, used or expired."""
+    def find(self, text: str) -> Proposal:
+        """The proposal of a code, which stays valid. SafetyRefusalError when it is unknown, used or expired."""
         self._refuse_guessing()
-        folder, code = self._folder(), text.strip().upper().translate(_MISREAD)
-        key = _key(code)
+        folder, key = self._folder(), _key(text)
+        pending = folder / f"{key}{_PENDING}"
+        if not pending.exists():
+            self._refuse(folder, key)
+        return self._valid(pending)
+
+    def take(self, text: str) -> Proposal:
+        """The proposal of a code, which is used up by this: of several processes, one gets it. Errors as in `find`."""
+        self._refuse_guessing()
+        folder, key = self._folder(), _key(text)
         try:
             (folder / f"{key}{_PENDING}").rename(folder / f"{key}{_USED}")
         except FileNotFoundError:
             self._refuse(folder, key)
         except OSError as error:
             raise SellctlError(f"{folder} can't be written: {error.strerror}.") from None
-        proposal = _read(folder / f"{key}{_USED}")
+        return self._valid(folder / f"{key}{_USED}")
+
+    def _valid(self, file: Path) -> Proposal:
+        proposal = _read(file)
         if not 0 <= self.now() - proposal.made_at <= VALID_SECONDS:
             raise SafetyRefusalError("This code has expired: it was valid for five minutes.", hint=_AGAIN)
         return proposal
 
-    def _refuse(self, folder: Path, key: str) -> None:
+    def _refuse(self, folder: Path, key: str) -> NoReturn:
         """Raise what is wrong with a code that no pending proposal has."""
         if (folder / f"{key}{_USED}").exists():
             raise SafetyRefusalError("This code has been used already: each works once.", hint=_AGAIN)
@@ -148,7 +159,9 @@ class Proposals:
         return folder
 
 
-def _key(code: str) -> str:
+def _key(text: str) -> str:
+    """The name of the file of a code, as a person may type it."""
+    code = text.strip().upper().translate(_MISREAD)
     return hashlib.sha256(code.encode("utf-8", "replace")).hexdigest()
 
 

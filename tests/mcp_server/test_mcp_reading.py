@@ -98,7 +98,7 @@ def test_what_can_not_be_answered_is_one_sentence_with_a_hint(play: Play) -> Non
     async def talk() -> None:
         async with in_process(stage) as client:
             unknown = await refusal(client, "explain", name="APPL")
-            assert unknown["sentence"] == "Nothing that is held has this name."
+            assert unknown["sentence"] == "APPL is not held in any account."
             assert "AAPL" in unknown["hint"]
             assert (await refusal(client, "positions", account="mian"))["hint"] == "Did you mean main?"
             assert (await refusal(client, "history", day="yesterday"))["sentence"] == "The day is not a date."
