@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import jsonschema_rs
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from stage import MAIN, Stage, clean_environment
@@ -15,10 +16,12 @@ from sellctl.core.model.account_state import RunMode
 from sellctl.mcp_server.accounts import Accounts
 from sellctl.mcp_server.running import box_of
 from sellctl.mcp_server.server import server_of
-from sellctl.mcp_server.tools import Caller, ToolBox
+from sellctl.mcp_server.tools import OUTPUT_SCHEMA, Caller, ToolBox
 from sellctl.mcp_server.watching import Watching
 from sellctl.service.logs import log_event
 from sellctl.service.options import Options
+
+OUTPUT = jsonschema_rs.validator_for(OUTPUT_SCHEMA)
 
 
 @asynccontextmanager

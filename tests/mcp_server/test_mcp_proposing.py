@@ -140,7 +140,7 @@ def test_a_halt_and_an_exemption_are_made_when_they_are_confirmed(play: Play) ->
     assert [each["symbol"] for each in exempted["plan"]["positions"]] == [CALL]
     halted = proposed(stage, "halt", reason="earnings tonight")
     assert halted["plan"]["positions"] == 1
-    assert not (stage.state / "HALT").exists()
+    assert not (stage.state / "halted").exists()
     for code in (exempted["code"], halted["code"]):
         with confirming(stage, code) as terminal:
             terminal.wait_for("[y/N]")
