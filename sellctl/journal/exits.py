@@ -26,7 +26,7 @@ from sellctl.core.model.plan import STOPS, Plan, PositionDecision, Reason
 from sellctl.core.model.position import NO_PRICES, ExitAfter, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.structures.held import held_structures
-from sellctl.core.structures.names import legs_of
+from sellctl.core.structures.names import legs_of, underlying_named
 from sellctl.journal.account_numbers import CHANGED, OF_ANOTHER_ACCOUNT
 from sellctl.journal.database import read_only
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
@@ -43,7 +43,7 @@ EXIT_KINDS = (PLAN, INTENT, FILL, *sorted(FINAL_OUTCOMES.difference(_CHANGES)))
 
 
 def exits(path: Path, filters: Filters) -> tuple[Exit, ...]:
-    """Every exit that the filters name (account, symbol or names, reason, day), oldest first.
+    """Every exit that the filters name (account, symbol, names or underlying, reason, day), oldest first.
 
     The symbol of a leg also names the exits of its structures.
     """
@@ -53,9 +53,11 @@ def exits(path: Path, filters: Filters) -> tuple[Exit, ...]:
 
 
 def is_wanted(symbol: str, reason: str, filters: Filters) -> bool:
-    """Whether the filters name this reason, and this symbol or structure or a leg of it."""
+    """Whether the filters name this reason, and this symbol or structure, a leg of it, or its underlying."""
     if filters.reason not in {"", reason}:
         return False
+    if filters.underlying:
+        return underlying_named(symbol) == filters.underlying
     return symbol in filters.names if filters.names else filters.symbol in {"", symbol, *legs_of(symbol)}
 
 

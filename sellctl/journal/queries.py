@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.plan import MOST_LEGS, Plan
 from sellctl.core.model.snapshot import Snapshot
-from sellctl.core.structures.names import legs_of
+from sellctl.core.structures.names import legs_of, underlying_named
 from sellctl.journal import codec
 from sellctl.journal.account_numbers import number_of
 from sellctl.journal.database import read_only
 from sellctl.journal.derived import INTENT
-from sellctl.journal.schema import audit, fills, unresolved
+from sellctl.journal.schema import audit, episodes, fills, unresolved
 
 PAGE = 50
 PACKED = "packed"  # the key of the packed snapshot and plan in the body of a plan's row
@@ -34,11 +34,13 @@ class Filters:
 
     `since` is the first exchange date to return, in ISO format.
     `structure` returns the rows of orders that close a leg of this structure by itself, and that order's other rows.
-    `names` stand in place of `symbol`: those that one structure may have been recorded under.
+    `names` stand in place of `symbol`: those that one structure may have been recorded under. So does `underlying`: it
+    and all options and structures on it.
     """
 
     symbol: str = ""
     names: tuple[str, ...] = ()
+    underlying: str = ""
     account: str = ""
     reason: str = ""
     day: str = ""
@@ -85,6 +87,8 @@ def history(path: Path, filters: Filters) -> tuple[AuditRow, ...]:
 
 def _with_related(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:
     """The newest rows of the filters and of the related ones, newest first: each in a query that needs no sorting."""
+    if filters.underlying:
+        return page(tx, filters)
     wanted = [replace(filters, symbol=name, names=()) for name in filters.names or (filters.symbol,)]
     related = [replace(each, symbol=name) for each in wanted for name in _structures_with(tx, each.symbol)]
     related += [
@@ -116,9 +120,23 @@ def _structures_on(tx: sa.Connection, symbol: str) -> Iterator[str]:
         yield name
 
 
+def _names_on(tx: sa.Connection, underlying: str) -> frozenset[str]:
+    """The names on record of an underlying, and of options and structures on it."""
+    return frozenset(name for name in _names(tx) if underlying_named(name) == underlying)
+
+
+def _names(tx: sa.Connection) -> Iterator[str]:
+    """The symbols and structures on record, each found with one step in the index."""
+    name: str | None = ""
+    while name := tx.scalar(sa.select(sa.func.min(audit.c.symbol)).where(audit.c.symbol > (name or ""))):
+        yield name
+
+
 def page(tx: sa.Connection, filters: Filters) -> tuple[AuditRow, ...]:
     """The newest rows that the filters name, newest first."""
     conditions = _conditions(filters)
+    if filters.underlying:
+        conditions.append(audit.c.symbol.in_(sorted(_names_on(tx, filters.underlying))))
     if filters.before is not None:
         conditions.append(audit.c.seq < filters.before)
     if filters.since:
@@ -204,6 +222,13 @@ class Recorded:
 def recorded(path: Path) -> Recorded:
     """What the journal knows of accounts; nothing without a journal."""
     return read_only(path, _recorded, missing=Recorded())
+
+
+def recorded_names(path: Path) -> frozenset[str]:
+    """The symbols and structures that the journal knows: of its rows, and those that are held."""
+    nothing = frozenset[str]()
+    held = sa.select(episodes.c.symbol)
+    return read_only(path, lambda tx: frozenset((*_names(tx), *tx.scalars(held))), missing=nothing)
 
 
 def _recorded(tx: sa.Connection) -> Recorded:

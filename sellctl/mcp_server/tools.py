@@ -23,7 +23,7 @@ from sellctl.mcp_server.arguments import (
     arguments_of,
     schema_of,
 )
-from sellctl.mcp_server.recorded import history, report
+from sellctl.mcp_server.recorded import history, report, trades
 from sellctl.service.proposals import Proposals
 from sellctl.ui.formatting import sanitize
 from sellctl.ui.render import JSON_VERSION, json_text
@@ -168,6 +168,11 @@ async def _history(box: ToolBox, given: HistoryArguments, _caller: Caller) -> Do
     return await box.query(lambda: history(runtime.state.journal, runtime.loaded.config, given))
 
 
+async def _trades(box: ToolBox, given: ReportArguments, _caller: Caller) -> Document:
+    runtime = box.accounts.runtime
+    return await box.query(lambda: trades(runtime.state.journal, runtime.loaded.config, given))
+
+
 async def _report(box: ToolBox, given: ReportArguments, _caller: Caller) -> Document:
     runtime = box.accounts.runtime
     return await box.query(lambda: report(runtime.state.journal, runtime.loaded.config, given))
@@ -207,6 +212,15 @@ READING = (
         f"Times are in UTC. {NOTICE}",
         HistoryArguments,
         _history,
+    ),
+    Tool(
+        "trades",
+        "Trades",
+        "Closed exits, oldest first: entry, exit, quantity, dollars, percent, reason and time held; and totals: "
+        "number, dollars, win rate, time held. What is unknown is null and not in the totals. Give since or day to keep it "
+        f"short. {NOTICE}",
+        ReportArguments,
+        _trades,
     ),
     Tool(
         "report",

@@ -32,7 +32,7 @@ def _row(entry: HistoryEntry, mode: str, *, same_year: bool) -> tuple[object, ..
         time_cell(entry.at, same_year=same_year),
         name_cell(entry.symbol),
         Cell(entry.kind.value, entry.kind.value, _TONES.get(entry.kind, Tone.PLAIN)),
-        _qty_cell(entry.qty, entry.held),
+        qty_cell(entry.qty, entry.held),
         price_cell(entry.price) if is_filled else None,
         profit_cell(entry.pnl) if is_filled else None,
         entry.account,
@@ -52,7 +52,7 @@ def time_cell(at: dt.datetime, *, same_year: bool) -> Cell:
     return Cell(f"{day} {local:%y %H:%M:%S}", at.isoformat()[:19], short=f"{day}{year} {local:%H:%M}")
 
 
-def _qty_cell(qty: Decimal | None, held: Decimal | None) -> Cell:
+def qty_cell(qty: Decimal | None, held: Decimal | None) -> Cell:
     """A quantity; with what was held, where less was closed: "1 of 3"."""
     if qty is None:
         return Cell("", None)

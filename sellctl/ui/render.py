@@ -14,7 +14,7 @@ from typing import TextIO
 
 from sellctl.core.errors import SellctlError
 from sellctl.ui.formats import OutputFormat
-from sellctl.ui.formatting import Cell, are_numbers, as_cell, plain_text
+from sellctl.ui.formatting import Cell, are_numbers, as_cell, plain_text, sanitize
 
 JSON_VERSION = 2  # of all JSON documents; increased when a key or one of its values changes its meaning or is removed
 
@@ -37,6 +37,17 @@ def emit(
         write(json_text(document, indent=2) + "\n")
     else:
         _emit_on(sys.stdout, columns, rows, fmt, title)
+
+
+def emit_below(lines: Sequence[str], fmt: OutputFormat | None) -> None:
+    """Print lines about all rows after them: below a table, on stderr after rows as text, and not at all for JSON."""
+    chosen = _chosen(fmt, sys.stdout)
+    if chosen is OutputFormat.TABLE:
+        from sellctl.ui.tables import lines_text  # noqa: PLC0415  as in _as_table
+
+        write(lines_text([sanitize(line) for line in lines], sys.stdout))
+    elif chosen is not OutputFormat.JSON:
+        write("".join(f"{sanitize(line)}\n" for line in lines), sys.stderr)
 
 
 def is_drawn(fmt: OutputFormat | None) -> bool:

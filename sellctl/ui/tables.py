@@ -59,6 +59,15 @@ def table_text(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: st
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
+def lines_text(lines: Sequence[str], out: TextIO) -> str:
+    """Lines of prose as text for the terminal that `out` is, wrapped at its width."""
+    console = Console(file=out, highlight=False, markup=False, emoji=False)
+    with console.capture() as capture:
+        for line in lines:
+            console.print(Text(line))
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], title: str, width: int) -> RenderableType:
     """The table for a terminal of `width` columns."""
     parts: list[RenderableType] = [Text(line, "" if index else "bold") for index, line in enumerate(title.splitlines())]

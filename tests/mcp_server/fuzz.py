@@ -9,7 +9,7 @@ from stage import CALL, Stage
 
 from sellctl.mcp_server.tools import Answer, Caller, ToolBox
 
-TOOLS = ("positions", "explain", "plan", "history", "report", "close", "exempt", "halt")
+TOOLS = ("positions", "explain", "plan", "history", "trades", "report", "close", "exempt", "halt")
 ARGUMENTS = ("name", "account", "limit", "offset", "before", "day", "since", "reason", "qty", "patience", "until")
 UNKNOWN_TOOLS = (
     "",

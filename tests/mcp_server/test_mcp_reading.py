@@ -7,7 +7,7 @@ from assistant import call, in_process, over_stdio, refusal
 from stage import CALL, Play, three_calls
 
 OPTIONS = "sell_module: {check_interval: 1s}\n"
-READING = ["positions", "explain", "plan", "history", "report"]
+READING = ["positions", "explain", "plan", "history", "trades", "report"]
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -87,7 +87,9 @@ def test_history_and_report_have_what_a_run_did(play: Play) -> None:
             assert (entry["symbol"], entry["what"], entry["qty"], entry["pnl"]) == (CALL, "closed", "3", "60")
             answer = await call(client, "report", reason="take_profit")
             assert [one["symbol"] for one in answer["exits"]] == [CALL]
-            assert (await call(client, "history", name="TSLA"))["entries"] == []
+            [trade] = (await call(client, "trades", name="AAPL"))["trades"]
+            assert (trade["entry"], trade["exit"], trade["pnl"], trade["gain"]) == ("1", "1.2", "60", "0.2")
+            assert "TSLA is not in the journal." in (await refusal(client, "history", name="TSLA"))["sentence"]
 
     asyncio.run(talk())
 
@@ -97,9 +99,9 @@ def test_what_can_not_be_answered_is_one_sentence_with_a_hint(play: Play) -> Non
 
     async def talk() -> None:
         async with in_process(stage) as client:
-            unknown = await refusal(client, "explain", name="APPL")
-            assert unknown["sentence"] == "APPL is not held in any account."
-            assert "AAPL" in unknown["hint"]
+            unknown = await refusal(client, "explain", name="AAPL261218C00201000")
+            assert unknown["sentence"] == "AAPL261218C00201000 is not held in any account."
+            assert f"Did you mean {CALL}?" in unknown["hint"]
             assert (await refusal(client, "positions", account="mian"))["hint"] == "Did you mean main?"
             assert (await refusal(client, "history", day="yesterday"))["sentence"] == "The day is not a date."
             assert "There is no such reason" in (await refusal(client, "report", reason="stop_los"))["sentence"]

@@ -1,4 +1,4 @@
-"""A recorded exit: the position when it was decided, its orders and its fills."""
+"""A recorded exit: the position when it was decided, its orders and its fills; and totals over those that filled."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from sellctl.core.model.gain import Total, total_of
 from sellctl.core.model.plan import REASONS, Reason
 from sellctl.core.model.position import Holding
 
@@ -199,6 +200,22 @@ class Exit(Struct, frozen=True):
         return (part.price - self.entry) * part.qty * self.sign * unit
 
     @property
+    def gain(self) -> Decimal | None:
+        """The gain on entry at the average price, as a ratio (0.1 is +10%); None where the profit is unknown."""
+        return None if self.decided_on is None or self.pnl is None else self.decided_on.gain_at(self.price)
+
+    @property
+    def time_held(self) -> dt.timedelta | None:
+        """How long it was held until it last filled; at least so long unless `knows_opening`. None when unknown."""
+        since = self.decided_on.state.held_since if self.decided_on else None
+        return None if since is None or since > self.last_at else self.last_at - since
+
+    @property
+    def knows_opening(self) -> bool:
+        """Whether the time of the opening fill is known; else it is held since it was first seen."""
+        return self.decided_on is not None and self.decided_on.state.opened_at is not None
+
+    @property
     def against_mid(self) -> Decimal | None:
         """Slippage against the mid at decision."""
         return self._against(self.mid)
@@ -226,6 +243,54 @@ def _total(amounts: Iterable[Decimal | None]) -> Decimal | None:
             return None
         total += amount
     return total
+
+
+class TradeTotals(Struct, frozen=True):
+    """Totals over trades of one mode. `won` are those of which the profit is known and above zero.
+
+    `time_held` is the average over `timed` trades, those whose time is known; it is at least so long unless `is_exact`.
+    `best` and `worst` are by profit in dollars. None is unknown.
+    """
+
+    pnl: Total
+    won: int
+    time_held: dt.timedelta | None
+    timed: int
+    is_exact: bool
+    best: Exit | None
+    worst: Exit | None
+
+    @property
+    def trades(self) -> int:
+        """The number of trades."""
+        return self.pnl.count
+
+    @property
+    def win_rate(self) -> Decimal | None:
+        """The share of trades won, of those whose profit is known; None when there is none."""
+        return Decimal(self.won) / self.pnl.known if self.pnl.known else None
+
+
+def trade_totals(trades: Iterable[Exit]) -> TradeTotals:
+    """The totals of trades. What is unknown of one is not counted."""
+    every = list(trades)
+    known = [(pnl, each) for each in every if (pnl := each.pnl) is not None]
+    times = [(span, each.knows_opening) for each in every if (span := each.time_held) is not None]
+    best = max(known, key=_profit, default=None)
+    worst = min(known, key=_profit, default=None)
+    return TradeTotals(
+        pnl=total_of((each.pnl, 1) for each in every),
+        won=sum(pnl > 0 for pnl, _ in known),
+        time_held=sum((span for span, _ in times), dt.timedelta(0)) / len(times) if times else None,
+        timed=len(times),
+        is_exact=all(exact for _, exact in times),
+        best=best[1] if best else None,
+        worst=worst[1] if worst else None,
+    )
+
+
+def _profit(known: tuple[Decimal, Exit]) -> Decimal:
+    return known[0]
 
 
 class HistoryEntry(Struct, frozen=True):

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import groupby
 
-from sellctl.core.model.instrument import OptionContract, Right, StructureKind, a_stock, an_option
+from sellctl.core.model.instrument import OptionContract, Right, StructureKind, a_stock, an_option, underlying_of
 from sellctl.core.structures.kinds import Leg, kind_of_legs
 
 _JOINER = "-"
@@ -103,6 +103,11 @@ def kind_named(name: str) -> StructureKind:
 def legs_of(name: str) -> tuple[str, ...]:
     """The symbols of a structure's legs by its name; empty when it is not the name of one."""
     return tuple(leg.symbol for leg in legs_named(name))
+
+
+def underlying_named(name: str) -> str:
+    """The underlying of a structure by its name, or of an option; any other symbol is its own."""
+    return next((leg.instrument.underlying for leg in legs_named(name)), "") or underlying_of(name)
 
 
 def name_since(symbol: str) -> str:
