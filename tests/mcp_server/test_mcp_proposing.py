@@ -1,13 +1,15 @@
 """The proposing tools: they return a plan and a code and do nothing; a person confirms the code at a terminal."""
 
 import asyncio
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from assistant import call, in_process, over_stdio, refusal
-from stage import CALL, Play, Stage, three_calls
+from stage import CALL, Play, Stage, end_of, three_calls
 from terminal import Terminal
 
 from sellctl.core.model.instrument import contract_text
@@ -32,6 +34,13 @@ def proposed(stage: Stage, tool: str, **arguments: Any) -> dict[str, Any]:
 def confirming(stage: Stage, code: str, *options: str) -> Iterator[Terminal]:
     with Terminal(tuple(stage.arguments(*options, "confirm", code)), stage.folder, columns=200) as terminal:
         yield terminal
+
+
+def until(holds: Callable[[], bool]) -> None:
+    ends = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 def test_by_default_no_tool_proposes_anything(play: Play) -> None:
@@ -119,6 +128,23 @@ def test_a_close_that_a_person_confirms_is_carried_out_once(play: Play) -> None:
     with confirming(stage, code) as terminal:
         assert terminal.end() == 5
         assert "This code has been used already: each works once." in terminal.shown
+
+
+def test_a_part_is_closed_by_the_running_watcher_and_the_rest_stays(play: Play) -> None:
+    stage = play(three_calls(), OPTIONS)
+    process = stage.spawn("watch")
+    try:
+        until(lambda: bool(list(stage.state.glob("*.holder"))))
+        code = proposed(stage, "close", name=CALL, qty="2")["code"]
+        with confirming(stage, code) as terminal:
+            terminal.wait_for("[y/N]")
+            terminal.answer("y\n")
+            assert terminal.end() == 0
+            assert "passed to the running watcher" in terminal.shown
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert end_of(process).status == 0
+    assert (stage.held(CALL), len(stage.orders())) == (1, 1)
 
 
 def test_a_no_does_nothing_and_uses_up_the_code(play: Play) -> None:
