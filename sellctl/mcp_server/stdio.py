@@ -5,13 +5,10 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from mcp.server.lowlevel.server import Server
 from mcp.server.stdio import stdio_server
-
-if TYPE_CHECKING:
-    import anyio
 
 LONGEST_LINE = 1_000_000  # bytes; calls are far shorter
 _AT_ONCE = 65_536  # bytes
@@ -21,7 +18,7 @@ _STDIN = 0
 async def serve(server: Server[Any]) -> None:
     """Serve one client until it closes stdin. What else is printed on stdout meanwhile goes to stderr."""
     sys.stdout.flush()
-    lines = cast("anyio.AsyncFile[str]", _Lines(_private_stdin()))  # only its lines are read
+    lines: Any = _Lines(_private_stdin())  # of a file, only its lines are read
     async with stdio_server(stdin=lines) as (incoming, outgoing):
         await server.run(incoming, outgoing, server.create_initialization_options())
 
