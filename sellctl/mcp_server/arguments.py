@@ -103,7 +103,7 @@ def arguments_of(kind: type[Arguments], given: object) -> Arguments:
     present = {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else {}
     try:
         return msgspec.convert(present, type=kind, strict=False)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter: half of a surrogate pair as a key
         text = sanitize(str(error))
         shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"
         raise ConfigError(f"The arguments don't fit: {shown}.", hint="See the input schema of the tool.") from None

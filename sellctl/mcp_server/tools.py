@@ -217,8 +217,8 @@ READING = (
         "trades",
         "Trades",
         "Closed exits, oldest first: entry, exit, quantity, dollars, percent, reason and time held; and totals: "
-        "number, dollars, win rate, time held. What is unknown is null and not in the totals. Give since or day to keep "
-        f"it short. {NOTICE}",
+        "number, dollars, win rate, time held. What is unknown is null and not in the totals. Give since or day to "
+        f"keep it short. {NOTICE}",
         ReportArguments,
         _trades,
     ),
