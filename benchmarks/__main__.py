@@ -15,7 +15,20 @@ from pathlib import Path
 from benchmarks.check import check
 
 # The modules, quickest first. Each has `figures()`, which yields name, measured value and bound.
-MODULES = ("start", "cycle", "decide", "sim", "load", "journal", "exit", "day", "stream", "execution", "structures")
+MODULES = (
+    "start",
+    "cycle",
+    "decide",
+    "sim",
+    "assistants",
+    "load",
+    "journal",
+    "exit",
+    "day",
+    "stream",
+    "execution",
+    "structures",
+)
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 _BEGIN, _END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
 _NUMBER = r"-?[0-9][0-9,]*(?:\.[0-9]+)?"

@@ -4,12 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from sellctl.core.decision.explain import explain
 from sellctl.core.errors import ConfigError, SellctlError
 from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.plan import DecisionState
 from sellctl.core.model.view import AccountListing, mode_of
 from sellctl.core.text import did_you_mean
+from sellctl.mcp_server.texts import Sanitized, sanitized
 from sellctl.service.names import name_of, not_held, structures_called
 from sellctl.ui.displays import ExplainedPlans, only_due_of
 from sellctl.ui.documents import plan_part, position_document, positions_listing, structure_document
@@ -87,9 +90,8 @@ class Accounts:
         for listing in self._listings(account):
             state: Document = {"account": listing.account, "mode": listing.mode.value, **self._freshness(listing)}
             if listing.plan is not None:
-                part = plan_part(listing.plan)
-                due = {d.holding.symbol for d in listing.plan.decisions if d.state not in _QUIET}
-                part["holdings"] = [each for each in part["holdings"] if each["symbol"] in due]
+                due = tuple(each for each in listing.plan.decisions if each.state not in _QUIET)
+                part = plan_part(replace(listing.plan, decisions=due))
                 state = {**part, **state, "positions": len(listing.plan.decisions)}
             parts.append(state)
         return {"halted": self.runtime.state.halted(), "accounts": parts}
@@ -140,18 +142,14 @@ class Accounts:
         """The part of an account in `positions`, made once per plan; its age and problem are those of now."""
         known, part = self._parts.get(listing.account, (None, {}))
         if known is None or known.plan is not listing.plan:
-            [part] = (
-                positions_listing([listing], "")["accounts"]
-                if listing.plan
-                else [{"account": listing.account, "mode": listing.mode.value}]
-            )
+            part = _part_of(listing)
             self._parts[listing.account] = (listing, part)
         return {**part, **self._freshness(listing)}
 
     def _freshness(self, listing: AccountListing) -> Document:
         """How old the last read of an account is, in seconds, and what is wrong with it now."""
-        state = next(s for s in self.runtime.scheduler.states if s.name == listing.account)
-        read_at = state.polled_at
+        watcher = next(each for each in self.runtime.scheduler.watchers if each.name == listing.account)
+        read_at = watcher.state.polled_at
         age = None if read_at is None else round(self.runtime.clock.monotonic() - read_at, 1)
         return {"age_seconds": age, "problem": listing.problem}
 
@@ -180,6 +178,14 @@ class Accounts:
         orders = _orders_of(watcher.state.open_orders, set(structure.symbols))
         page = structure_document(structure, orders, market, listing)
         return {**page, "rules": _rules(watcher, structure.symbols[0], structure.name), **self._freshness(listing)}
+
+
+def _part_of(listing: AccountListing) -> Document:
+    if listing.plan is None:
+        return {"account": listing.account, "mode": listing.mode.value}
+    [part] = positions_listing([listing], "")["accounts"]
+    parts = {key: [Sanitized(sanitized(each)) for each in part[key]] for key in ("holdings", "structures")}
+    return {**part, **parts}
 
 
 def _not_held(name: str, listed: Sequence[AccountListing]) -> SellctlError:

@@ -24,8 +24,8 @@ from sellctl.mcp_server.arguments import (
     schema_of,
 )
 from sellctl.mcp_server.recorded import history, report, trades
+from sellctl.mcp_server.texts import sanitized
 from sellctl.service.proposals import Proposals
-from sellctl.ui.formatting import sanitize
 from sellctl.ui.render import JSON_VERSION, json_text
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ NOTICE = (
 )
 FIRST_READ_SECONDS = 15.0  # how long a call right after the start waits for the first read of the accounts
 _MOST_AT_ONCE = 4  # queries of the journal
-_LONGEST_TEXT = 2_000  # characters of one text in an answer
 
 OUTPUT_SCHEMA: Document = {
     "type": "object",
@@ -136,19 +135,9 @@ class ToolBox:
         return self._answer({"data": {"error": refused}}, is_error=True)
 
     def _answer(self, content: Document, *, is_error: bool = False) -> Answer:
-        document = {"version": JSON_VERSION, "notice": NOTICE, **_sanitized(content)}
+        document = {"version": JSON_VERSION, "notice": NOTICE, **sanitized(content)}
         text = self.redact(before := json_text(document))
         return Answer(document if text == before else json.loads(text), text, is_error)
-
-
-def _sanitized(value: Any) -> Any:
-    """The document with every text sanitized and limited in length."""
-    if isinstance(value, str):
-        shown = sanitize(value if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]}…")
-        return str(shown)
-    if isinstance(value, dict):
-        return {sanitize(str(key)): _sanitized(each) for key, each in value.items()}
-    return [_sanitized(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 async def _positions(box: ToolBox, given: PositionsArguments, _caller: Caller) -> Document:
