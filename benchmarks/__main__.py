@@ -21,6 +21,7 @@ MODULES = (
     "cycle",
     "decide",
     "sim",
+    "assistants",
     "load",
     "journal",
     "exit",

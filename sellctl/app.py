@@ -13,6 +13,7 @@ from sellctl import __version__
 from sellctl.commands import (
     cancel_stale,
     close,
+    confirm,
     demo,
     doctor,
     exempt,
@@ -20,6 +21,7 @@ from sellctl.commands import (
     halt,
     history,
     init,
+    mcp,
     panic,
     positions,
     report,
@@ -68,6 +70,7 @@ on_accounts("positions", epilog="Try: sellctl positions AAPL261218C00230000")(po
 on_accounts("explain", epilog="Try: sellctl explain AAPL261218C00230000")(explain.explain)
 on_accounts("close", epilog="Preview: sellctl close AAPL261218C00230000 --dry-run")(close.close)
 on_accounts("set", epilog="Preview: sellctl set AAPL261218C00230000 --stop 25% --dry-run")(set_rules.set_rules)
+on_accounts("confirm", epilog="After an assistant's proposal: sellctl confirm 4QF7-0KMD-9XTA")(confirm.confirm)
 on_accounts("cancel-stale", epilog="Preview: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
 on_accounts("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
 on_accounts("resume", epilog='Try: sellctl resume --reason "earnings are out"')(halt.resume)
@@ -85,6 +88,7 @@ without_accounts("sim", epilog="Then, in another terminal: sellctl --config sell
 on_accounts("serve", epilog="First: export SELLCTL_API_SECRET=$(sellctl token secret)")(serve.serve)
 app.add_typer(notify_app, name="notify")
 app.add_typer(token_app, name="token")
+on_accounts("mcp", epilog="With proposals: sellctl mcp --allow act")(mcp.mcp)
 
 
 def _print_version(wanted: bool) -> None:

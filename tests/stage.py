@@ -6,7 +6,8 @@ import shlex
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from sellctl.app import app
 from sellctl.core.errors import SellctlError
+from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
 
 MAIN = [sys.executable, "-c", "from sellctl.app import main; main()"]
@@ -151,3 +153,20 @@ class Stage(Program):
 
 
 Play = Callable[..., Stage]
+
+
+@contextmanager
+def playing(folder: Path) -> Iterator[Play]:
+    """A function that starts a scenario: play(scenario, rules). The simulated clock stands still by itself."""
+    running: list[SimServer] = []
+
+    def start(scenario: str, rules: str = "", speed: float = 0) -> Stage:
+        server = SimServer(parse_scenario(textwrap.dedent(scenario)), speed=speed).start()
+        running.append(server)
+        stage = Stage(folder, server)
+        stage.configure(rules)
+        return stage
+
+    yield start
+    for server in running:
+        server.stop()

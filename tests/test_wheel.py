@@ -18,7 +18,8 @@ from dist_files import ROOT, a_private_copy, build
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 # The only modules that may import the packages of an extra. Each of them says what is missing when one is.
 OF_EXTRAS = {
-    "api": ("sellctl/api/",),
+    "api": ("sellctl/api/", "sellctl/mcp_server/http.py"),
+    "mcp": ("sellctl/mcp_server/",),
     "report": ("sellctl/ui/report_page.py", "sellctl/ui/exit_chart.py"),
     "notify": ("sellctl/service/notifier.py",),
     "telegram": ("sellctl/chat/telegram.py",),

@@ -1,0 +1,86 @@
+"""`sellctl confirm CODE`: carry out what an assistant has proposed, once you have seen it and said yes."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sellctl.commands import close, exempt, halt
+from sellctl.commands.session import options_of, record
+from sellctl.core.errors import SafetyRefusalError
+
+if TYPE_CHECKING:
+    from sellctl.service.options import Options
+    from sellctl.service.proposals import Proposal
+
+_KIND = "confirm"  # the journal's row
+
+
+def confirm(
+    context: typer.Context,
+    code: Annotated[str, typer.Argument(help="The code of the proposal, e.g. 4QF7-0KMD-9XTA.", show_default=False)],
+) -> None:
+    """Carry out what an assistant has proposed.
+
+    Shows what was proposed, by whom, and asks. Then it does what close, exempt or halt does, and has its exit status.
+    A code works once, whatever you answer, for five minutes, and only at a terminal.
+    """
+    from sellctl.bootstrap import state_of
+    from sellctl.service.proposals import Action, Proposals
+
+    options = options_of(context)
+    state = state_of(options)
+    proposals = Proposals(state.path)
+    proposal = proposals.find(code)
+    if not sys.stdin.isatty():
+        raise SafetyRefusalError("A proposal is confirmed at a terminal.", hint="Run this yourself; it asks.")
+    _check_live(options, proposal)
+    proposal = proposals.take(code)
+    _show(proposal)
+    if proposal.action is Action.CLOSE:
+        record(state, _KIND, _facts(proposal))
+        more: dict[str, Any] = dict(proposal.options)
+        close.close(context, proposal.name, account=list(proposal.accounts), **more)
+        return
+    if not typer.confirm("Do that?", err=True):
+        raise SafetyRefusalError("Nothing was done.")
+    record(state, _KIND, _facts(proposal))
+    if proposal.action is Action.EXEMPT:
+        exempt.exempt(context, proposal.name)
+    else:
+        halt.halt(context, proposal.reason)
+
+
+def _show(proposal: "Proposal") -> None:
+    """Print who proposed what, and how long ago."""
+    import time
+
+    from sellctl.ui.formatting import sanitize
+
+    seconds = max(int(time.time() - proposal.made_at), 0)
+    typer.echo(f"{sanitize(proposal.by)} proposed {seconds} s ago to:", err=True)
+    for line in proposal.summary:
+        typer.echo(f"  {sanitize(line)}", err=True)
+
+
+def _check_live(options: "Options", proposal: "Proposal") -> None:
+    """SafetyRefusalError when the proposal is about real money and --live was not given: its code stays valid."""
+    from sellctl.bootstrap import RunOptions, check_live, load
+    from sellctl.core.model.account_state import RunMode
+    from sellctl.service.proposals import Action
+
+    if proposal.action is Action.CLOSE:
+        check_live(load(options), options, RunOptions("confirm", RunMode.ACT, proposal.accounts))
+
+
+def _facts(proposal: "Proposal") -> dict[str, object]:
+    """What is recorded of a confirmation."""
+    return {
+        "action": proposal.action.value,
+        "proposed_by": proposal.by,
+        "symbol": proposal.name,
+        "accounts": list(proposal.accounts),
+        "reason": proposal.reason,
+        "options": dict(proposal.options),
+        "sentence": "; ".join(proposal.summary),
+    }
