@@ -1,10 +1,12 @@
 """Control of the Runtime behind the API: starts and stops its watchers, requests polls, and halts trading.
 
-It acts within the configuration: nothing here changes a key, an endpoint, a rule or a guard, turns paper into live, or
-lifts a halt. Reads return the state of the last poll and send no request to the broker; only `left_at_broker` does.
+It acts within the configuration: nothing here changes a key, an endpoint, a rule or a guard, or turns paper into live,
+and it lifts no halt that was made at the machine or by the account guard. Reads return the state of the last poll and
+send no request to the broker; only `left_at_broker` does.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -12,10 +14,11 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from sellctl.api.events import EventHub
-from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
+from sellctl.core.errors import BrokerError, BusyError, JournalError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
 from sellctl.service.garbage_collection import exempt_what_is_loaded
+from sellctl.service.halt_flag import Halt, HaltOrigin
 from sellctl.service.notifier import Notifier
 from sellctl.ui.displays import explained_plan, structures_of
 
@@ -134,10 +137,33 @@ class Control:
         await asyncio.wait({task}, timeout=POLL_SECONDS + SETTLE_SECONDS)
         return task.done()
 
-    def halt(self, reason: str, by: str) -> None:
-        """Stop all new orders of every process on this state folder. Only the command line can lift it."""
-        self.runtime.state.halt(reason, by)
-        self._publish(f"Halted by {by}: {reason}", EventKind.HALTED, Severity.WARNING)
+    def halt(self, reason: str, by: str) -> bool:
+        """Stop all new orders of every process on this state folder. Returns whether they weren't stopped before."""
+        changed = self.current_halt is None
+        self.runtime.state.halt(reason, by, HaltOrigin.API)
+        with suppress(JournalError):  # a halt must not depend on the journal
+            self.journal.note("", "halt", {"reason": reason, "by": by})
+        if changed:
+            self._publish(f"Halted by {by}: {reason}", EventKind.HALTED, Severity.WARNING)
+        return changed
+
+    def resume(self, reason: str, by: str) -> bool:
+        """Lift a halt that was made over the API or by chat. Returns whether there was one.
+
+        SafetyRefusalError when it was made elsewhere, JournalError when the reason can't be recorded.
+        """
+        halt = self.current_halt
+        if halt is not None and halt.origin.is_remote:
+            self.journal.note("", "resume", {"reason": reason, "by": by})
+        if not self.runtime.state.resume_remote():
+            return False
+        self._publish(f"Resumed by {by}: {reason}", severity=Severity.WARNING)
+        return True
+
+    @property
+    def current_halt(self) -> Halt | None:
+        """The halt with its origin; None without one."""
+        return self.runtime.state.current_halt()
 
     def halted(self) -> str:
         """Why trading is halted; "" when it isn't."""

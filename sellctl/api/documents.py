@@ -22,13 +22,15 @@ def status_document(control: "Control") -> Document:
     """The state of the watcher, the market and the accounts."""
     scheduler = control.runtime.scheduler
     view = view_of(control.runtime, (), 0)
+    halt = control.current_halt
     totals = {plan.account: totals_of([(plan, structures)]) for plan, structures in control.plans_with_structures}
     return {
         "version": JSON_VERSION,
         "program": __version__,
         "state": control.state.value,
         "fault": control.fault,
-        "halted": control.halted(),
+        "halted": halt.reason if halt else "",
+        "halt_origin": halt.origin.value if halt else "",
         "enabled": control.enabled,
         "market": _market_part(scheduler.market),
         "looks": control.polls,
@@ -117,3 +119,13 @@ def stopped_document(control: "Control", orders: "list[tuple[str, Order]]", *, c
 def done_document(control: "Control", sentence: str, *, changed: bool) -> Document:
     """The result of a call."""
     return {"state": control.state.value, "changed": changed, "sentence": sentence, "halted": control.halted()}
+
+
+def halted_document(control: "Control", *, changed: bool) -> Document:
+    """The result of a halt, and who can lift it."""
+    halt = control.current_halt
+    lifted = "`sellctl resume` on the machine lifts it"
+    if halt and halt.origin.is_remote:
+        lifted += ", or an admin over the API"
+    outcome = "Halted: no new orders are sent." if changed else "It was halted already."
+    return done_document(control, f"{outcome} {lifted}.", changed=changed)

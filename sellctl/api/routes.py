@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 
 from sellctl.api import documents, schemas
 from sellctl.api.events import EventHub, Inbox, TooManyStreamsError, frames
-from sellctl.api.guarded import CLAIMS_KEY, GuardedRoute, control_of
+from sellctl.api.guarded import CLAIMS_KEY, GuardedRoute, caller_of, control_of
 from sellctl.api.lifespan import running
 from sellctl.core.structures.names import name_or_symbol
 from sellctl.ui.documents import Document
@@ -160,8 +160,16 @@ async def run_once(request: Request) -> Response:
 
 @sell_router.post("/halt", response_model=schemas.Done, responses=_REFUSED | _BAD_BODY)
 async def halt(request: Request, order: schemas.HaltOrder | None = None) -> Response:
-    """Stop all new orders of every sellctl process on this state folder. Only `sellctl resume` lifts the halt."""
+    """Stop all new orders of every sellctl process on this state folder, at once and without a confirmation."""
     control = control_of(request)
-    reason = sanitize((order or schemas.HaltOrder()).reason)
-    control.halt(reason, f"{request.scope[CLAIMS_KEY].subject} over the API")
-    return _json(documents.done_document(control, "Halted. `sellctl resume` lifts it.", changed=True))
+    changed = control.halt(sanitize((order or schemas.HaltOrder()).reason), caller_of(request))
+    return _json(documents.halted_document(control, changed=changed))
+
+
+@sell_router.post("/resume", response_model=schemas.Done, responses=_REFUSED | _BAD_BODY)
+async def resume(request: Request, order: schemas.ResumeOrder) -> Response:
+    """Lift a halt that was made over the API or by chat. Any other halt is lifted at the machine only."""
+    control = control_of(request)
+    changed = control.resume(sanitize(order.reason), caller_of(request))
+    sentence = "Resumed: exit orders are sent again." if changed else "Trading was not halted."
+    return _json(documents.done_document(control, sentence, changed=changed))

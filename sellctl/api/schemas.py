@@ -68,6 +68,9 @@ class Status(_Part):
     state: Literal["watching", "stopped", "running once", "failed"]
     fault: str
     halted: str = Field(description='Why trading is halted; "" when it is not.')
+    halt_origin: Literal["", "machine", "guard", "api", "chat"] = Field(
+        description='Where the halt was made; "" when there is none. One of machine or guard is lifted at the machine.'
+    )
     enabled: bool
     market: Market | None
     looks: int
@@ -346,6 +349,13 @@ class HaltOrder(BaseModel):
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
     reason: str = Field(default="halted through the control API", min_length=1, max_length=200)
+
+
+class ResumeOrder(BaseModel):
+    """Why it is safe to send orders again."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    reason: str = Field(min_length=1, max_length=200)
 
 
 class Health(_Part):
