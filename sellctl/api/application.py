@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v1"
 HEALTH = "/healthz"
+SCRIPTS = ("page.js", "dialogs.js", "chart.js", "format.js")
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    **{
+        f"/{name}": (name, "text/javascript; charset=utf-8")
+        for name in ("page.js", "dialogs.js", "chart.js", "format.js")
+    },
 }
 # Only the files and routes of this server: no inline code, no frames, no forms, no other hosts.
 CONTENT_POLICY = (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from sellctl.api.events import EventHub
+from sellctl.api.price_paths import SAMPLE_SECONDS, PricePaths
 from sellctl.core.errors import BrokerError, BusyError, JournalError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
@@ -56,6 +57,8 @@ class Control:
     fault: str = ""
     polls: int = 0
     failed: asyncio.Event = field(default_factory=asyncio.Event)
+    prices: PricePaths = field(default_factory=PricePaths)
+    _sampled_at: float = float("-inf")
     _next_poll_at: float | None = None
     _task: asyncio.Task[None] | None = None
     _once: bool = False
@@ -253,12 +256,24 @@ class Control:
         exempt_what_is_loaded()
         self.polls += 1
         self._next_poll_at = self.runtime.clock.monotonic() + wait
+        self._remember_prices()
         for waiting in [each for each in self._waiting if self._has_polled_since(each[0])]:
             self._waiting.remove(waiting)
             waiting[1].set_result(None)
         market = self.runtime.scheduler.market
         self.notifier.after_poll(market.is_open if market else None)
         self.hub.announce("look", {"looks": self.polls, "next_look_in": round(wait, 3)})
+
+    def _remember_prices(self) -> None:
+        """Keep the present price of each position for its chart, at most once per SAMPLE_SECONDS."""
+        now = self.runtime.clock.monotonic()
+        if now - self._sampled_at < SAMPLE_SECONDS:
+            return
+        self._sampled_at = now
+        for watcher in self.runtime.scheduler.watchers:
+            if plan := watcher.state.plan:
+                held = {each.holding.symbol: each.holding.exit_price for each in plan.decisions}
+                self.prices.add(watcher.name, plan.made_at.timestamp(), held)
 
     def _has_polled_since(self, since: float) -> bool:
         """Whether each account was polled since then, or can't be polled now."""

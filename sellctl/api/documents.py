@@ -7,7 +7,7 @@ from sellctl.core.model.plan import DecisionState
 from sellctl.core.model.view import totals_of
 from sellctl.ui.displays import view_of
 from sellctl.ui.documents import Document, order_part, plan_document, positions_document, totals_part
-from sellctl.ui.formatting import counted, market_phase, sanitize
+from sellctl.ui.formatting import counted, market_phase, number_data, sanitize
 from sellctl.ui.render import JSON_VERSION
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def _account_part(name: str, account: "AccountView", totals: "Totals | None") ->
         "leaving": None if plan is None else len(plan.of(DecisionState.CLOSING)),
         "blocked": None if plan is None else len(plan.of(DecisionState.BLOCKED) + plan.of(DecisionState.DENIED)),
         "orders_working": account.orders_working,
+        "realised_today": number_data(account.realised),
         "age_seconds": None if account.age is None else _rounded(account.age.total_seconds()),
         "problem": sanitize(account.problem or account.facts.blocked),
         "totals": totals_part(totals) if totals else None,

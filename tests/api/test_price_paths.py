@@ -5,8 +5,6 @@ from decimal import Decimal
 
 from sellctl.api.price_paths import MAX_POINTS, SAMPLE_SECONDS, PricePath, PricePaths
 
-KEY = ("main", "AAPL")
-
 
 def test_a_path_is_thinned_out_and_keeps_its_first_and_its_latest_prices() -> None:
     path = PricePath()
@@ -20,17 +18,27 @@ def test_a_path_is_thinned_out_and_keeps_its_first_and_its_latest_prices() -> No
     assert all(later - earlier >= path.spacing for earlier, later in itertools.pairwise(times))
 
 
-def test_an_unknown_price_is_no_point() -> None:
+def test_an_unknown_price_is_a_gap() -> None:
     paths = PricePaths()
     for number, price in enumerate([Decimal(1), None, Decimal("NaN"), Decimal(2)]):
-        paths.add(number * SAMPLE_SECONDS, [(KEY, price)])
-    assert [price for _, price in paths.of(*KEY).points] == [1, 2]
+        paths.add("main", number * SAMPLE_SECONDS, {"AAPL": price})
+    assert [price for _, price in paths.of("main", "AAPL")] == [1, None, None, 2]
 
 
 def test_a_position_that_is_closed_is_forgotten() -> None:
     paths = PricePaths()
-    paths.add(0, [(KEY, Decimal(1))])
-    paths.add(SAMPLE_SECONDS, [])
-    paths.add(2 * SAMPLE_SECONDS, [(KEY, Decimal(3))])
-    assert paths.of(*KEY).points == [(2 * SAMPLE_SECONDS, 3)]
-    assert paths.of("other", "AAPL").points == []
+    paths.add("main", 0, {"AAPL": Decimal(1)})
+    paths.add("main", SAMPLE_SECONDS, {})
+    paths.add("main", 2 * SAMPLE_SECONDS, {"AAPL": Decimal(3)})
+    assert paths.of("main", "AAPL") == [(2 * SAMPLE_SECONDS, 3)]
+    assert paths.of("other", "AAPL") == []
+
+
+def test_the_path_of_a_structure_is_the_net_of_its_legs_where_all_are_known() -> None:
+    paths = PricePaths()
+    paths.add("main", 0, {"LOW": Decimal(4), "HIGH": Decimal(1)})
+    paths.add("main", 5, {"LOW": Decimal(5), "HIGH": None})
+    paths.add("main", 10, {"LOW": Decimal(6), "HIGH": Decimal(2)})
+    assert paths.net("main", {"LOW": 1, "HIGH": -1}) == [(0, 3), (5, None), (10, 4)]
+    assert paths.net("main", {"LOW": 1, "OTHER": -1}) == []
+    assert paths.net("main", {}) == []
