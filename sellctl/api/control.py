@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from sellctl.api.events import EventHub
+from sellctl.api.explanations import explain_document
+from sellctl.api.manual_exits import ManualExits
 from sellctl.api.price_paths import SAMPLE_SECONDS, PricePaths
 from sellctl.core.errors import BrokerError, BusyError, JournalError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
@@ -21,6 +23,7 @@ from sellctl.service.command_inbox import serve
 from sellctl.service.garbage_collection import exempt_what_is_loaded
 from sellctl.service.halt_flag import Halt, HaltOrigin
 from sellctl.service.notifier import Notifier
+from sellctl.service.verbs import Verbs
 from sellctl.ui.displays import explained_plan, structures_of
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.view import ShownStructure
     from sellctl.core.ports import Journal
     from sellctl.core.sell_watcher import SellWatcher
+    from sellctl.ui.documents import Document
 
 SETTLE_SECONDS = 15.0  # the longest that a poll in progress may take to end after a stop (R5)
 POLL_SECONDS = 45.0  # the longest that a requested poll may take
@@ -58,12 +62,18 @@ class Control:
     polls: int = 0
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     prices: PricePaths = field(default_factory=PricePaths)
+    verbs: Verbs = field(init=False)
+    exits: ManualExits = field(init=False)
     _sampled_at: float = float("-inf")
     _next_poll_at: float | None = None
     _task: asyncio.Task[None] | None = None
     _once: bool = False
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: list[tuple[float, asyncio.Future[None]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.verbs = Verbs(self.runtime)
+        self.exits = ManualExits(self)
 
     # --- state --------------------------------------------------------------------------------------------------------
 
@@ -102,6 +112,21 @@ class Control:
         if self._next_poll_at is None or self.state is not State.WATCHING:
             return None
         return max(0.0, self._next_poll_at - self.runtime.clock.monotonic())
+
+    def explain(self, name: str, account: str = "") -> "Document":
+        """Everything about one position or structure, from memory. ConfigError when it isn't held."""
+        accounts = self.verbs.listings_of(account)
+        name = self.verbs.held(name, accounts)
+        watchers = {watcher.name: watcher for watcher in self.runtime.scheduler.watchers}
+        return explain_document(name, [(watchers[each.account], each) for each in accounts], self.prices)
+
+    def require_watching(self) -> None:
+        """SafetyRefusalError unless the watchers run here: they carry out what is asked by hand."""
+        if self.state is not State.WATCHING:
+            raise SafetyRefusalError(
+                f"Nothing is watched here ({self.state.value}): nothing can be closed by hand.",
+                hint="Start watching first, or use `sellctl close` on the machine.",
+            )
 
     # --- actions ------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sellctl.api.schemas import ACCOUNT, CONTRACT, PNL, Holding, Order, Part, Structure
 
-NAME = "A symbol, an option as people write it (AAPL 18 Dec 26 230 C), or the name of a structure, as GET positions has it."
+NAME = "A symbol, an option as people write it (AAPL 18 Dec 26 230 C), or the name of a structure."
 _PRINTABLE = r"^[ -~]{1,80}$"
 
 
