@@ -55,7 +55,7 @@ def application(services: "ApiServices") -> FastAPI:
     app = FastAPI(
         title="sellctl",
         version=__version__,
-        description="The control API of the exit manager. It can't change the configuration, and closes only what is confirmed.",
+        description="The control API of the exit manager: it closes what is confirmed and changes no configuration.",
         docs_url=None,  # FastAPI's page loads scripts from another host
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
