@@ -115,10 +115,9 @@ class Control:
 
     def explain(self, name: str, account: str = "") -> "Document":
         """Everything about one position or structure, from memory. ConfigError when it isn't held."""
-        accounts = self.verbs.listings_of(account)
-        name = self.verbs.held(name, accounts)
         watchers = {watcher.name: watcher for watcher in self.runtime.scheduler.watchers}
-        return explain_document(name, [(watchers[each.account], each) for each in accounts], self.prices)
+        held = [(watchers[each.account], each) for each in self.verbs.listings(account)]
+        return explain_document(name, held, self.prices)
 
     def require_watching(self) -> None:
         """SafetyRefusalError unless the watchers run here: they carry out what is asked by hand."""

@@ -1,11 +1,12 @@
 """The document on one position: the decision, the rules with their states, its orders, and its price for a chart."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sellctl.core.decision.explain import explain
 from sellctl.core.model.plan import PRICE_REASONS, STOPS, Reason
+from sellctl.service.names import name_of, not_held
 from sellctl.ui.documents import Document, order_part, position_document, structure_document
 from sellctl.ui.render import JSON_VERSION
 
@@ -23,9 +24,12 @@ _DIGITS = 6  # after the decimal point of a drawn price
 Held = tuple["SellWatcher", "AccountListing"]
 
 
-def explain_document(name: str, held: Iterable[Held], paths: "PricePaths") -> Document:
-    """Everything about a symbol or structure in every account of these that holds it."""
-    parts = [part for watcher, listing in held if (part := _part(name, watcher, listing, paths))]
+def explain_document(text: str, accounts: Sequence[Held], paths: "PricePaths") -> Document:
+    """Everything about a symbol or structure in every account of these that holds it. ConfigError when none does."""
+    name = name_of(text)
+    parts = [part for watcher, listing in accounts if (part := _part(name, watcher, listing, paths))]
+    if not parts:
+        raise not_held(name, [listing for _, listing in accounts])
     return {"version": JSON_VERSION, "positions": parts}
 
 
