@@ -29,7 +29,7 @@ from sellctl.core.tracking.remembered_facts import RememberedFacts
 from sellctl.core.tracking.splits import SplitsOfDay
 from sellctl.core.watching.account_observer import AccountObserver
 from sellctl.core.watching.fact_refresher import FactRefresher
-from sellctl.core.watching.manual_requests import ManualRequests
+from sellctl.core.watching.manual_requests import ALL, ExitTerms, ManualRequests
 from sellctl.core.watching.split_reader import SplitReader
 from sellctl.core.watching.start_check import StartCheck, start_check
 from sellctl.service.descriptors import ensure_descriptors
@@ -56,13 +56,15 @@ class RunOptions:
 
     `what` is the command; it is recorded with the account's lock, so that another process can name it. `accounts` are
     names, empty for all that are enabled.
-    `closing` are symbols to close, `panic` closes everything managed; `only` limits what is executed to these symbols.
+    `closing` are symbols to close, and `terms` say how by account, where it isn't all at the usual pace; `panic` closes
+    everything managed; `only` limits what is executed to these symbols.
     """
 
     what: str
     mode: RunMode
     accounts: Sequence[str] = ()
     closing: frozenset[str] = frozenset()
+    terms: Mapping[str, ExitTerms] = field(default_factory=dict)
     only: frozenset[str] | None = None
     panic: bool = False
     streams: bool = False  # stream prices and order updates
@@ -292,7 +294,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
             resumed=partial(state.take_rules_to_resume, name) if run_options.acts else frozenset,
             halt=lambda why: state.halt(why, "sellctl", HaltOrigin.GUARD),
         ),
-        requests=ManualRequests(run_options.closing, panic_is_pending=run_options.panic),
+        requests=ManualRequests.of(run_options.closing, run_options.terms.get(name, ALL), panic=run_options.panic),
     )
 
 

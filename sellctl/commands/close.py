@@ -15,7 +15,6 @@ from sellctl.commands.manual_exit import (
     print_outcomes,
     show_proposed,
 )
-from sellctl.commands.names import name_of, not_held, one_name, structures_called
 from sellctl.commands.session import (
     AccountOption,
     FormatOption,
@@ -27,6 +26,7 @@ from sellctl.commands.session import (
 )
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.watching.manual_requests import Verb
+from sellctl.service.names import name_of, not_held, one_name, structures_called
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

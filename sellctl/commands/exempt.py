@@ -5,13 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sellctl.commands.completion import exempt_names, held_underlyings
-from sellctl.commands.names import held_name, name_of, own_legs
+from sellctl.commands.names import held_name, own_legs
 from sellctl.commands.session import options_of, record
-from sellctl.core.errors import ConfigError
+from sellctl.service.names import exempted_as, name_of, refuse_leg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sellctl.service.options import Options
 
 _NAME = "The symbol or contract of a position, an underlying with its options, or a structure."
@@ -29,11 +27,11 @@ def exempt(
     From the next check on, it is shown but no order is sent for it, in all accounts and processes on this state
     folder. Of a structure, no leg is touched.
     """
-    from sellctl.bootstrap import state_of
+    from sellctl.bootstrap import load, state_of
 
     options, name = options_of(context), name_of(name)
     state = state_of(options)
-    name = _exempted_as(options, name, state.exempt()) or name
+    name = exempted_as(lambda: load(options).config, name, state.exempt()) or name
     if name in state.exempt():
         typer.echo(f"{name} is exempt already.", err=True)
         return
@@ -60,24 +58,15 @@ def manage(
     accounts = load(options).config.accounts
     state = state_of(options)
     exempted = state.exempt()
-    name = _exempted_as(options, name, exempted) or name
+    name = exempted_as(lambda: load(options).config, name, exempted) or name
     if name not in exempted:
-        _refuse_leg(options, name, exempted)
+        refuse_leg(name, exempted, lambda structure: options.command("manage", structure))
         known = f"Exempt are: {', '.join(sorted(exempted))}." if exempted else "No symbol is exempt."
         name = held_name(options, name, known, exempted)
     was_exempt = state.set_exempt(name, wanted=False)
     state.resume_rules(name, accounts)
     record(state, "manage", {"symbol": name})
     typer.echo(f"{name} is managed{' again' if was_exempt else ''} from the next check.", err=True)
-
-
-def _exempted_as(options: "Options", name: str, exempted: "Iterable[str]") -> str:
-    """The name under which a structure with the user's own name is exempt; "" when it isn't."""
-    from sellctl.core.structures.names import legs_of
-
-    structures = {each: set(legs_of(each)) for each in exempted}
-    legs = set(own_legs(options, name)) if any(structures.values()) else set()
-    return next((each for each, its in structures.items() if legs and its == legs), "")
 
 
 def _to_come(options: "Options", name: str) -> str:
@@ -90,13 +79,3 @@ def _to_come(options: "Options", name: str) -> str:
     if not legs:
         return name
     return structure_name(StructureKind.CUSTOM, [Leg(an_option(leg) or a_stock(leg), 1) for leg in legs])
-
-
-def _refuse_leg(options: "Options", name: str, exempted: "Iterable[str]") -> None:
-    """ConfigError when a symbol is exempt because its structure is: managing the symbol would change nothing."""
-    from sellctl.core.structures.names import legs_of
-
-    structure = next((each for each in sorted(exempted) if name in legs_of(each)), None)
-    if structure:
-        sentence = f"{name} is exempt as a leg of {structure}."
-        raise ConfigError(sentence, hint=f"Run: {options.command('manage', structure)}")

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sellctl.commands.completion import held_names
-from sellctl.commands.names import name_of, not_held, structures_called
 from sellctl.commands.session import (
     AccountOption,
     FormatOption,
@@ -15,6 +14,7 @@ from sellctl.commands.session import (
     run,
     status_of,
 )
+from sellctl.service.names import name_of, not_held, structures_called
 from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:

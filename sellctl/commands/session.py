@@ -27,10 +27,8 @@ if TYPE_CHECKING:
     from sellctl.bootstrap import RunOptions, Runtime
     from sellctl.core.config_manager import LoadedConfig
     from sellctl.core.model.event import Event
-    from sellctl.core.model.plan import Plan
     from sellctl.core.model.view import AccountListing
     from sellctl.core.scheduler import AccountScheduler
-    from sellctl.core.sell_watcher import SellWatcher
     from sellctl.service.notifier import Notifier
     from sellctl.service.state_folder import StateFolder
 
@@ -248,30 +246,16 @@ def record(state: "StateFolder", kind: str, detail: dict[str, object]) -> None:
 
 def listings(runtime: "Runtime") -> "list[AccountListing]":
     """Each account with its last plan, explained, or with why there is none."""
-    return [_listing(runtime, watcher, watcher.state.plan) for watcher in runtime.scheduler.watchers]
+    from sellctl.service.listings import listing_of
+
+    return [listing_of(runtime, watcher, watcher.state.plan) for watcher in runtime.scheduler.watchers]
 
 
 def first_listings(runtime: "Runtime") -> "list[AccountListing]":
     """Each account with its first plan, explained, or with why there is none."""
-    return [_listing(runtime, watcher, watcher.state.first_plan) for watcher in runtime.scheduler.watchers]
+    from sellctl.service.listings import listing_of
 
-
-def _listing(runtime: "Runtime", watcher: "SellWatcher", plan: "Plan | None") -> "AccountListing":
-    from sellctl.core.model.view import AccountListing, mode_of
-    from sellctl.ui.displays import explained_plan, only_due_of, structures_of
-
-    problem = watcher.state.problem or runtime.scheduler.problem
-    shown = explained_plan(plan, watcher) if plan else None
-    config = runtime.loaded.config
-    return AccountListing(
-        watcher.name,
-        mode=mode_of(paper=config.accounts[watcher.name].paper, simulated=config.simulator),
-        plan=shown,
-        structures=structures_of(shown, watcher),
-        problem=problem.sentence.removeprefix(f"{watcher.name}: ") if problem else "the broker has not answered",
-        in_use=isinstance(problem, BusyError),
-        only_due=only_due_of(plan, watcher),
-    )
+    return [listing_of(runtime, watcher, watcher.state.first_plan) for watcher in runtime.scheduler.watchers]
 
 
 def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False, stopped: bool = False) -> ExitCode:

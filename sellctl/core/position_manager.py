@@ -108,6 +108,7 @@ class PositionManager:
         self._memories: dict[str, _Memory] = {}
         self.splits = SplitGuard(splits, episodes, prices.history)
         self._filled_at: dict[str, dt.datetime] = {}  # by symbol: the last fill that a ledger may lack
+        self._fills: dict[str, dict[str, Decimal]] = {}  # by symbol and client order id: cumulative, never forgotten
 
     @property
     def basis(self) -> Basis:
@@ -430,10 +431,16 @@ class PositionManager:
         now = self._clock.monotonic()
         for leg in order.legs:
             memory, filled = self._memories.get(leg.symbol), cumulative * leg.ratio
+            fills = self._fills.setdefault(leg.symbol, {})
+            fills[order.client_order_id] = max(filled, fills.get(order.client_order_id, ZERO))
             if order.handling.rests or memory is None or memory.fills.ledger.left(now) is None:
                 self.filled_before(leg.symbol, at)
             if memory:
                 memory.fills.filled(order.client_order_id, filled, now, only_if_open=order.handling.rests)
+
+    def fills_of(self, symbol: str) -> Mapping[str, Decimal]:
+        """What each order of ours on a symbol has filled as far as this process has seen, by client order id."""
+        return dict(self._fills.get(symbol, {}))
 
     def filled_before(self, symbol: str, at: dt.datetime) -> None:
         """An order of ours filled at `at` by the broker's clock, perhaps without a ledger that counts it."""

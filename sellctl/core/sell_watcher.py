@@ -27,9 +27,9 @@ from sellctl.core.model.gain import Basis
 from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order
-from sellctl.core.model.plan import CancelOrder, Plan, Urgency
+from sellctl.core.model.plan import CancelOrder, Plan, Reason, Urgency
 from sellctl.core.model.position import Holding, Position
-from sellctl.core.model.snapshot import AccountFacts, Snapshot
+from sellctl.core.model.snapshot import AccountFacts, CloseTerms, Snapshot
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
@@ -38,7 +38,7 @@ from sellctl.core.structures.names import legs_of
 from sellctl.core.structures.opened import opened_structures
 from sellctl.core.tracking.uncovered_shorts import SETTLED_AFTER
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
-from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests
+from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, terms_document, terms_text
 from sellctl.core.watching.named_orders import NamedOrders
 from sellctl.core.watching.plan_announcer import PlanAnnouncer
 from sellctl.core.watching.poll_schedule import AWAITED_SECONDS
@@ -207,6 +207,7 @@ class SellWatcher:
         named = held_names(self._named_orders.known(structures), rows, self.positions.episodes.leaving)
         self._announcer.announce_named((*self._named_orders.problems(structures), *named.problems))
         holdings = self._holdings(rows, market, named, again=again)
+        self._count_for_requests(market)
         suspended = self.positions.episodes.take_newly_suspended()
         is_recorded = self.options.mode is RunMode.ACT
         self._announcer.announce_suspended(suspended, self.policy.program, is_recorded=is_recorded)
@@ -223,6 +224,7 @@ class SellWatcher:
                 *(replace(row, is_order=True) for row in seen.invalid_orders.invalid),
             ),
             manual_closes=requests.closing,
+            close_terms=dict(requests.terms),
             panic=requests.panic,
             halted=self.orders.halted(),
             order_count=self.positions.order_count,
@@ -237,6 +239,14 @@ class SellWatcher:
             unbooked_splits=self.positions.splits.underlyings,
             no_multi_leg=self.orders.no_multi_leg(market.today) if self._may_leave_as_one(rows) else frozenset(),
         )
+
+    def _count_for_requests(self, market: Market) -> None:
+        """Count what our orders have filled for the pending requests; drop those that are done or of another day."""
+        requests, fills_of = self.requests, self.positions.fills_of
+        for name in requests.expire(market.today):
+            self.publish(name, EventKind.NOTE, "the request to close it has ended with its day")
+        requests.begin(fills_of, market.now)
+        requests.count(fills_of)
 
     def _may_leave_as_one(self, rows: Iterable[Position]) -> bool:
         """Whether a structure could leave as one order: one that is judged as one or leaves, or has a short option."""
@@ -431,11 +441,21 @@ class SellWatcher:
             state.snapshot,
             holdings=tuple(self.positions.with_price_increment(holding, market.today) for holding in shown),
             history=self.observer.known_orders((holding.symbol for holding in shown), self._seen.read),
+            close_terms={**state.snapshot.close_terms, **self._counted_terms()},
             halted=self.orders.halted(),
             order_count=self.positions.order_count,
             on_tick=True,
         )
         return TickView(snapshot, state.polled_at)
+
+    def _counted_terms(self) -> dict[str, CloseTerms]:
+        """The terms of the requests that have begun, with what our orders have filled by now."""
+        fills_of = self.positions.fills_of
+        return {
+            name: replace(terms, filled={symbol: fills_of(symbol) for symbol in terms.parts})
+            for name, terms in self.requests.terms.items()
+            if terms.since is not None
+        }
 
     def due_on_tick(self, view: TickView, plan: Plan, withheld: Collection[str] = ()) -> Plan:
         """What the plan of a view may do now.
@@ -598,12 +618,20 @@ class SellWatcher:
     def take_request(self, request: CommandRequest) -> None:
         """Accept another command's request; the next poll executes it."""
         self.requests.take(request)
+        if self._state.plan is not None:  # what an earlier process's orders have filled is known from the first poll on
+            self.requests.begin(self.positions.fills_of, self.publish.now())
+        asked = terms_text(request.terms)
         self.publish(
             request.symbol,
             EventKind.NOTE,
-            f"{request.verb.value} requested by {request.by or 'another command'}",
+            f"{request.verb.value}{f' ({asked})' if asked else ''} requested by {request.by or 'another command'}",
             journal_kind="request",
-            detail={"symbol": request.symbol, "verb": request.verb.value, "by": request.by},
+            detail={
+                "symbol": request.symbol,
+                "verb": request.verb.value,
+                "by": request.by,
+                **terms_document(request.terms),
+            },
         )
 
     def handed_over(self) -> None:
@@ -637,9 +665,12 @@ class SellWatcher:
         if snapshot is None or self._seen is None:
             return ()
         exits = self.positions.exits(holding.symbol for holding in snapshot.holdings)
-        ids = {exit_.client_order_id for exit_ in exits if exit_.urgency >= Urgency.PROFIT}
-        targets = (o for o in self._orders_by_now(self._seen) if o.client_order_id in ids and not o.is_terminal)
-        return [order for order in targets if only is None or not only.isdisjoint(order.symbols)]
+        targets = (
+            exit_ for exit_ in exits if exit_.urgency >= Urgency.PROFIT and exit_.reason != Reason.CLOSED_MANUALLY
+        )
+        ids = {exit_.client_order_id for exit_ in targets}
+        orders = (o for o in self._orders_by_now(self._seen) if o.client_order_id in ids and not o.is_terminal)
+        return [order for order in orders if only is None or not only.isdisjoint(order.symbols)]
 
     # --- failures -----------------------------------------------------------------------------------------------------
 

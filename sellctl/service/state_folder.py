@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sellctl.core.errors import BusyError, SafetyRefusalError, SellctlError
-from sellctl.core.watching.manual_requests import CommandRequest, Verb
+from sellctl.core.watching.manual_requests import ALL, CommandRequest, ExitTerms, Verb, terms_document, terms_in
 from sellctl.private_files import (
     PRIVATE_FILE,
     NotPrivateError,
@@ -220,12 +220,15 @@ class StateFolder:
 
     # --- requests to the holder ---------------------------------------------------------------------------------------
 
-    def ask(self, verb: Verb, *, symbol: str = "", accounts: tuple[str, ...] = (), by: str = "") -> Path:
+    def ask(
+        self, verb: Verb, *, symbol: str = "", accounts: tuple[str, ...] = (), by: str = "", terms: ExitTerms = ALL
+    ) -> Path:
         """Write a request for the process that holds the accounts. That process removes the file when it accepts."""
         self.make()
         _make(self.path / _REQUESTS)
         request = self.path / _REQUESTS / f"{uuid.uuid4().hex}.json"
-        _write(request, {"verb": verb.value, "symbol": symbol, "accounts": list(accounts), "by": by})
+        content = {"verb": verb.value, "symbol": symbol, "accounts": list(accounts), "by": by, **terms_document(terms)}
+        _write(request, content)
         return request
 
     def take_requests(self, accounts: Collection[str]) -> tuple[list[CommandRequest], list[str]]:
@@ -262,7 +265,7 @@ def _request_of(file: Path) -> CommandRequest:
     names, symbol, by = content.get("accounts"), content.get("symbol", ""), content.get("by", "")
     if not isinstance(names, list) or not all(isinstance(text, str) for text in (*names, symbol, by)):
         raise ValueError("its fields have the wrong types")
-    return CommandRequest(file.stem, Verb(str(content.get("verb"))), symbol, tuple(names), by)
+    return CommandRequest(file.stem, Verb(str(content.get("verb"))), symbol, tuple(names), by, terms_in(content))
 
 
 def _as_name(text: str) -> str:

@@ -20,8 +20,8 @@ from sellctl.core.model.instrument import AssetClass, Right, underlying_of
 from sellctl.core.model.order import ZERO, Order
 from sellctl.core.model.plan import MOST_LEGS, ExitSignal, Urgency
 from sellctl.core.model.position import NO_PRICES, ExitAfter, Holding, Prices
-from sellctl.core.model.snapshot import Snapshot
-from sellctl.core.orders.claims import is_live
+from sellctl.core.model.snapshot import CloseTerms, Snapshot
+from sellctl.core.orders.claims import closes, is_live
 from sellctl.core.rules.account_guard import reached_limit, why_unknown
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.structures.coverage import Cover, cover_of
@@ -159,13 +159,49 @@ class DecisionContext(Struct, frozen=True):
         return symbol in self._exempt_legs or not self.snapshot.exempt.isdisjoint({symbol, underlying_of(symbol)})
 
     def asked_to_close(self, holding: Holding) -> tuple[Decimal, HeldStructure | None]:
-        """How much of a position the user asked to close: all of it, or its part of the structure that is to close."""
-        if holding.symbol in self.snapshot.manual_closes:
-            return holding.position.qty, None
-        structure = self.structures.get(holding.symbol)
+        """How much of a position the user asked to close, and the structure of which it is to close as a leg.
+
+        That is all of it, its part of the structure, or what is left of the quantity that was asked.
+        """
+        symbol, structure = holding.symbol, self.structures.get(holding.symbol)
+        if symbol in self.snapshot.manual_closes:
+            return self._left_of_request(symbol, holding, holding.position.qty), None
         if structure and structure.name in self.snapshot.manual_closes:
-            return structure.qty_of(holding.symbol), structure
+            asked = self._left_of_request(structure.name, holding, structure.qty_of(symbol))
+            return asked, structure if asked > 0 else None
         return ZERO, None
+
+    def terms_of(self, holding: Holding) -> CloseTerms | None:
+        """How the user asked to close a position or its structure; None when all of it at the usual pace, or not."""
+        terms = self.snapshot.close_terms
+        if not terms:
+            return None
+        if holding.symbol in self.snapshot.manual_closes:
+            return terms.get(holding.symbol)
+        structure = self.structures.get(holding.symbol)
+        return terms.get(structure.name) if structure else None
+
+    def _left_of_request(self, name: str, holding: Holding, most: Decimal) -> Decimal:
+        """How much of a position is left of the quantity that was asked under this name, at most `most`.
+
+        What our orders have filled since is counted by us and shown by the broker in today's orders: the greater of
+        both counts, so that no fill that one of them lacks is closed a second time.
+        """
+        terms = self.snapshot.close_terms.get(name)
+        if terms is None or not terms.parts:
+            return most
+        symbol = holding.symbol
+        before = terms.before.get(symbol, {})
+        filled = {**before, **terms.filled.get(symbol, {})}
+        for order in (*self.snapshot.history.get(symbol, ()), *self.orders_on(symbol)):
+            known = filled.get(order.client_order_id)
+            for part in order.parts_on(symbol):
+                at = part.last_fill_at
+                is_later = at is not None and terms.since is not None and at > terms.since
+                if order.is_ours and closes(part, holding.position.direction) and (known is not None or is_later):
+                    filled[order.client_order_id] = max(known or ZERO, part.filled_qty)
+        closed = sum((qty - before.get(order, ZERO) for order, qty in filled.items()), ZERO)
+        return min(max(terms.parts.get(symbol, ZERO) - closed, ZERO), most)
 
     def leaves_as(self, symbol: str) -> HeldStructure | None:
         """What a leg leaves with as one order: a part of its structure, or all of it; None when it is a leg of none."""

@@ -45,12 +45,14 @@ from sellctl.core.model.plan import (
     most_urgent_first,
 )
 from sellctl.core.model.position import ExitAfter, Holding
-from sellctl.core.model.snapshot import Snapshot
+from sellctl.core.model.snapshot import CloseTerms, Snapshot
 from sellctl.core.orders.stale_orders import stale_orders
 from sellctl.core.sell_strategies.base_strategy import merged
+from sellctl.core.text import as_dollars
 
 MANAGED = frozenset(STEP)
 _STRATEGY_REASONS = frozenset(Reason) - ENGINE_REASONS
+USUAL = CloseTerms()  # all of it, at the usual pace
 
 
 def decide(snapshot: Snapshot, policy: Policy) -> Plan:
@@ -202,9 +204,9 @@ def _evaluate(holding: Holding, wholes: Wholes, context: DecisionContext) -> Pos
     result = strategy_result(holding, wholes, context)
     problem = result.failure or _unreadable_cover(holding, context)
     of_engine = tuple(_engine_signals(holding, result, context))
-    signal = merged((*of_engine, *_with_what_follows(holding, result, context)))
+    signal = _merged((*of_engine, *_with_what_follows(holding, result, context)), holding, context)
     if signal:
-        return PendingExit(signal, merged(of_engine), result, problem)
+        return PendingExit(signal, _merged(of_engine, holding, context), result, problem)
     ours = context.ours_on(symbol)
     if result.unconfirmed and not ours:
         decision = wait_for_confirmation(result.unconfirmed, result.waits_for)
@@ -226,6 +228,24 @@ def _evaluate(holding: Holding, wholes: Wholes, context: DecisionContext) -> Pos
             unconfirmed=result.needs_another_poll,
         )
     return _with_result(decision, result, context)
+
+
+def _merged(signals: tuple[ExitSignal, ...], holding: Holding, context: DecisionContext) -> ExitSignal | None:
+    """All true reasons as one signal.
+
+    A request for a quantity or with a limit is apart from them: a stop isn't bound by it, and what it doesn't ask for
+    isn't closed at its pace. It waits for any other exit that is due; without a limit it goes before a less urgent one.
+    """
+    terms = context.terms_of(holding)
+    if terms is None or (terms.qty is None and terms.limit is None):
+        return merged(signals)
+    asked = next((signal for signal in signals if signal.reason is Reason.CLOSED_MANUALLY), None)
+    others = merged(tuple(signal for signal in signals if signal is not asked))
+    if asked is None or others is None:
+        return asked or others
+    if terms.limit is None and asked.urgency < others.urgency and others.urgency > Urgency.PROTECTIVE:
+        return replace(asked, other_reasons=others.reasons)
+    return replace(others, other_reasons=(*others.other_reasons, asked.detail))
 
 
 def _with_what_follows(holding: Holding, result: StrategyResult, context: DecisionContext) -> tuple[ExitSignal, ...]:
@@ -363,16 +383,27 @@ def _engine_signals(holding: Holding, result: StrategyResult, context: DecisionC
     if asked > 0:
         waits = bool(closing_first(holding, context))
         others = structure.others(symbol) if structure and not waits else ()
-        detail = "closed manually as a whole" if structure else "closed manually"
+        terms = context.terms_of(holding) or USUAL
         yield ExitSignal(
             holding,
             asked,
             Reason.CLOSED_MANUALLY,
-            detail,
-            Urgency.PROTECTIVE,
+            _manual_detail(terms, is_whole=structure is not None),
+            terms.urgency,
+            worst_price=None if structure else terms.limit,
             then_close=others,
             structure=structure.name if structure else "",
         )
+
+
+def _manual_detail(terms: CloseTerms, *, is_whole: bool) -> str:
+    """What the user asked for, as text."""
+    parts = ["closed manually as a whole" if is_whole else "closed manually"]
+    if terms.qty is not None:
+        parts.append(f"{terms.qty:f} {'unit' if terms.qty == 1 else 'units'}" if is_whole else f"{terms.qty:f} of it")
+    if terms.limit is not None:
+        parts.append(f"{'net ' if is_whole else ''}limit {as_dollars(terms.limit)}")
+    return ", ".join(parts)
 
 
 def _is_stock_without_rules(holding: Holding, result: StrategyResult) -> bool:

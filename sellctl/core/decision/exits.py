@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
+from decimal import Decimal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,7 +24,7 @@ from sellctl.core.decision.pricing import (
 from sellctl.core.decision.risk_checks import RiskContext, rate_violation, violations
 from sellctl.core.decision.sizing import Size, free, size_of, why_cover_is_missing
 from sellctl.core.model.instrument import underlying_of
-from sellctl.core.model.order import Order, OrderState, OrderType
+from sellctl.core.model.order import ZERO, Order, OrderState, OrderType
 from sellctl.core.model.plan import (
     SHORT_UNCONFIRMED,
     CancelOrder,
@@ -36,7 +37,7 @@ from sellctl.core.model.plan import (
     halt_violation,
 )
 from sellctl.core.model.position import ExitProgress, Holding
-from sellctl.core.model.snapshot import Snapshot
+from sellctl.core.model.snapshot import CloseTerms, Snapshot
 from sellctl.core.orders.claims import UNKNOWN_SYMBOLS, closes, would_wash
 from sellctl.core.orders.client_order_ids import attempt_number, client_order_id
 from sellctl.core.text import as_limit
@@ -340,7 +341,8 @@ def _closed_by(order: Order, context: DecisionContext) -> Holding | None:
 def _target_is_missed(holding: Holding) -> bool:
     """Whether the exit under way is a target's and the price, which is known, no longer meets it."""
     state, known = holding.state.exit, holding.exit_price is not None and not holding.prices.wide
-    return state is not None and state.urgency >= Urgency.PROFIT and known and state.age >= REPRICE_AFTER
+    is_target = state is not None and state.urgency >= Urgency.PROFIT and state.reason != Reason.CLOSED_MANUALLY
+    return state is not None and is_target and known and state.age >= REPRICE_AFTER
 
 
 def continue_due(
@@ -389,7 +391,8 @@ def _status_of(
     violations_now = context.account_violations or _halt_violations(signal, context)
     if violations_now:
         return f"{describe(ours[0])}, not changed: {'; '.join(violations_now)}", (), False
-    why = _why_wrong(signal.holding, ours, context) or _why_replace(signal, ours[0], price, context)
+    why = _why_wrong(signal.holding, ours, context) or _why_not_as_asked(signal, ours[0], context)
+    why = why or _why_replace(signal, ours[0], price, context)
     cancels = cancellable(ours, why) if why else ()
     if cancels:
         return f"cancelled {why}", cancels, why == RENEWED
@@ -415,6 +418,50 @@ def _why_wrong(holding: Holding, ours: Iterable[Order], context: DecisionContext
         if not order.is_multi_leg and not closes(order, holding.position.direction):
             return f"because it does not close a {holding.position.direction.value} position"
     return ""
+
+
+def _why_not_as_asked(signal: ExitSignal, order: Order, context: DecisionContext) -> str:
+    """Why a working order must not fill for a manual request: it closes more, or at a worse price; "" when it may.
+
+    A fill that was counted since the order was listed is no longer a part of what it closes.
+    """
+    if signal.reason is not Reason.CLOSED_MANUALLY or (terms := _terms_of(signal, context)) is None:
+        return ""
+    worst = signal.worst_price
+    if worst is not None and (order.limit_price is None or _is_worse(order, worst, signal)):
+        return "because it may fill beyond the limit that was asked for"
+    if terms.qty is None:
+        return ""
+    symbol = order.symbols[0]
+    filled = terms.filled.get(symbol, {}).get(order.client_order_id, ZERO)
+    for part in order.parts_on(symbol):
+        still = min(part.leaves_qty, (part.qty or ZERO) - filled)
+        if still > _asked_of(symbol, signal, context):
+            return "because it closes more than was asked for"
+    return ""
+
+
+def _terms_of(signal: ExitSignal, context: DecisionContext) -> CloseTerms | None:
+    """The terms of a manual request, for a position or for a structure as a whole."""
+    name = signal.holding.symbol
+    terms = context.snapshot.close_terms
+    return terms.get(name) if name in terms else context.terms_of(signal.holding)
+
+
+def _asked_of(symbol: str, signal: ExitSignal, context: DecisionContext) -> Decimal:
+    """How much of a symbol is left of a manual request; all that is held where that isn't known."""
+    holding = context.held(symbol) if symbol != signal.holding.symbol else signal.holding
+    return context.asked_to_close(holding)[0] if holding else ZERO
+
+
+def _is_worse(order: Order, worst: Decimal, signal: ExitSignal) -> bool:
+    """Whether an order's limit is worse than the worst price of a signal; of a multi-leg order, its net limit."""
+    limit = order.limit_price
+    if limit is None:
+        return True
+    if not order.is_multi_leg:
+        return limit < worst if signal.holding.position.is_long else limit > worst
+    return -limit < (worst if signal.holding.position.is_long else -worst)
 
 
 def _why_legs_are_wrong(order: Order, context: DecisionContext) -> str:
@@ -448,7 +495,8 @@ def _why_replace(signal: ExitSignal, order: Order, price: PricedStep | None, con
         return ""
     if age < STALLED_FOR and _is_stalled(signal.holding, order):
         return ""
-    rests = price.is_last or (signal.urgency is Urgency.TIME and age < REST_AT_TOUCH)
+    is_bound = signal.reason is Reason.CLOSED_MANUALLY and signal.worst_price is not None
+    rests = is_bound or price.is_last or (signal.urgency is Urgency.TIME and age < REST_AT_TOUCH)
     return "" if price.limit == order.limit_price and rests else "to reprice"
 
 

@@ -130,6 +130,8 @@ def step_of(
 
 
 def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> PricedStep:
+    if rung is Rung.MARKET and signal.worst_price is not None:  # at any price down to that one
+        return PricedStep(_at_worst(signal, signal.worst_price), step, steps)
     if rung is Rung.MARKET and not has_no_bid(signal.holding):
         return PricedStep(None, step, steps)
     reference = reference_price(signal)
@@ -181,7 +183,7 @@ def _walk_price(signal: ExitSignal, price: Decimal) -> Decimal:
     worst_price = signal.worst_price
     if worst_price is None or _is_within(rounded, worst_price, long=long):
         return rounded
-    return to_tick(worst_price, tick_of(signal.holding, worst_price), up=long)
+    return _at_worst(signal, worst_price)
 
 
 def _is_inside(price: Decimal, holding: Holding) -> bool:
@@ -216,6 +218,8 @@ def _without_a_price(signal: ExitSignal, steps: int) -> PricedStep:
     if signal.urgency is not Urgency.FORCED:
         side = "bid" if signal.holding.position.is_long else "ask"
         raise NoPriceError(f"no price to send it at ({signal.holding.prices.problem or 'no ' + side})")
+    if signal.worst_price is not None:
+        return PricedStep(_at_worst(signal, signal.worst_price), steps, steps)
     if has_no_bid(signal.holding):
         return PricedStep(tick_of(signal.holding, CENT), steps, steps)
     return PricedStep(None, steps, steps)
@@ -244,7 +248,12 @@ def _limit(signal: ExitSignal, reference: Decimal, rung: Rung) -> Decimal:
     exact = to_tick(price, CENT, up=long)
     if exact == price and _is_within(exact, worst_price, long=long):
         return exact
-    return to_tick(worst_price, tick_of(signal.holding, worst_price), up=long)
+    return _at_worst(signal, worst_price)
+
+
+def _at_worst(signal: ExitSignal, worst_price: Decimal) -> Decimal:
+    """The worst price, or the next better one on the tick."""
+    return to_tick(worst_price, tick_of(signal.holding, worst_price), up=signal.holding.position.is_long)
 
 
 def _is_within(price: Decimal, worst_price: Decimal, *, long: bool) -> bool:

@@ -80,7 +80,11 @@ REASONS: Mapping[Reason, Precedence] = {
     Reason.IN_THE_MONEY: Precedence(6, _PROTECTIVE, "an option in the money"),
     Reason.SHORT_STRIKE: Precedence(6, _PROTECTIVE, "the underlying near a strike that is sold"),
     Reason.STRUCTURE: Precedence(6, _PROTECTIVE, "the rest of a structure that is being closed"),
-    Reason.CLOSED_MANUALLY: Precedence(7, _PROTECTIVE, "closed manually (sellctl close)"),
+    Reason.CLOSED_MANUALLY: Precedence(
+        7,
+        (Urgency.PROTECTIVE, Urgency.FORCED, Urgency.TIME, Urgency.PROFIT),
+        "closed manually (sellctl close): as `--patience` says",
+    ),
     Reason.BEFORE_CLOSE: Precedence(8, _TIME, "the close is near"),
     Reason.EXIT_AT: Precedence(8, _TIME, "a time of day"),
     Reason.MAX_HOLD: Precedence(8, _TIME, "time held"),

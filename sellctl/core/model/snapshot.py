@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from sellctl.core.model.market import Market, Quote
 from sellctl.core.model.order import Order
+from sellctl.core.model.plan import Urgency
 from sellctl.core.model.position import NOTHING_SENT, Holding, OrderCount, Position, PositionState
 
 T = TypeVar("T")
@@ -54,21 +55,40 @@ class AccountSettings(Struct, frozen=True):
     no_shorting: bool | None = None
 
 
+class CloseTerms(Struct, frozen=True):
+    """How a position or structure is closed by hand, where that isn't all of it at the usual pace.
+
+    `qty` is how much is to be closed in all, in contracts, shares or units of a structure, and `parts` the same by
+    symbol; None and empty for all of it. `limit` is the worst price in dollars per share, of a structure net per unit;
+    None when any will do. `urgency` is the class whose prices the orders walk. `since` is when the request began, by
+    the broker's clock. `before` and `filled` are what our orders on each symbol had filled then and have filled now, by
+    client order id.
+    """
+
+    qty: Decimal | None = None
+    limit: Decimal | None = None
+    urgency: Urgency = Urgency.PROTECTIVE
+    parts: Mapping[str, Decimal] = field(default_factory=dict)
+    since: dt.datetime | None = None
+    before: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)
+    filled: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)
+
+
 class Snapshot(Struct, frozen=True):
     """One account at one instant of the broker's clock.
 
     `orders` are the open orders. `history` has all of today's orders, in any state, of the symbols that were looked up;
     a symbol that is absent was not looked up. `positions_at` is when the positions were requested. `manual_closes` are
-    symbols and names of structures that the user asked to close; `panic` those to close even while `halted`, which says
-    why no other order may be sent. `order_count` is the account's orders of the last minute. `exempt` are symbols,
-    underlyings and names of structures that the user exempted. `named` are the structures that the user names by their
-    names, each with the user's own name for it ("": none). `tripped_limit` is the account guard's limit that was
-    reached earlier today. `underlyings` are quotes of underlyings, where a rule uses them. `structures` is the stored
-    state of the held structures by name. `no_multi_leg` are the structures of which the broker refused a multi-leg
-    order today; "" stands for all. `missing` are short options that were held and that the last reads of the positions
-    don't show, too few of them to prove that they are gone. `unbooked_splits` are underlyings of which a position may
-    not show today's split, so that the equity may be wrong. With `on_tick`, only exits are decided, from an earlier
-    poll's positions and orders.
+    symbols and names of structures that the user asked to close, and `close_terms` how, where that isn't all of it at
+    the usual pace; `panic` are those to close even while `halted`, which says why no other order may be sent.
+    `order_count` is the account's orders of the last minute. `exempt` are symbols, underlyings and names of structures
+    that the user exempted. `named` are the structures that the user names by their names, each with the user's own name
+    for it ("": none). `tripped_limit` is the account guard's limit that was reached earlier today. `underlyings` are
+    quotes of underlyings, where a rule uses them. `structures` is the stored state of the held structures by name.
+    `no_multi_leg` are the structures of which the broker refused a multi-leg order today; "" stands for all. `missing`
+    are short options that were held and that the last reads of the positions don't show, too few of them to prove that
+    they are gone. `unbooked_splits` are underlyings of which a position may not show today's split, so that the equity
+    may be wrong. With `on_tick`, only exits are decided, from an earlier poll's positions and orders.
     """
 
     account: AccountFacts
@@ -91,6 +111,7 @@ class Snapshot(Struct, frozen=True):
     on_tick: bool = False
     no_multi_leg: frozenset[str] = frozenset()
     missing: tuple[Position, ...] = ()
+    close_terms: Mapping[str, CloseTerms] = field(default_factory=dict)
 
     def with_history(self, history: Mapping[str, tuple[Order, ...]]) -> "Snapshot":
         """This snapshot with today's orders of more symbols."""

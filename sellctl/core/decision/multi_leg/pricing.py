@@ -72,6 +72,11 @@ class _Exit(Struct, frozen=True):
         bounds = value_range(self.structure.structure.legs)
         return bounds.least if bounds and bounds.least.is_finite() and bounds.least < 0 else None
 
+    @property
+    def at_worst(self) -> Decimal | None:
+        """The worst price of the signal on the increment; None, for a market order, when it has none."""
+        return None if self._floor is None else self.rounded(self._floor, up=True)
+
     def kept(self, price: Decimal) -> Decimal:
         """A price on the increment that isn't below the least one."""
         least = self.least
@@ -124,11 +129,11 @@ def without_price(signal: ExitSignal, structure: HeldStructure) -> str:
 
 def _at_rung(each: _Exit, rung: Rung, step: int, steps: int) -> PricedStep:
     if rung is Rung.MARKET:
-        return PricedStep(None, step, steps)
+        return PricedStep(each.at_worst, step, steps)
     natural = natural_price(each.signal, each.structure)
     if natural is None:
         if each.signal.urgency is Urgency.FORCED:
-            return PricedStep(None, steps, steps)
+            return PricedStep(each.at_worst, steps, steps)
         why = each.signal.holding.prices.problem or "no net price"
         raise NoPriceError(f"no net price to send it at ({why})")
     through = max(abs(natural) * THROUGH_FRACTION, SHORTEST_THROUGH) if rung is Rung.THROUGH else ZERO

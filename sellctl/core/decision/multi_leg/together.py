@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sellctl.core.decision.context import DecisionContext
+from sellctl.core.decision.exits import denied
 from sellctl.core.decision.multi_leg.part_exits import as_own_exit, closed_by_other_parts, for_part
 from sellctl.core.decision.multi_leg.recognised import recognised
 from sellctl.core.decision.multi_leg.ways import StructureExit, exit_of, in_all, why_by_legs
@@ -26,6 +27,7 @@ from sellctl.core.structures.held import HeldStructure, held_parts
 
 # The reasons for which all legs of a structure leave, whatever judges them.
 REASONS_TO_CLOSE_ALL = frozenset({Reason.PANIC, Reason.ACCOUNT_GUARD, Reason.ZERO_DAY})
+_BY_LEGS = "by legs: "
 
 
 class PendingExit(Struct, frozen=True):
@@ -82,7 +84,20 @@ def sort_by_way(
             pending[leg.holding.symbol] = replace(leg, signal=signal)
     together = {symbol for each in as_one for symbol in each.exit.legs}
     rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
+    rest = (_unless_net_limit(each, context) for each in rest)
     return list(rest), as_one, in_all(closes for taken in by_underlying.values() for closes in taken)
+
+
+def _unless_net_limit(each: PositionDecision | PendingExit, context: DecisionContext) -> PositionDecision | PendingExit:
+    """The exit of a leg by itself; it is refused when the user asked for a net limit, which no leg alone can keep."""
+    if not isinstance(each, PendingExit) or each.signal.reason is not Reason.CLOSED_MANUALLY:
+        return each
+    terms, (_, structure) = context.terms_of(each.holding), context.asked_to_close(each.holding)
+    if structure is None or terms is None or terms.limit is None:
+        return each
+    why = next((why.removeprefix(_BY_LEGS) for why in each.signal.other_reasons if why.startswith(_BY_LEGS)), "")
+    refusal = f"a net limit needs one order for all legs{f': {why}' if why else ''}"
+    return denied(each.signal, (refusal,))
 
 
 def _unmatched_to_close(pending: Mapping[str, PendingExit], context: DecisionContext) -> Iterator[HeldStructure]:
@@ -116,7 +131,7 @@ def _closed_by_orders(context: DecisionContext) -> dict[str, list[Mapping[str, D
 
 def _by_legs(signal: ExitSignal, structure: str, why: str) -> ExitSignal:
     """The signal of a leg whose structure might have left as one order, with why it doesn't."""
-    reasons = (*signal.other_reasons, f"by legs: {why}") if why else signal.other_reasons
+    reasons = (*signal.other_reasons, f"{_BY_LEGS}{why}") if why else signal.other_reasons
     return replace(signal, structure=structure, other_reasons=reasons)
 
 
@@ -139,11 +154,25 @@ def _exit_and_way(
         signals = {leg.holding.symbol: _signal_of(leg, context) for leg in legs}
         own = merged(_own_signals(structure, wholes, context))
         each = exit_of(structure, signals, for_part(own, structure, context) if own and structure.part_of else own)
+        each = _with_net_limit(each, context) if each else None
         if each:
             each = replace(each, other_orders=tuple(taken), other_parts=closed_by_other_parts(structure, context))
         return each, why_by_legs(each, context) if each else ""
     except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
         return None, ""
+
+
+def _with_net_limit(each: StructureExit, context: DecisionContext) -> StructureExit | None:
+    """The exit with the net limit that the user asked for; None for a part of a structure, of which it is no limit."""
+    if each.signal.reason is not Reason.CLOSED_MANUALLY:
+        return each
+    first = each.structure.holdings[each.lead]
+    terms, (_, asked) = context.terms_of(first), context.asked_to_close(first)
+    if asked is None or terms is None or terms.limit is None:
+        return each
+    if each.structure.part_of:
+        return None
+    return replace(each, signal=replace(each.signal, worst_price=terms.limit))
 
 
 def _signal_of(leg: PendingExit, context: DecisionContext) -> ExitSignal:
@@ -153,6 +182,10 @@ def _signal_of(leg: PendingExit, context: DecisionContext) -> ExitSignal:
     What is closed by its structure's name leaves with it, also where a rule on the leg alone would close it now.
     """
     holding, of_engine = leg.holding, leg.of_engine
+    terms = context.terms_of(holding)
+    is_bound = terms is not None and (terms.qty is not None or terms.limit is not None)
+    if is_bound and leg.signal.reason is not Reason.CLOSED_MANUALLY:
+        return leg.signal  # what a rule closes isn't kept back by the quantity or the limit of a request
     is_asked = context.asked_to_close(holding)[1] is not None
     if of_engine is not None and is_asked and leg.signal.urgency is of_engine.urgency:
         return of_engine

@@ -127,8 +127,10 @@ def _leaves_by_legs_already(each: StructureExit, context: DecisionContext) -> st
 
 
 def _is_partly_manual(each: StructureExit, context: DecisionContext) -> str | None:
-    asked = context.snapshot.manual_closes & each.structure.holdings.keys()
-    return "" if asked and asked != each.structure.holdings.keys() else None
+    """Whether the user asked to close some legs only, or each at a limit of its own."""
+    asked, terms = context.snapshot.manual_closes & each.structure.holdings.keys(), context.snapshot.close_terms
+    has_limits = any(symbol in terms and terms[symbol].limit is not None for symbol in asked)
+    return "" if asked and (has_limits or asked != each.structure.holdings.keys()) else None
 
 
 def _level_is_too_low(_each: StructureExit, context: DecisionContext) -> str | None:

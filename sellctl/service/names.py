@@ -1,0 +1,132 @@
+"""What the user calls a position: its symbol, an underlying, or a structure by sellctl's name or by the user's own."""
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from sellctl.core.errors import ConfigError, SellctlError
+from sellctl.core.text import did_you_mean
+
+if TYPE_CHECKING:
+    from sellctl.core.config.schema import Config
+    from sellctl.core.model.view import AccountListing, ShownStructure
+
+_MAX_NAME = 80
+_MAX_SYMBOL = 32  # beyond it, only the name of a structure is that long
+_ALL = "`sellctl positions` lists all positions."
+
+
+def name_of(text: str) -> str:
+    """The symbol that a text means, in upper case, or the structure's name. ConfigError when it can be neither.
+
+    A contract may be written as tables show it: "AAPL 18 Dec 26 230 C".
+    """
+    from sellctl.core.model.instrument import symbol_of  # noqa: PLC0415  help and completion don't need it
+    from sellctl.core.structures.names import name_or_symbol  # noqa: PLC0415  as above
+
+    symbol = symbol_of(text.strip()) or text.strip().upper()
+    if not symbol:
+        raise ConfigError("The symbol is empty.", hint=_ALL)
+    longest = _MAX_NAME if "-" in symbol else _MAX_SYMBOL
+    if len(symbol) > longest or not symbol.isascii() or not symbol.isprintable() or " " in symbol:
+        shown = symbol[:_MAX_SYMBOL].encode("unicode_escape").decode("ascii")
+        raise ConfigError(f"{shown} can't be a symbol.", hint=_ALL)
+    return name_or_symbol(symbol)
+
+
+def structures_called(name: str, accounts: "Iterable[AccountListing]") -> "list[ShownStructure]":
+    """The structures with a name, of each account that holds one."""
+    return [each for account in accounts for each in account.structures if each.is_called(name)]
+
+
+def one_name(name: str, found: "Sequence[ShownStructure]") -> str:
+    """The name that sellctl gives these structures. ConfigError when the user's name for them means different ones."""
+    names = sorted({each.name for each in found})
+    if len(names) > 1:
+        sentence = f"{name} is {' in one account and '.join(names)} in another."
+        raise ConfigError(sentence, hint="Name one of them.")
+    return names[0]
+
+
+def own_legs(config: "Config", name: str) -> tuple[str, ...]:
+    """The legs of the structure that the configuration calls so; empty when it calls none so."""
+    for entry in config.sell_module.structures or ():
+        if (entry.name or "").lower() == name.lower():
+            return tuple(leg.symbol for leg in entry.legs)
+    return ()
+
+
+def exempted_as(config: "Callable[[], Config]", name: str, exempted: Iterable[str]) -> str:
+    """The name under which a structure with the user's own name is exempt; "" when it isn't.
+
+    The configuration is only asked for when a structure is exempt.
+    """
+    from sellctl.core.structures.names import legs_of  # noqa: PLC0415  as above
+
+    structures = {each: set(legs_of(each)) for each in exempted}
+    legs = set(own_legs(config(), name)) if any(structures.values()) else set()
+    return next((each for each, its in structures.items() if legs and its == legs), "")
+
+
+def refuse_leg(name: str, exempted: Iterable[str], manage: Callable[[str], str]) -> None:
+    """ConfigError when a symbol is exempt because its structure is: managing the symbol would change nothing.
+
+    `manage` is the command that ends the exemption of a structure.
+    """
+    from sellctl.core.structures.names import legs_of  # noqa: PLC0415  as above
+
+    structure = next((each for each in sorted(exempted) if name in legs_of(each)), None)
+    if structure:
+        raise ConfigError(f"{name} is exempt as a leg of {structure}.", hint=f"Run: {manage(structure)}")
+
+
+def not_held(name: str, accounts: "Iterable[AccountListing]", known: Iterable[str] = ()) -> ConfigError:
+    """The error about what no account holds, with the one of these or of `known` that may have been meant."""
+    from sellctl.core.model.instrument import underlying_of  # noqa: PLC0415  as above
+
+    every = list(accounts)
+    held = sorted(_held(every))
+    options = [other for other in held if other.startswith(name)]
+    underlying = underlying_of(name)
+    similar = {other for other in {*held, *known} if did_you_mean(underlying, [underlying_of(other)])}
+    near = f"Options held on {name}: {', '.join(options[:3])}." if options else did_you_mean(name, similar)
+    near = near or _similar_structure(name, every)
+    return ConfigError(f"{name} is not held in any account.", hint=f"{near} {_ALL}".lstrip())
+
+
+def _similar_structure(name: str, accounts: "Iterable[AccountListing]") -> str:
+    shown = [each for account in accounts for each in account.structures]
+    names = {each.upper(): each for structure in shown for each in (structure.name, structure.own_name) if each}
+    begin_so = sorted(each for each in names if each.startswith(f"{name.upper()}-"))
+    near = begin_so or difflib.get_close_matches(name.upper(), sorted(names), n=1)
+    return f"Did you mean {names[near[0]]}?" if near else ""
+
+
+def held_name(name: str, accounts: "Sequence[AccountListing]", otherwise: str, known: Iterable[str] = ()) -> str:
+    """The name of what is held: a symbol, an underlying with options, or a structure.
+
+    ConfigError when it isn't, with what to do `otherwise`. An account that can't be read may hold it: then that is the
+    error, unless another account does.
+    """
+    from sellctl.core.model.instrument import underlying_of  # noqa: PLC0415  as above
+    from sellctl.core.structures.names import legs_of  # noqa: PLC0415  as above
+
+    held = _held(accounts)
+    underlyings = {underlying_of(each) for each in held}
+    if name in held | underlyings or (legs_of(name) and held.issuperset(legs_of(name))):
+        return name
+    if called := structures_called(name, accounts):
+        return one_name(name, called)
+    unread = [account for account in accounts if account.plan is None]
+    if unread:
+        account = unread[0].account
+        raise SellctlError(
+            f"Account {account} could not be read, so whether it holds {name} is unknown.", hint=otherwise
+        )
+    error = not_held(name, accounts, {*underlyings, *known})
+    error.hint = f"{error.hint} {otherwise}".rstrip()
+    raise error
+
+
+def _held(accounts: "Iterable[AccountListing]") -> set[str]:
+    return {decision.holding.symbol for each in accounts if each.plan for decision in each.plan.decisions}

@@ -1,0 +1,264 @@
+"""What a person can ask of running watchers, once for every surface: screen keys, control API, chat and MCP."""
+
+import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError, SellctlError
+from sellctl.core.model.event import EventKind
+from sellctl.core.watching import manual_exits
+from sellctl.core.watching.manual_exits import (
+    ExitOutcome,
+    ProposedExit,
+    QtyOrShare,
+    plan_to_close,
+    proposals,
+    terms_for,
+)
+from sellctl.core.watching.manual_requests import CommandRequest, ExitTerms, Patience, Verb
+from sellctl.service.listings import listing_of
+from sellctl.service.names import exempted_as, held_name, name_of, not_held, one_name, refuse_leg, structures_called
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from sellctl.bootstrap import Runtime
+    from sellctl.core.model.exit_record import ExitsSince
+    from sellctl.core.model.view import AccountListing
+    from sellctl.core.sell_watcher import SellWatcher
+
+_REQUESTS_KEPT = 1_000  # of which the outcome can be asked
+
+
+class _Passed(Struct, frozen=True):
+    """A request that was passed to a watcher: what it closes, and the newest row of the journal before it."""
+
+    exits: tuple[ProposedExit, ...]
+    row: int
+
+
+@dataclass(slots=True)
+class Verbs:
+    """The verbs on the watchers of one runtime, to be called in their event loop.
+
+    Nothing here sends a request to the broker: what is read are the watchers' states in memory, and what is asked is
+    carried out by their next poll, which begins at once. Every error is a SellctlError. Each call that changes
+    something takes who asked for it (`by`) for the journal.
+    """
+
+    runtime: "Runtime"
+    _passed: "OrderedDict[str, _Passed]" = field(default_factory=OrderedDict)  # by the request's id
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def listings(self) -> "list[AccountListing]":
+        """Each account with its last plan, explained, or with why there is none."""
+        return [listing_of(self.runtime, watcher, watcher.state.plan) for watcher in self._watchers]
+
+    def halted(self) -> str:
+        """Why new orders are stopped; "" when they aren't."""
+        return self.runtime.state.halted()
+
+    def exempt_names(self) -> frozenset[str]:
+        """What is exempt: symbols, underlyings and structures."""
+        return self.runtime.state.exempt()
+
+    # --- closing ------------------------------------------------------------------------------------------------------
+
+    def propose_close(
+        self,
+        name: str,
+        *,
+        account: str = "",
+        qty: QtyOrShare | None = None,
+        limit: Decimal | None = None,
+        patience: Patience = Patience.PROTECTIVE,
+    ) -> list[ProposedExit]:
+        """What closing a position or structure would bring, and whether an order can be sent now; nothing is sent.
+
+        `qty` is how much of it, None for all. The terms are in whole numbers from here on: a share is of what is held
+        now. ConfigError when it isn't held, or when so much of it can't be closed; SellctlError while an account that
+        may hold it could not be read.
+        """
+        accounts = self._accounts(account)
+        name = self._meant(name_of(name), accounts)
+        terms = terms_by_account(accounts, name, qty, limit, patience)
+        asked = [self._asked(each, name, terms[each.account]) for each in accounts if each.account in terms]
+        return proposals(asked, name, terms)
+
+    def close(self, proposed: Sequence[ProposedExit], by: str) -> list[CommandRequest]:
+        """Pass to the watchers what `propose_close` returned, once the person has confirmed it.
+
+        The quantities are those that were shown, also when less is held by now. SafetyRefusalError when none of it is
+        possible, with why.
+        """
+        possible = [each for each in proposed if each.is_possible]
+        if not possible:
+            raise SafetyRefusalError(f"Nothing was sent: {why_not(proposed)}.")
+        row, requests = self._newest_row(), []
+        for account in dict.fromkeys(each.listing.account for each in possible):
+            exits = tuple(each for each in proposed if each.listing.account == account)
+            name, terms = exits[0].name, exits[0].terms
+            request = CommandRequest(uuid.uuid4().hex, Verb.CLOSE, name, (account,), by, terms)
+            self._remember(request, _Passed(exits, row))
+            self._watcher(account).take_request(request)
+            requests.append(request)
+        self.runtime.scheduler.read_at_once([name for request in requests for name in request.accounts])
+        return requests
+
+    def outcome(self, requests: Sequence[CommandRequest]) -> list[ExitOutcome]:
+        """What became of requests by now, of each position of theirs: filled, working, or why not.
+
+        It reads the journal, and the accounts as of their last poll.
+        """
+        accounts = {each.account: each for each in self.listings()}
+        passed = [known for request in requests if (known := self._passed.get(request.id))]
+        found: list[ExitOutcome] = []
+        for each in passed:
+            for proposed in each.exits:
+                recorded = _exits_since(self.runtime.state.journal, proposed.listing.account, each.row)
+                found.append(manual_exits.outcome_of(proposed, recorded, accounts[proposed.listing.account]))
+        return found
+
+    # --- what is managed ----------------------------------------------------------------------------------------------
+
+    def exempt(self, name: str, by: str, *, not_held: bool = False) -> str:
+        """Stop managing a position, an underlying or a structure until `manage`. Returns its name.
+
+        ConfigError when it isn't held; `not_held` is for what is to come.
+        """
+        name, state = name_of(name), self.runtime.state
+        name = exempted_as(lambda: self.runtime.loaded.config, name, state.exempt()) or name
+        if name in state.exempt():
+            return name
+        if not not_held:
+            name = held_name(name, self.listings(), "")
+        state.set_exempt(name, wanted=True)
+        self._changed("exempt", name, by)
+        return name
+
+    def manage(self, name: str, by: str) -> str:
+        """Manage a position again: end its exemption, and resume its suspended rules. Returns its name.
+
+        ConfigError when it is neither exempt nor held.
+        """
+        name, state = name_of(name), self.runtime.state
+        exempted = state.exempt()
+        name = exempted_as(lambda: self.runtime.loaded.config, name, exempted) or name
+        if name not in exempted:
+            refuse_leg(name, exempted, lambda structure: f"{self.runtime.program} manage {structure}")
+            known = f"Exempt are: {', '.join(sorted(exempted))}." if exempted else "No symbol is exempt."
+            name = held_name(name, self.listings(), known, exempted)
+        state.set_exempt(name, wanted=False)
+        state.resume_rules(name, self.runtime.loaded.config.accounts)
+        self._changed("manage", name, by)
+        return name
+
+    def halt(self, reason: str, by: str) -> None:
+        """Stop all new orders of every process on this state folder. No verb lifts a halt."""
+        problem = self.runtime.state.halt(reason, by)
+        if problem:
+            self._alert(f"the reason of the halt is not stored: {problem}")
+        self._note("halt", {"reason": reason, "by": by})
+        self.runtime.scheduler.publish("", EventKind.HALTED, f"halted by {by}: {reason}", failed=True)
+        self._read_all()
+
+    # --- internals ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _watchers(self) -> "Sequence[SellWatcher]":
+        return self.runtime.scheduler.watchers
+
+    def _watcher(self, account: str) -> "SellWatcher":
+        return next(watcher for watcher in self._watchers if watcher.name == account)
+
+    def _accounts(self, account: str) -> "list[AccountListing]":
+        accounts = self.listings()
+        if account and account not in {each.account for each in accounts}:
+            hint = f"There are: {', '.join(each.account for each in accounts)}."
+            raise ConfigError(f"No account is called {account[:32]!r}.", hint=hint)
+        return [each for each in accounts if account in {"", each.account}]
+
+    @staticmethod
+    def _meant(name: str, accounts: "Sequence[AccountListing]") -> str:
+        """The name of the structure, or the symbol, that is held."""
+        called = structures_called(name, accounts)
+        return one_name(name, called) if called else name
+
+    def _asked(self, account: "AccountListing", name: str, terms: ExitTerms) -> "AccountListing":
+        """The account with what would be decided if this were asked now."""
+        watcher = self._watcher(account.account)
+        snapshot = watcher.state.snapshot
+        if snapshot is None:
+            return account
+        asked, plan = plan_to_close(snapshot, watcher.policy, name, terms)
+        return listing_of(self.runtime, watcher, plan, asked)
+
+    def _remember(self, request: CommandRequest, passed: _Passed) -> None:
+        self._passed[request.id] = passed
+        while len(self._passed) > _REQUESTS_KEPT:
+            self._passed.popitem(last=False)
+
+    def _newest_row(self) -> int:
+        from sellctl.journal.exits_since import newest_row  # noqa: PLC0415  loads SQLAlchemy
+
+        return newest_row(self.runtime.state.journal)
+
+    def _changed(self, verb: str, name: str, by: str) -> None:
+        """Record a change to what is managed; every account is read at once."""
+        self._note(verb, {"symbol": name, "by": by})
+        self.runtime.scheduler.publish(name, EventKind.NOTE, f"{verb} requested by {by}")
+        self._read_all()
+
+    def _read_all(self) -> None:
+        self.runtime.scheduler.read_at_once([watcher.name for watcher in self._watchers])
+
+    def _note(self, kind: str, detail: "Mapping[str, object]") -> None:
+        """Record a verb. A failure is only published, because a halt must not depend on the journal."""
+        try:
+            self._watchers[0].journal.note("", kind, detail)
+        except JournalError as error:
+            self._alert(f"not recorded in the journal: {error}")
+
+    def _alert(self, text: str) -> None:
+        self.runtime.scheduler.publish("", EventKind.ALERT, text, failed=True)
+
+
+def terms_by_account(
+    accounts: "Sequence[AccountListing]",
+    name: str,
+    qty: QtyOrShare | None = None,
+    limit: Decimal | None = None,
+    patience: Patience = Patience.PROTECTIVE,
+) -> dict[str, ExitTerms]:
+    """What is asked for in each account that holds something under this name.
+
+    ConfigError when none does, when so much of it can't be closed, or when it is unclear of which account a quantity is
+    meant; SellctlError while an account that may hold it could not be read.
+    """
+    held = list(dict.fromkeys(each.listing.account for each in proposals(accounts, name)))
+    if not held:
+        unread = next((each.account for each in accounts if each.plan is None), "")
+        if unread:
+            raise SellctlError(f"Account {unread} could not be read, so whether it holds {name} is unknown.")
+        raise not_held(name, accounts)
+    if qty and qty.qty is not None and len(held) > 1:
+        raise ConfigError(f"{name} is held in {' and '.join(held)}.", hint="Name one account for a quantity.")
+    return {each.account: terms_for(each, name, qty, limit, patience) for each in accounts if each.account in held}
+
+
+def why_not(proposed: Sequence[ProposedExit]) -> str:
+    """Why none of these exits is possible."""
+    return next((each.decision.sentence for each in proposed if each.decision.sentence), "nothing is to be closed")
+
+
+def _exits_since(journal: "Path", account: str, row: int) -> "Mapping[str, ExitsSince]":
+    from sellctl.journal.exits_since import exits_since  # noqa: PLC0415  loads SQLAlchemy
+
+    return exits_since(journal, account, row)
