@@ -6,7 +6,6 @@ send no request to the broker; only `left_at_broker` does.
 """
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from sellctl.api.events import EventHub
 from sellctl.api.explanations import explain_document
 from sellctl.api.manual_exits import ManualExits
 from sellctl.api.price_paths import SAMPLE_SECONDS, PricePaths
-from sellctl.core.errors import BrokerError, BusyError, JournalError, SafetyRefusalError, SellctlError
+from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
 from sellctl.service.garbage_collection import exempt_what_is_loaded
@@ -167,11 +166,7 @@ class Control:
     def halt(self, reason: str, by: str) -> bool:
         """Stop all new orders of every process on this state folder. Returns whether they weren't stopped before."""
         changed = self.current_halt is None
-        self.runtime.state.halt(reason, by, HaltOrigin.API)
-        with suppress(JournalError):  # a halt must not depend on the journal
-            self.journal.note("", "halt", {"reason": reason, "by": by})
-        if changed:
-            self._publish(f"Halted by {by}: {reason}", EventKind.HALTED, Severity.WARNING)
+        self.verbs.halt(reason, by, HaltOrigin.API)
         return changed
 
     def resume(self, reason: str, by: str) -> bool:

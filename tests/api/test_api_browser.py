@@ -172,7 +172,7 @@ def test_a_halt_asks_first_and_then_shows_everywhere(tab: Tab, fresh: Served) ->
     assert "Halted: halted on the control page." in tab.text("#banner")
     assert (fresh.folder / "state" / "halted").exists()
     assert tab.run("document.getElementById('halt').disabled")
-    tab.until("document.getElementById('events').innerText.includes('Halted by ana')")
+    tab.until("document.getElementById('events').innerText.includes('halted by ana')")
     assert tab.complaints == []
 
 
