@@ -27,7 +27,7 @@ from fastapi import FastAPI
 from served import write_config
 
 from sellctl.api import schemas, sell_router
-from sellctl.api.application import CONTENT_POLICY, PAGE
+from sellctl.api.application import CONTENT_POLICY, PAGE, SCRIPTS
 from sellctl.api.audit import OTHERS, ApiCall, Audit
 from sellctl.api.control import State
 from sellctl.api.events import (
@@ -525,7 +525,7 @@ def test_events_are_remembered_up_to_a_limit() -> None:
 # --- the page and the application -------------------------------------------------------------------------------------
 
 
-def test_the_page_is_three_files_under_a_strict_policy(play: Play) -> None:
+def test_the_files_of_the_page_are_served_under_a_strict_policy(play: Play) -> None:
     async def test(api: Api) -> None:
         for path, (_, media_type) in PAGE.items():
             answer = await api.call("GET", path, token=None)
@@ -541,7 +541,8 @@ def test_the_page_is_three_files_under_a_strict_policy(play: Play) -> None:
 
 def test_the_page_holds_no_inline_code_and_nothing_from_elsewhere() -> None:
     folder = Path(__file__).parent.parent.parent / "sellctl" / "api" / "page"
-    html, script = (folder / "index.html").read_text(), (folder / "page.js").read_text()
+    html, script = (folder / "index.html").read_text(), "".join(each.read_text() for each in folder.glob("*.js"))
+    assert {each.name for each in folder.glob("*.js")} == set(SCRIPTS)
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", html)
     assert not re.search(r"(src|href)=\"(?!/|#)", html)
     assert not re.search(
