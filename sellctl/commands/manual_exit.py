@@ -10,7 +10,7 @@ import typer
 from sellctl.commands.session import first_listings, listings, print_halt, run, status_of
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.exit_codes import ExitCode
-from sellctl.core.watching.manual_requests import Verb
+from sellctl.core.watching.manual_requests import ALL, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,10 +77,14 @@ def show_proposed(
         emit_before_question(PROPOSED_COLUMNS, rows, wanted.title)
 
 
-def confirm(question: str) -> None:
-    """Ask for confirmation. SafetyRefusalError when the answer is no, or when stdin is no terminal."""
+def confirm(question: str, *, because: str = "") -> None:
+    """Ask for confirmation. SafetyRefusalError when the answer is no, or when stdin is no terminal.
+
+    `because` is a sentence on what is unusual about it.
+    """
     if not sys.stdin.isatty():
-        raise SafetyRefusalError("Nothing was sent: this must be confirmed.", hint="Add --yes to confirm.")
+        sentence = f"{because} Nothing was sent: this must be confirmed.".lstrip()
+        raise SafetyRefusalError(sentence, hint="Add --yes to confirm.")
     if not typer.confirm(question, err=True):
         raise SafetyRefusalError("Nothing was sent.")
 
@@ -159,7 +163,8 @@ def _pass_to_watcher(runtime: "Runtime", account: str, wanted: ManualExit) -> bo
     if state.facts is not None and not runtime.state.lock_holder(state.facts.number):
         return False
     by = f"sellctl {wanted.verb.value}"
-    if not was_accepted(runtime.state.ask(wanted.verb, symbol=wanted.symbol, accounts=(account,), by=by)):
+    terms = wanted.run_options.terms.get(account, ALL)
+    if not was_accepted(runtime.state.ask(wanted.verb, symbol=wanted.symbol, accounts=(account,), by=by, terms=terms)):
         return False
     typer.echo(f"{account}: passed to the running watcher.", err=True)
     return True

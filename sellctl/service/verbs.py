@@ -102,6 +102,12 @@ class Verbs:
         accounts = self.listings(account)
         name = self._meant(name_of(name), accounts)
         terms = terms_by_account(accounts, name, qty, limit, patience)
+        return self.proposed_on(accounts, name, terms)
+
+    def proposed_on(
+        self, accounts: "Sequence[AccountListing]", name: str, terms: "Mapping[str, ExitTerms]"
+    ) -> list[ProposedExit]:
+        """What closing it on these terms, which are by account, would bring; nothing is sent."""
         asked = [self._asked(each, name, terms[each.account]) for each in accounts if each.account in terms]
         return proposals(asked, name, terms)
 

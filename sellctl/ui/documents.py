@@ -64,6 +64,8 @@ def proposed_part(each: ProposedExit) -> Document:
         "symbol": each.symbol,
         "contract": _contract(each.symbol),
         "qty": number(each.qty),
+        "held": number(each.decision.holding.position.qty),
+        "limit": number_data(each.terms.limit),
         "price": number_data(each.price),
         "proceeds": number_data(each.proceeds),
         "pnl": number_data(each.pnl),

@@ -186,11 +186,20 @@ def _proposed_row(each: ProposedExit, leads: Mapping[str, str]) -> TableRow:
         account.account,
         mode_cell(account.mode),
         *_named(each.symbol),
-        qty_cell(decision.holding),
+        _part_cell(each),
         price_cell(each.price),
         *amounts,
         *action(decision, leads),
     )
+
+
+def _part_cell(each: ProposedExit) -> Cell:
+    """How much is to be closed of the position: +3, or "2 of +5"."""
+    held = qty_cell(each.decision.holding)
+    if each.terms.qty is None:
+        return held
+    part = number(each.qty)
+    return Cell(f"{part} of {held.text}", part, is_number=True)
 
 
 def outcome_rows(outcomes: Iterable[ExitOutcome]) -> list[TableRow]:
@@ -210,7 +219,7 @@ def _outcome_row(each: ExitOutcome) -> TableRow:
         account.account,
         mode_cell(account.mode),
         *_named(each.proposed.symbol),
-        qty_cell(each.proposed.decision.holding),
+        _part_cell(each.proposed),
         each.filled,
         price,
         Cell(each.result.value, each.result.value, _RESULT_TONE.get(each.result, Tone.BAD)),

@@ -427,7 +427,7 @@ def _why_not_as_asked(signal: ExitSignal, order: Order, context: DecisionContext
     """
     if signal.reason is not Reason.CLOSED_MANUALLY or (terms := _terms_of(signal, context)) is None:
         return ""
-    worst = signal.worst_price
+    worst = signal.user_limit
     if worst is not None and (order.limit_price is None or _is_worse(order, worst, signal)):
         return "because it may fill beyond the limit that was asked for"
     if terms.qty is None:
@@ -495,8 +495,7 @@ def _why_replace(signal: ExitSignal, order: Order, price: PricedStep | None, con
         return ""
     if age < STALLED_FOR and _is_stalled(signal.holding, order):
         return ""
-    is_bound = signal.reason is Reason.CLOSED_MANUALLY and signal.worst_price is not None
-    rests = is_bound or price.is_last or (signal.urgency is Urgency.TIME and age < REST_AT_TOUCH)
+    rests = signal.user_limit is not None or price.is_last or (signal.urgency is Urgency.TIME and age < REST_AT_TOUCH)
     return "" if price.limit == order.limit_price and rests else "to reprice"
 
 

@@ -130,8 +130,8 @@ def step_of(
 
 
 def _at_rung(signal: ExitSignal, rung: Rung, step: int, steps: int) -> PricedStep:
-    if rung is Rung.MARKET and signal.worst_price is not None:  # at any price down to that one
-        return PricedStep(_at_worst(signal, signal.worst_price), step, steps)
+    if rung is Rung.MARKET and signal.user_limit is not None:  # at any price down to that one
+        return PricedStep(_at_worst(signal, signal.user_limit), step, steps)
     if rung is Rung.MARKET and not has_no_bid(signal.holding):
         return PricedStep(None, step, steps)
     reference = reference_price(signal)
@@ -218,8 +218,8 @@ def _without_a_price(signal: ExitSignal, steps: int) -> PricedStep:
     if signal.urgency is not Urgency.FORCED:
         side = "bid" if signal.holding.position.is_long else "ask"
         raise NoPriceError(f"no price to send it at ({signal.holding.prices.problem or 'no ' + side})")
-    if signal.worst_price is not None:
-        return PricedStep(_at_worst(signal, signal.worst_price), steps, steps)
+    if signal.user_limit is not None:
+        return PricedStep(_at_worst(signal, signal.user_limit), steps, steps)
     if has_no_bid(signal.holding):
         return PricedStep(tick_of(signal.holding, CENT), steps, steps)
     return PricedStep(None, steps, steps)

@@ -146,6 +146,14 @@ class ExitSignal(Struct, frozen=True):
         return "; ".join(self.reasons)
 
     @property
+    def user_limit(self) -> Decimal | None:
+        """The limit that the user asked for, beyond which no order of it trades; None without one.
+
+        The worst price of a target is one for its limits only: with `style: market` it is sent at market.
+        """
+        return self.worst_price if self.reason is Reason.CLOSED_MANUALLY else None
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """Its own detail and those of the other true reasons."""
         return (self.detail, *self.other_reasons)

@@ -74,8 +74,8 @@ class _Exit(Struct, frozen=True):
 
     @property
     def at_worst(self) -> Decimal | None:
-        """The worst price of the signal on the increment; None, for a market order, when it has none."""
-        return None if self._floor is None else self.rounded(self._floor, up=True)
+        """The limit of the user's on the increment, as a limit order at any price has it; None without one."""
+        return None if self.signal.user_limit is None or self._floor is None else self.rounded(self._floor, up=True)
 
     def kept(self, price: Decimal) -> Decimal:
         """A price on the increment that isn't below the least one."""
