@@ -1,7 +1,7 @@
 // The dialogs of the control page: one position with its chart, and what is asked before anything is changed or sent.
 
 import { drawChart } from "./chart.js";
-import { $, amount, element, profit, setText } from "./format.js";
+import { $, amount, clock, element, profit, setText } from "./format.js";
 
 const OUTCOME_EVERY = 1_000; // milliseconds between two looks at what became of an exit
 const OUTCOME_LOOKS = 60;
@@ -152,7 +152,9 @@ const outcomeLine = (it) => `${it.account} (${it.mode.toUpperCase()}): ${it.cont
 
 // --- one position ----------------------------------------------------------------------------------------------------
 
-// Fills the dialog of one position. `may` says what the token allows.
+let redraw = () => {};
+
+// Fills the dialog of one position. `may` says whether the token allows to act.
 export const showDetails = (it, may) => {
   const position = it.holding || it.structure;
   const symbol = position.symbol || position.name;
@@ -167,12 +169,14 @@ export const showDetails = (it, may) => {
   if (!$("details-dialog").open) $("details-dialog").showModal();
   setText($("details-note"), it.prices_note);
   $("chart").toggleAttribute("hidden", Boolean(it.prices_note));
-  if (it.prices_note) return;
-  const title = `Price of ${it.title} since ${it.prices[0].at}`;
-  drawChart($("chart"), $("details-chart").clientWidth, title, it.prices, it.levels);
+  if (it.prices_note) { redraw = () => {}; return; }
+  const title = `Price of ${it.title} since ${clock(it.prices[0].at)}`;
+  redraw = () => drawChart($("chart"), $("details-chart").clientWidth, title, it.prices, it.levels);
+  redraw();
 };
 
 $("ask-form").addEventListener("submit", confirmed);
 $("ask-cancel").addEventListener("click", () => $("ask-dialog").close());
 $("ask-dialog").addEventListener("close", () => { step = null; });
+window.addEventListener("resize", () => { if ($("details-dialog").open) redraw(); });
 $("details-back").addEventListener("click", () => $("details-dialog").close());
