@@ -140,10 +140,10 @@ class Verbs:
         accounts = {each.account: each for each in self.listings()}
         passed = [known for request in requests if (known := self._passed.get(request.id))]
         found: list[ExitOutcome] = []
-        for each in passed:
-            for proposed in each.exits:
-                recorded = _exits_since(self.runtime.state.journal, proposed.listing.account, each.row)
-                found.append(manual_exits.outcome_of(proposed, recorded, accounts[proposed.listing.account]))
+        for each in passed:  # all exits of a request are of one account
+            account = accounts[each.exits[0].listing.account]
+            recorded = _exits_since(self.runtime.state.journal, account.account, each.row)
+            found.extend(manual_exits.outcome_of(proposed, recorded, account) for proposed in each.exits)
         return found
 
     # --- what is managed ----------------------------------------------------------------------------------------------
