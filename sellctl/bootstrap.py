@@ -34,6 +34,7 @@ from sellctl.core.watching.split_reader import SplitReader
 from sellctl.core.watching.start_check import StartCheck, start_check
 from sellctl.service.descriptors import ensure_descriptors
 from sellctl.service.facts_file import FactsFile
+from sellctl.service.halt_flag import HaltOrigin
 from sellctl.service.host_clock import RealClock
 from sellctl.service.state_folder import StateFolder
 from sellctl.user_strategies.entries import own_strategies
@@ -293,7 +294,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
             only=run_options.only,
             exempt=state.exemptions,
             resumed=partial(state.take_rules_to_resume, name) if run_options.acts else frozenset,
-            halt=lambda why: state.halt(why, "sellctl"),
+            halt=lambda why: state.halt(why, "sellctl", HaltOrigin.GUARD),
         ),
         requests=ManualRequests.of(
             run_options.closing,

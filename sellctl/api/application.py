@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v1"
 HEALTH = "/healthz"
+SCRIPTS = ("page.js", "dialogs.js", "chart.js", "format.js")
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    **{
+        f"/{name}": (name, "text/javascript; charset=utf-8")
+        for name in ("page.js", "dialogs.js", "chart.js", "format.js")
+    },
 }
 # Only the files and routes of this server: no inline code, no frames, no forms, no other hosts.
 CONTENT_POLICY = (
@@ -51,7 +55,7 @@ def application(services: "ApiServices") -> FastAPI:
     app = FastAPI(
         title="sellctl",
         version=__version__,
-        description="The control API of the exit manager. It can't change the configuration and can't lift a halt.",
+        description="The control API of the exit manager: it closes what is confirmed and changes no configuration.",
         docs_url=None,  # FastAPI's page loads scripts from another host
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",

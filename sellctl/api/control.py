@@ -1,7 +1,8 @@
 """Control of the Runtime behind the API: starts and stops its watchers, requests polls, and halts trading.
 
-It acts within the configuration: nothing here changes a key, an endpoint, a rule or a guard, turns paper into live, or
-lifts a halt. Reads return the state of the last poll and send no request to the broker; only `left_at_broker` does.
+It acts within the configuration: nothing here changes a key, an endpoint, a rule or a guard, or turns paper into live,
+and it lifts no halt that was made at the machine or by the account guard. Reads return the state of the last poll and
+send no request to the broker; only `left_at_broker` does.
 """
 
 import asyncio
@@ -12,11 +13,16 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from sellctl.api.events import EventHub
+from sellctl.api.explanations import explain_document
+from sellctl.api.manual_exits import ManualExits
+from sellctl.api.price_paths import SAMPLE_SECONDS, PricePaths
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
 from sellctl.service.garbage_collection import exempt_what_is_loaded
+from sellctl.service.halt_flag import Halt, HaltOrigin
 from sellctl.service.notifier import Notifier
+from sellctl.service.verbs import Verbs
 from sellctl.ui.displays import explained_plan, structures_of
 
 if TYPE_CHECKING:
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.view import ShownStructure
     from sellctl.core.ports import Journal
     from sellctl.core.sell_watcher import SellWatcher
+    from sellctl.ui.documents import Document
 
 SETTLE_SECONDS = 15.0  # the longest that a poll in progress may take to end after a stop (R5)
 POLL_SECONDS = 45.0  # the longest that a requested poll may take
@@ -53,11 +60,19 @@ class Control:
     fault: str = ""
     polls: int = 0
     failed: asyncio.Event = field(default_factory=asyncio.Event)
+    prices: PricePaths = field(default_factory=PricePaths)
+    verbs: Verbs = field(init=False)
+    exits: ManualExits = field(init=False)
+    _sampled_at: float = float("-inf")
     _next_poll_at: float | None = None
     _task: asyncio.Task[None] | None = None
     _once: bool = False
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: list[tuple[float, asyncio.Future[None]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.verbs = Verbs(self.runtime)
+        self.exits = ManualExits(self)
 
     # --- state --------------------------------------------------------------------------------------------------------
 
@@ -97,6 +112,20 @@ class Control:
             return None
         return max(0.0, self._next_poll_at - self.runtime.clock.monotonic())
 
+    def explain(self, name: str, account: str = "") -> "Document":
+        """Everything about one position or structure, from memory. ConfigError when it isn't held."""
+        watchers = {watcher.name: watcher for watcher in self.runtime.scheduler.watchers}
+        held = [(watchers[each.account], each) for each in self.verbs.listings(account)]
+        return explain_document(name, held, self.prices)
+
+    def require_watching(self) -> None:
+        """SafetyRefusalError unless the watchers run here: they carry out what is asked by hand."""
+        if self.state is not State.WATCHING:
+            raise SafetyRefusalError(
+                f"Nothing is watched here ({self.state.value}): nothing can be closed by hand.",
+                hint="Start watching first, or use `sellctl close` on the machine.",
+            )
+
     # --- actions ------------------------------------------------------------------------------------------------------
 
     def start(self) -> bool:
@@ -134,10 +163,29 @@ class Control:
         await asyncio.wait({task}, timeout=POLL_SECONDS + SETTLE_SECONDS)
         return task.done()
 
-    def halt(self, reason: str, by: str) -> None:
-        """Stop all new orders of every process on this state folder. Only the command line can lift it."""
-        self.runtime.state.halt(reason, by)
-        self._publish(f"Halted by {by}: {reason}", EventKind.HALTED, Severity.WARNING)
+    def halt(self, reason: str, by: str) -> bool:
+        """Stop all new orders of every process on this state folder. Returns whether they weren't stopped before."""
+        changed = self.current_halt is None
+        self.verbs.halt(reason, by, HaltOrigin.API)
+        return changed
+
+    def resume(self, reason: str, by: str) -> bool:
+        """Lift a halt that was made over the API or by chat. Returns whether there was one.
+
+        SafetyRefusalError when it was made elsewhere, JournalError when the reason can't be recorded.
+        """
+        halt = self.current_halt
+        if halt is not None and halt.origin.is_remote:
+            self.journal.note("", "resume", {"reason": reason, "by": by})
+        if not self.runtime.state.resume_remote():
+            return False
+        self._publish(f"Resumed by {by}: {reason}", severity=Severity.WARNING)
+        return True
+
+    @property
+    def current_halt(self) -> Halt | None:
+        """The halt with its origin; None without one."""
+        return self.runtime.state.current_halt()
 
     def why_idle(self) -> str:
         """Why nothing is closed now, as no watcher runs; "" while one does."""
@@ -231,12 +279,24 @@ class Control:
         exempt_what_is_loaded()
         self.polls += 1
         self._next_poll_at = self.runtime.clock.monotonic() + wait
+        self._remember_prices()
         for waiting in [each for each in self._waiting if self._has_polled_since(each[0])]:
             self._waiting.remove(waiting)
             waiting[1].set_result(None)
         market = self.runtime.scheduler.market
         self.notifier.after_poll(market.is_open if market else None)
         self.hub.announce("look", {"looks": self.polls, "next_look_in": round(wait, 3)})
+
+    def _remember_prices(self) -> None:
+        """Keep the present price of each position for its chart, at most once per SAMPLE_SECONDS."""
+        now = self.runtime.clock.monotonic()
+        if now - self._sampled_at < SAMPLE_SECONDS:
+            return
+        self._sampled_at = now
+        for watcher in self.runtime.scheduler.watchers:
+            if plan := watcher.state.plan:
+                held = {each.holding.symbol: each.holding.exit_price for each in plan.decisions}
+                self.prices.add(watcher.name, plan.made_at.timestamp(), held)
 
     def _has_polled_since(self, since: float) -> bool:
         """Whether each account was polled since then, or can't be polled now."""

@@ -7,7 +7,7 @@ from sellctl.core.model.plan import DecisionState
 from sellctl.core.model.view import totals_of
 from sellctl.ui.displays import view_of
 from sellctl.ui.documents import Document, order_part, plan_document, positions_document, totals_part
-from sellctl.ui.formatting import counted, market_phase, sanitize
+from sellctl.ui.formatting import counted, market_phase, number_data, sanitize
 from sellctl.ui.render import JSON_VERSION
 
 if TYPE_CHECKING:
@@ -22,13 +22,15 @@ def status_document(control: "Control") -> Document:
     """The state of the watcher, the market and the accounts."""
     scheduler = control.runtime.scheduler
     view = view_of(control.runtime, (), 0)
+    halt = control.current_halt
     totals = {plan.account: totals_of([(plan, structures)]) for plan, structures in control.plans_with_structures}
     return {
         "version": JSON_VERSION,
         "program": __version__,
         "state": control.state.value,
         "fault": control.fault,
-        "halted": control.halted(),
+        "halted": halt.reason if halt else "",
+        "halt_origin": halt.origin.value if halt else "",
         "enabled": control.enabled,
         "market": _market_part(scheduler.market),
         "looks": control.polls,
@@ -62,6 +64,7 @@ def _account_part(name: str, account: "AccountView", totals: "Totals | None") ->
         "leaving": None if plan is None else len(plan.of(DecisionState.CLOSING)),
         "blocked": None if plan is None else len(plan.of(DecisionState.BLOCKED) + plan.of(DecisionState.DENIED)),
         "orders_working": account.orders_working,
+        "realised_today": number_data(account.realised),
         "age_seconds": None if account.age is None else _rounded(account.age.total_seconds()),
         "problem": sanitize(account.problem or account.facts.blocked),
         "totals": totals_part(totals) if totals else None,
@@ -117,3 +120,13 @@ def stopped_document(control: "Control", orders: "list[tuple[str, Order]]", *, c
 def done_document(control: "Control", sentence: str, *, changed: bool) -> Document:
     """The result of a call."""
     return {"state": control.state.value, "changed": changed, "sentence": sentence, "halted": control.halted()}
+
+
+def halted_document(control: "Control", *, changed: bool) -> Document:
+    """The result of a halt, and who can lift it."""
+    halt = control.current_halt
+    lifted = "`sellctl resume` on the machine lifts it"
+    if halt and halt.origin.is_remote:
+        lifted += ", or an admin over the API"
+    outcome = "Halted: no new orders are sent." if changed else "It was halted already."
+    return done_document(control, f"{outcome} {lifted}.", changed=changed)

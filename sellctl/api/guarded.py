@@ -1,7 +1,7 @@
 """The guard of each route: address, token, rate, role and body size are checked before the body is read, and audited.
 
 The checks belong to the route class, so that they hold in any application that includes the router, and for every new
-route. Reading needs the role viewer, everything else the role admin.
+route. Reading needs the role viewer, what OPERATED names the role operator, everything else the role admin.
 """
 
 import asyncio
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 ADDRESS_KEY = "sellctl.address"  # key in the scope: the address of the caller, once checked
 CLAIMS_KEY = "sellctl.claims"  # key in the scope: the claims of the token, once verified
 CLAIMS_ERROR_KEY = "sellctl.unverified"  # key in the scope: the error of the token, when there are no claims
-MAX_BODY_BYTES = 4096  # enough for the longest reason of a halt
+MAX_BODY_BYTES = 4096  # enough for the longest reason, name and numbers of a request
 READ_METHODS = frozenset({"GET", "HEAD"})
+OPERATED = frozenset({"set", "close", "exempt", "manage", "halt"})  # the routes of an operator, by their last word
 _BEARER = {"WWW-Authenticate": 'Bearer realm="sellctl"'}
 
 # The HTTP status of each error; the first match applies.
@@ -116,7 +117,14 @@ class GuardedRoute(APIRoute):
     @property
     def role(self) -> Role:
         """The role that it requires."""
-        return Role.VIEWER if (self.methods or set()) <= READ_METHODS else Role.ADMIN
+        if not self.may_change:
+            return Role.VIEWER
+        return Role.OPERATOR if self.path.rsplit("/", 1)[-1] in OPERATED else Role.ADMIN
+
+    @property
+    def may_change(self) -> bool:
+        """Whether a call may change something."""
+        return not (self.methods or set()) <= READ_METHODS
 
     @property
     def call_name(self) -> str:
@@ -146,7 +154,7 @@ class GuardedRoute(APIRoute):
         call = _with_caller(request.scope, ApiCall("", "", gate.check_address(request.scope), self.call_name))
         if not claims.may(self.role):
             raise HTTPException(403, f"This call requires a token with the role {self.role}.")
-        if self.role is Role.ADMIN:
+        if self.may_change:
             self._record(gate.audit, call)
         with_limits = Request(request.scope, _limited(request.receive, _length_of(request), gate.body_seconds))
         try:
@@ -167,6 +175,12 @@ def control_of(request: Request) -> "Control":
     """The control of this application."""
     control: Control = request.app.state.sellctl_control
     return control
+
+
+def caller_of(request: Request) -> str:
+    """Who calls, for the journal and for other users: the subject of the token."""
+    claims: Claims = request.scope[CLAIMS_KEY]
+    return f"{claims.subject} over the API"
 
 
 def gate_of(request: Request) -> Gate:

@@ -5,14 +5,16 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPBearer
 
-from sellctl.api import documents, schemas
+from sellctl.api import documents, manual_documents, manual_schemas, schemas
 from sellctl.api.events import EventHub, Inbox, TooManyStreamsError, frames
-from sellctl.api.guarded import CLAIMS_KEY, GuardedRoute, control_of
+from sellctl.api.guarded import CLAIMS_KEY, GuardedRoute, caller_of, control_of
 from sellctl.api.lifespan import running
+from sellctl.api.manual_exits import ExitRequest
+from sellctl.core.manual.verb import Verb
 from sellctl.core.structures.names import name_or_symbol
 from sellctl.ui.documents import Document
 from sellctl.ui.formatting import sanitize
@@ -29,6 +31,12 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 _REFUSED: dict[int | str, dict[str, Any]] = {
     409: {"model": schemas.Problem, "description": "Not possible now; `detail` has the reason."},
     502: {"model": schemas.Problem, "description": "The broker could not be reached or failed."},
+}
+_UNKNOWN: dict[int | str, dict[str, Any]] = {
+    400: {"model": schemas.Problem, "description": "No such position; `detail` says which one may be meant."},
+}
+_FORGOTTEN: dict[int | str, dict[str, Any]] = {
+    404: {"model": schemas.Problem, "description": "No such exits are known (any more)."},
 }
 _BAD_BODY: dict[int | str, dict[str, Any]] = {
     400: {"model": schemas.Problem, "description": "The request body can't be read."},
@@ -71,6 +79,12 @@ async def positions(request: Request) -> Response:
 async def plan(request: Request) -> Response:
     """The decisions of the last check."""
     return _json(documents.plans_document(control_of(request)))
+
+
+@sell_router.get("/explain", response_model=manual_schemas.Explanations, responses=_UNKNOWN)
+async def explain(request: Request, query: Annotated[manual_schemas.ExplainQuery, Query()]) -> Response:
+    """Everything about one position or structure: the decision, each rule, the orders, and its price so far."""
+    return _json(control_of(request).explain(query.symbol, query.account))
 
 
 @sell_router.get("/history", response_model=schemas.History)
@@ -158,10 +172,70 @@ async def run_once(request: Request) -> Response:
     return _json({**documents.plans_document(control), "finished": finished, "halted": control.halted()})
 
 
+@sell_router.post(
+    "/close", response_model=manual_schemas.Proposal | manual_schemas.Outcome, responses=_REFUSED | _BAD_BODY
+)
+async def close(request: Request, order: manual_schemas.CloseOrder) -> Response:
+    """Close a position or structure, or a part of it: first with `dry_run`, then with the code that this returned."""
+    wanted = ExitRequest(Verb.CLOSE, order.account, order.symbol, order.qty, order.limit, order.patience)
+    return await _close(request, order, wanted)
+
+
+@sell_router.post(
+    "/panic", response_model=manual_schemas.Proposal | manual_schemas.Outcome, responses=_REFUSED | _BAD_BODY
+)
+async def panic(request: Request, order: manual_schemas.PanicOrder) -> Response:
+    """Close every managed position at any price, even during a halt, in the same two steps as a close."""
+    return await _close(request, order, ExitRequest(Verb.PANIC, order.account))
+
+
+async def _close(request: Request, order: manual_schemas.Confirmable, wanted: ExitRequest) -> Response:
+    """Show what would be sent, or carry out what a code confirms."""
+    exits, subject = control_of(request).exits, request.scope[CLAIMS_KEY].subject
+    if order.confirm:
+        found = await exits.confirm(order.confirm, wanted.verb, subject, caller_of(request))
+        return _json(manual_documents.outcomes_document(found))
+    return _json(manual_documents.proposal_document(exits.propose(wanted, subject), control_of(request)))
+
+
+@sell_router.get("/close/{exits_id}", response_model=manual_schemas.Outcome, responses=_FORGOTTEN)
+async def outcome(request: Request, exits_id: Annotated[str, Path(max_length=64)]) -> Response:
+    """What became of a close or panic by now."""
+    found = control_of(request).exits.outcome_of(exits_id)
+    if found is None:
+        raise HTTPException(404, "No such exits are known: they were asked for before the start, or too long ago.")
+    return _json(manual_documents.outcomes_document(found))
+
+
+@sell_router.post("/exempt", response_model=schemas.Done, responses=_REFUSED | _BAD_BODY)
+async def exempt(request: Request, order: manual_schemas.NamedPosition) -> Response:
+    """Leave a position, an underlying or a structure alone from the next check on, in all accounts."""
+    control = control_of(request)
+    name = control.verbs.exempt(order.symbol, caller_of(request))
+    sentence = f"{name} is exempt from the next check. Orders that are working at the broker stay there."
+    return _json(documents.done_document(control, sentence, changed=True))
+
+
+@sell_router.post("/manage", response_model=schemas.Done, responses=_REFUSED | _BAD_BODY)
+async def manage(request: Request, order: manual_schemas.NamedPosition) -> Response:
+    """Manage a position again: its exemption ends, and its suspended rules resume."""
+    control = control_of(request)
+    name = control.verbs.manage(order.symbol, caller_of(request))
+    return _json(documents.done_document(control, f"{name} is managed from the next check.", changed=True))
+
+
 @sell_router.post("/halt", response_model=schemas.Done, responses=_REFUSED | _BAD_BODY)
 async def halt(request: Request, order: schemas.HaltOrder | None = None) -> Response:
-    """Stop all new orders of every sellctl process on this state folder. Only `sellctl resume` lifts the halt."""
+    """Stop all new orders of every sellctl process on this state folder, at once and without a confirmation."""
     control = control_of(request)
-    reason = sanitize((order or schemas.HaltOrder()).reason)
-    control.halt(reason, f"{request.scope[CLAIMS_KEY].subject} over the API")
-    return _json(documents.done_document(control, "Halted. `sellctl resume` lifts it.", changed=True))
+    changed = control.halt(sanitize((order or schemas.HaltOrder()).reason), caller_of(request))
+    return _json(documents.halted_document(control, changed=changed))
+
+
+@sell_router.post("/resume", response_model=schemas.Done, responses=_REFUSED | _BAD_BODY)
+async def resume(request: Request, order: schemas.ResumeOrder) -> Response:
+    """Lift a halt that was made over the API or by chat. Any other halt is lifted at the machine only."""
+    control = control_of(request)
+    changed = control.resume(sanitize(order.reason), caller_of(request))
+    sentence = "Resumed: exit orders are sent again." if changed else "Trading was not halted."
+    return _json(documents.done_document(control, sentence, changed=changed))

@@ -5,20 +5,22 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_NAME = r"^[A-Za-z0-9_-]{0,40}$"
+ACCOUNT = r"^[A-Za-z0-9_-]{0,40}$"
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A part of a document, which has no other keys."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Problem(_Part):
+class Problem(Part):
     """Why a call was refused, or failed."""
 
     detail: str
 
 
-class Market(_Part):
+class Market(Part):
     """The state of the market by the broker's clock."""
 
     now: str
@@ -27,7 +29,7 @@ class Market(_Part):
     phase: str = Field(description="The state in words, for example: open, 1h 14m left.")
 
 
-class Total(_Part):
+class Total(Part):
     """A sum of dollars over positions, some of which may be unknown. An unknown amount is left out, never zero."""
 
     dollars: str | None = Field(description="The sum of the known amounts; null when none is known.")
@@ -35,7 +37,7 @@ class Total(_Part):
     of: int = Field(description="The number of positions.")
 
 
-class Totals(_Part):
+class Totals(Part):
     """Counts and totals over the positions of an account."""
 
     positions: int
@@ -45,7 +47,7 @@ class Totals(_Part):
     open_pnl: Total
 
 
-class AccountStatus(_Part):
+class AccountStatus(Part):
     """One account, as of its last check."""
 
     account: str
@@ -55,12 +57,13 @@ class AccountStatus(_Part):
     leaving: int | None = Field(description="How many positions are being closed.")
     blocked: int | None = Field(description="Exits that an order of yours blocks, or that a risk check denies.")
     orders_working: int | None
+    realised_today: str | None = Field(description="Dollars that today's fills of sellctl gained; null when unknown.")
     age_seconds: float | None = Field(description="Seconds since the last check.")
     problem: str
     totals: Totals | None = Field(description="Null before the first check.")
 
 
-class Status(_Part):
+class Status(Part):
     """The state of the watcher."""
 
     version: Literal[2]
@@ -68,6 +71,9 @@ class Status(_Part):
     state: Literal["watching", "stopped", "running once", "failed"]
     fault: str
     halted: str = Field(description='Why trading is halted; "" when it is not.')
+    halt_origin: Literal["", "machine", "guard", "api", "chat"] = Field(
+        description='Where the halt was made; "" when there is none. One of machine or guard is lifted at the machine.'
+    )
     enabled: bool
     market: Market | None
     looks: int
@@ -76,7 +82,7 @@ class Status(_Part):
     accounts: list[AccountStatus]
 
 
-class ConfigValue(_Part):
+class ConfigValue(Part):
     """One key with its value and where that comes from."""
 
     key: str
@@ -84,7 +90,7 @@ class ConfigValue(_Part):
     origin: str
 
 
-class ConfigShown(_Part):
+class ConfigShown(Part):
     """The configuration, as `config show` prints it, with masked secrets."""
 
     version: Literal[2]
@@ -104,7 +110,7 @@ STATE = (
 PNL = "Dollars gained or lost since entry at the same price; null while the price or the entry is unknown."
 
 
-class OrderLeg(_Part):
+class OrderLeg(Part):
     """A leg of a multi-leg order, with the quantity of all its units."""
 
     symbol: str
@@ -113,7 +119,7 @@ class OrderLeg(_Part):
     qty: str | None
 
 
-class Order(_Part):
+class Order(Part):
     """An order at the broker. The prices of one with legs are net: above zero a debit, below zero a credit."""
 
     id: str
@@ -139,7 +145,7 @@ class Cancel(Order):
     why: str
 
 
-class Submit(_Part):
+class Submit(Part):
     """An order that is to be sent; as an Order, one with legs has net prices."""
 
     side: str
@@ -152,7 +158,7 @@ class Submit(_Part):
     legs: list[OrderLeg]
 
 
-class Quote(_Part):
+class Quote(Part):
     """A quote. `problem` says why it can't be used; "" when it can."""
 
     bid: str | None
@@ -163,7 +169,7 @@ class Quote(_Part):
     wide: bool
 
 
-class Trigger(_Part):
+class Trigger(Part):
     """A price at which a rule closes the position; `distance` is the ratio by which the price would have to change."""
 
     reason: str
@@ -171,7 +177,7 @@ class Trigger(_Part):
     distance: str | None
 
 
-class Holding(_Part):
+class Holding(Part):
     """A position with its gain, its triggers and the decision on it."""
 
     symbol: str
@@ -201,7 +207,7 @@ class Holding(_Part):
     alert: bool
 
 
-class StructureLeg(_Part):
+class StructureLeg(Part):
     """A leg of a structure; `qty` is what of its position belongs to it."""
 
     symbol: str
@@ -210,7 +216,7 @@ class StructureLeg(_Part):
     qty: str
 
 
-class Structure(_Part):
+class Structure(Part):
     """Positions on one underlying that belong together, at net prices per share of one unit."""
 
     name: str
@@ -241,7 +247,7 @@ class Structure(_Part):
     legs: list[StructureLeg]
 
 
-class AccountPositions(_Part):
+class AccountPositions(Part):
     """Positions, structures and open orders of one account, as of its last check."""
 
     account: str
@@ -253,14 +259,14 @@ class AccountPositions(_Part):
     totals: Totals
 
 
-class Positions(_Part):
+class Positions(Part):
     """All positions."""
 
     version: Literal[2]
     accounts: list[AccountPositions]
 
 
-class AccountPlan(_Part):
+class AccountPlan(Part):
     """The decisions of the last check of one account."""
 
     account: str
@@ -271,7 +277,7 @@ class AccountPlan(_Part):
     faults: list[str]
 
 
-class Plans(_Part):
+class Plans(Part):
     """The decisions of the last check."""
 
     version: Literal[2]
@@ -279,7 +285,7 @@ class Plans(_Part):
     plans: list[AccountPlan]
 
 
-class HistoryRow(_Part):
+class HistoryRow(Part):
     """One row of the audit trail."""
 
     seq: int
@@ -293,7 +299,7 @@ class HistoryRow(_Part):
     body: dict[str, object]
 
 
-class History(_Part):
+class History(Part):
     """A page of the audit trail, newest first; continue with `before` set to `next`."""
 
     version: Literal[2]
@@ -306,15 +312,15 @@ class HistoryQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     symbol: str = Field(default="", pattern=r"^[A-Za-z0-9./_-]{0,80}$", description="A symbol, or a structure's name.")
-    account: str = Field(default="", pattern=_NAME)
-    reason: str = Field(default="", pattern=_NAME)
+    account: str = Field(default="", pattern=ACCOUNT)
+    reason: str = Field(default="", pattern=ACCOUNT)
     day: dt.date | None = Field(default=None, description="A date of the exchange, such as 2026-11-20.")
     only_open: bool = Field(default=False, alias="open", description="Only exits whose outcome is not known yet.")
     before: int | None = Field(default=None, ge=1, le=2**53, description="Only rows before this number.")
     limit: int = Field(default=50, ge=1, le=500)
 
 
-class Done(_Part):
+class Done(Part):
     """The result of a call."""
 
     state: str
@@ -349,7 +355,14 @@ class HaltOrder(BaseModel):
     reason: str = Field(default="halted through the control API", min_length=1, max_length=200)
 
 
-class Health(_Part):
+class ResumeOrder(BaseModel):
+    """Why it is safe to send orders again."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    reason: str = Field(min_length=1, max_length=200)
+
+
+class Health(Part):
     """Whether the process works."""
 
     status: Literal["ok", "failing"]

@@ -30,10 +30,11 @@ _NEW_SECRET_HINT = "Make one: export SELLCTL_API_SECRET=$(sellctl token secret)"
 
 
 class Role(StrEnum):
-    """The rights of a token."""
+    """The rights of a token, from the fewest to the most; each has those of the ones before it."""
 
     VIEWER = "viewer"  # reads
-    ADMIN = "admin"  # reads, starts, stops, runs once and halts
+    OPERATOR = "operator"  # closes and exempts single positions, and halts
+    ADMIN = "admin"  # starts, stops, resumes, runs once and closes everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ class Claims:
 
     def may(self, role: Role) -> bool:
         """Whether this token has that role, or a higher one."""
-        return role is Role.VIEWER or self.role is Role.ADMIN
+        ranks = list(Role)
+        return ranks.index(self.role) >= ranks.index(role)
 
 
 class TokenError(Exception):

@@ -33,7 +33,8 @@ from sellctl.ui.formatting import sanitize
 
 if TYPE_CHECKING:
     from sellctl.core.watching.manual_requests import CommandRequest
-    from sellctl.service.verbs import Verbs
+    from sellctl.service.halt_flag import HaltOrigin
+from sellctl.service.verbs import Verbs
 
 ALERT_SECONDS: Final = 12 * 3_600.0  # how long the buttons under an alert work
 CONFIRM_SECONDS: Final = 120.0  # how long a question can be confirmed
@@ -208,7 +209,7 @@ class Desk:
 
     async def _halt(self, command: Command, rest: str) -> None:
         reason = sanitize(rest)[:_LONGEST_REASON] or "no reason was given"
-        await self.handover.call(lambda: self.verbs.halt(reason, person(command.who, command.chat)))
+        await self.handover.call(lambda: self.verbs.halt(reason, person(command.who, command.chat), HaltOrigin.CHAT))
         self._say(
             command.chat,
             f"Halted: {reason}. No new orders are sent; orders that are working at the broker stay there. "

@@ -8,11 +8,10 @@ from sellctl.commands.completion import exempt_names, held_underlyings
 from sellctl.commands.names import held_name, own_legs
 from sellctl.commands.session import options_of, record, run
 from sellctl.core.errors import ConfigError, SellctlError
-from sellctl.service.names import exempted_as, name_of
+from sellctl.service.names import exempted_as, exempted_on, name_of, part_of, refuse_part, whole_of
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
 
     from sellctl.bootstrap import Runtime
     from sellctl.service.options import Options
@@ -80,9 +79,9 @@ def manage(
     state = state_of(options)
     exempted = state.exempt()
     name = exempted_as(lambda: load(options).config, name, exempted) or name
-    on_it = _exempted_on(name, exempted)
+    on_it = exempted_on(name, exempted)
     if name not in exempted and not on_it:
-        _refuse_part(options, name, exempted)
+        refuse_part(name, exempted, lambda whole: options.command("manage", whole))
         known = f"Exempt are: {', '.join(sorted(exempted))}." if exempted else "No symbol is exempt."
         name = held_name(_dry_run(options), name, known, exempted)
     was_exempt = name in exempted or bool(on_it)
@@ -92,9 +91,9 @@ def manage(
         record(state, "manage", {"symbol": each})
     with_it = f", with {', '.join(on_it)}" if on_it else ""
     typer.echo(f"{name} is managed{' again' if was_exempt else ''} from the next check{with_it}.", err=True)
-    whole = _whole_of(name, exempted.difference(on_it))
+    whole = whole_of(name, exempted.difference(on_it))
     if whole:
-        typer.echo(f"{_part_of(name, whole)} Run: {options.command('manage', whole)}", err=True)
+        typer.echo(f"{part_of(name, whole)} Run: {options.command('manage', whole)}", err=True)
 
 
 def _dry_run(options: "Options") -> "Runtime":
@@ -118,13 +117,6 @@ def _end_of(until: str, runtime: "Runtime") -> "dt.datetime":
         raise ConfigError(f"--until: {error}") from None
 
 
-def _exempted_on(underlying: str, exempted: "Iterable[str]") -> list[str]:
-    """The options and structures on an underlying that are exempt."""
-    from sellctl.core.structures.names import underlying_named
-
-    return sorted(each for each in exempted if each != underlying and underlying_named(each) == underlying)
-
-
 def _to_come(options: "Options", name: str) -> str:
     """A name for what isn't held yet: of a structure with the user's own name, one that says its legs."""
     from sellctl.core.model.instrument import StructureKind, a_stock, an_option
@@ -135,25 +127,3 @@ def _to_come(options: "Options", name: str) -> str:
     if not legs:
         return name
     return structure_name(StructureKind.CUSTOM, [Leg(an_option(leg) or a_stock(leg), 1) for leg in legs])
-
-
-def _refuse_part(options: "Options", name: str, exempted: "Iterable[str]") -> None:
-    """ConfigError when what it is part of is exempt, and it is not by itself: managing it would change nothing."""
-    whole = _whole_of(name, exempted)
-    if whole:
-        raise ConfigError(_part_of(name, whole), hint=f"Run: {options.command('manage', whole)}")
-
-
-def _whole_of(name: str, exempted: "Iterable[str]") -> str:
-    """The structure or underlying that is exempt and that a symbol is part of; "" without one."""
-    from sellctl.core.structures.names import legs_of, underlying_named
-
-    wholes = (each for each in sorted(exempted) if each != name)
-    return next((each for each in wholes if name in legs_of(each) or underlying_named(name) == each), "")
-
-
-def _part_of(name: str, whole: str) -> str:
-    from sellctl.core.structures.names import legs_of
-
-    how = f"as a leg of {whole}" if legs_of(whole) else f"because {whole} is"
-    return f"{name} is exempt {how}."

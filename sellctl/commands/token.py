@@ -17,6 +17,7 @@ class RoleName(StrEnum):
     """The rights of a token."""
 
     VIEWER = "viewer"
+    OPERATOR = "operator"
     ADMIN = "admin"
 
 
@@ -25,7 +26,11 @@ def create(
     context: typer.Context,
     sub: Annotated[str, typer.Option("--sub", help="Who will use the token; recorded in the audit log.")],
     role: Annotated[
-        RoleName, typer.Option(help="viewer may read; admin may also start, stop, run once and halt.")
+        RoleName,
+        typer.Option(
+            help="viewer reads; operator also closes and exempts positions and halts; "
+            "admin also starts, stops, resumes, runs once and closes everything."
+        ),
     ] = RoleName.VIEWER,
     ttl: Annotated[str, typer.Option(help="How long the token is valid: 15m, 12h, 7d; at most 30d.")] = "12h",
 ) -> None:

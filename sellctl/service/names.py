@@ -68,16 +68,37 @@ def exempted_as(config: "Callable[[], Config]", name: str, exempted: Iterable[st
     return next((each for each, its in structures.items() if legs and its == legs), "")
 
 
-def refuse_leg(name: str, exempted: Iterable[str], manage: Callable[[str], str]) -> None:
-    """ConfigError when a symbol is exempt because its structure is: managing the symbol would change nothing.
+def exempted_on(underlying: str, exempted: Iterable[str]) -> list[str]:
+    """The options and structures on an underlying that are exempt."""
+    from sellctl.core.structures.names import underlying_named  # noqa: PLC0415  as above
 
-    `manage` is the command that ends the exemption of a structure.
+    return sorted(each for each in exempted if each != underlying and underlying_named(each) == underlying)
+
+
+def refuse_part(name: str, exempted: Iterable[str], manage: Callable[[str], str]) -> None:
+    """ConfigError when what it is part of is exempt, and it is not by itself: managing it would change nothing.
+
+    `manage` is the command that ends the exemption of a structure or underlying.
     """
+    whole = whole_of(name, exempted)
+    if whole:
+        raise ConfigError(part_of(name, whole), hint=f"Run: {manage(whole)}")
+
+
+def whole_of(name: str, exempted: Iterable[str]) -> str:
+    """The structure or underlying that is exempt and that a symbol is part of; "" without one."""
+    from sellctl.core.structures.names import legs_of, underlying_named  # noqa: PLC0415  as above
+
+    wholes = (each for each in sorted(exempted) if each != name)
+    return next((each for each in wholes if name in legs_of(each) or underlying_named(name) == each), "")
+
+
+def part_of(name: str, whole: str) -> str:
+    """The sentence that it is exempt as a part of something."""
     from sellctl.core.structures.names import legs_of  # noqa: PLC0415  as above
 
-    structure = next((each for each in sorted(exempted) if name in legs_of(each)), None)
-    if structure:
-        raise ConfigError(f"{name} is exempt as a leg of {structure}.", hint=f"Run: {manage(structure)}")
+    how = f"as a leg of {whole}" if legs_of(whole) else f"because {whole} is"
+    return f"{name} is exempt {how}."
 
 
 def not_held(name: str, accounts: "Iterable[AccountListing]", known: Iterable[str] = ()) -> ConfigError:

@@ -21,21 +21,17 @@ from sellctl.core.model.position import OverrideChange
 from sellctl.core.watching.manual_requests import ALL, CommandRequest, ExitTerms, terms_document, terms_in
 from sellctl.private_files import (
     PRIVATE_FILE,
-    PRIVATE_FOLDER,
     NotPrivateError,
     make_private_folder,
     open_private,
     read_private,
     replace_private,
-    sync_folder,
 )
+from sellctl.service.halt_flag import Halt, HaltFlag, HaltOrigin
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-_HALT = "halted"
-_HALT_DRAFT = f".{_HALT}."  # what the name of a halt starts with that was being written when its process ended
-_LISTED_EVERY = 0.2  # seconds: not once per account and decision, and well within the second that a halt may take
 _REQUESTS = "requests"
 _EXEMPT = "exempt.json"
 _SYMBOLS, _UNTIL = "symbols", "until"  # its keys
@@ -49,10 +45,11 @@ class StateFolder:
     path: Path
     monotonic: Callable[[], float] = time.monotonic
     _locks: "dict[str, BaseFileLock]" = field(default_factory=dict)
-    _unwritten_halt: str = ""  # the reason of a halt that the disk refused; this process obeys it all the same
-    _listed_at: float = float("-inf")  # when the folder was last searched for drafts of a halt
-    _has_draft: bool = False  # whether there was one
+    _halt_flag: HaltFlag = field(init=False)
     _ignored: set[Path] = field(default_factory=set)  # in the inbox, reported and impossible to remove
+
+    def __post_init__(self) -> None:
+        self._halt_flag = HaltFlag(self.path, self.monotonic)
 
     def make(self) -> None:
         """Create the folder for its owner only, or take the right to write to it from others.
@@ -139,84 +136,33 @@ class StateFolder:
 
     # --- the halt -----------------------------------------------------------------------------------------------------
 
-    def halt(self, reason: str, by: str) -> str:
-        """Stop all new orders of all processes on this folder (K1). A halt survives restarts and needs no database.
+    def halt(self, reason: str, by: str, origin: HaltOrigin = HaltOrigin.MACHINE) -> str:
+        """Stop all new orders of all processes on this folder (K1). Return why the reason can't be stored, or "".
 
-        The empty flag already halts, so that a full disk costs only the reason. Return why that can't be stored, or "".
-        SellctlError when not even the flag can be written: then only this process is halted.
+        SellctlError when not even the flag can be written: then only this process is halted. A halt made over the API
+        or by chat never replaces another one.
         """
-        flag = self.path / _HALT
-        self._unwritten_halt = reason or "no reason was given"
-        self._create_flag()
-        try:
-            replace_private(flag, json.dumps({"reason": reason, "by": by}).encode())
-        except OSError as error:
-            return f"{flag} can't be written: {error.strerror}"
-        return ""
-
-    def _create_flag(self) -> None:
-        """Create the flag without a reason. What is there in its place halts as well."""
-        flag = self.path / _HALT
-        try:
-            self.path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                os.close(open_private(flag, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
-            sync_folder(self.path)
-        except OSError as error:
-            raise SellctlError(
-                f"The halt flag {flag} can't be written: {error.strerror}.",
-                hint="Trading goes on in other processes: stop them, or create the file by hand.",
-            ) from None
-        self._unwritten_halt = ""
+        return self._halt_flag.set(Halt(reason or "no reason was given", by, origin))
 
     def resume(self) -> bool:
-        """Lift the halt. Returns whether there was one."""
-        found, self._listed_at = False, float("-inf")
-        for path in (*self._halt_drafts(), self.path / _HALT):
-            try:
-                path.unlink()
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise SellctlError(
-                    f"The halt flag {path} can't be removed: {error.strerror}.", hint="Remove the file."
-                ) from None
-            found = True
-        return found
+        """Lift the halt, wherever it was made. Returns whether there was one."""
+        return self._halt_flag.lift()
+
+    def resume_remote(self) -> bool:
+        """Lift a halt that was made over the API or by chat. Returns whether there was one.
+
+        SafetyRefusalError when it was made at the machine or by the account guard.
+        """
+        return self._halt_flag.lift_remote()
 
     def halted(self) -> str:
         """Why trading is halted; "" when it isn't. A flag that can't be read counts as a halt, and so does a draft."""
-        if self._unwritten_halt:
-            return self._write_halt_again()
-        flag = self.path / _HALT
-        try:
-            flag.lstat()
-        except FileNotFoundError:
-            return "a halt was not completely written" if self._has_halt_draft() else ""
-        except OSError as error:
-            return f"the halt flag can't be read ({error.strerror})"
-        return str(_read(flag).get("reason", "")) or "the halt flag can't be read"
+        halt = self._halt_flag.read()
+        return halt.reason if halt else ""
 
-    def _write_halt_again(self) -> str:
-        reason = self._unwritten_halt
-        with suppress(SellctlError):
-            self.halt(reason, "sellctl")
-        return reason
-
-    def _has_halt_draft(self) -> bool:
-        """Whether there is a draft of a halt, by a list of the folder that is at most _LISTED_EVERY old."""
-        now = self.monotonic()
-        if now - self._listed_at >= _LISTED_EVERY:
-            self._listed_at, self._has_draft = now, bool(self._halt_drafts())
-        return self._has_draft
-
-    def _halt_drafts(self) -> list[Path]:
-        try:
-            return [self.path / name for name in os.listdir(self.path) if name.startswith(_HALT_DRAFT)]  # noqa: PTH208
-        except FileNotFoundError:
-            return []
-        except OSError:
-            return [self.path / _HALT_DRAFT]
+    def current_halt(self) -> Halt | None:
+        """The halt with its origin; None without one."""
+        return self._halt_flag.read()
 
     # --- the first run with real money --------------------------------------------------------------------------------
 

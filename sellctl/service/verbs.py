@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from sellctl.core.decision.engine import decide
 from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError, SellctlError
 from sellctl.core.manual.proposed_overrides import ProposedOverride, proposed_override
 from sellctl.core.manual.verb import Verb
@@ -24,8 +26,18 @@ from sellctl.core.watching.manual_exits import (
     terms_for,
 )
 from sellctl.core.watching.manual_requests import CommandRequest, ExitTerms, Patience
+from sellctl.service.halt_flag import HaltOrigin
 from sellctl.service.listings import listing_of
-from sellctl.service.names import exempted_as, held_name, name_of, not_held, one_name, refuse_leg, structures_called
+from sellctl.service.names import (
+    exempted_as,
+    exempted_on,
+    held_name,
+    name_of,
+    not_held,
+    one_name,
+    refuse_part,
+    structures_called,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -61,9 +73,19 @@ class Verbs:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def listings(self) -> "list[AccountListing]":
-        """Each account with its last plan, explained, or with why there is none."""
-        return [listing_of(self.runtime, watcher, watcher.state.plan) for watcher in self._watchers]
+    def listings(self, account: str = "") -> "list[AccountListing]":
+        """Each account, or only this one, with its last plan, explained, or with why there is none.
+
+        ConfigError when no account is called so.
+        """
+        names = [watcher.name for watcher in self._watchers]
+        if account and account not in names:
+            raise ConfigError(f"No account is called {account[:32]!r}.", hint=f"There are: {', '.join(names)}.")
+        return [
+            listing_of(self.runtime, watcher, watcher.state.plan)
+            for watcher in self._watchers
+            if account in {"", watcher.name}
+        ]
 
     def halted(self) -> str:
         """Why new orders are stopped; "" when they aren't."""
@@ -90,7 +112,7 @@ class Verbs:
         now. ConfigError when it isn't held, or when so much of it can't be closed; SellctlError while an account that
         may hold it could not be read.
         """
-        accounts = self._accounts(account)
+        accounts = self.listings(account)
         name = self._meant(name_of(name), accounts)
         terms = terms_by_account(accounts, name, qty, limit, patience)
         return self.proposed_on(accounts, name, terms)
@@ -108,19 +130,20 @@ class Verbs:
         The quantities are those that were shown, also when less is held by now. SafetyRefusalError when none of it is
         possible, with why.
         """
-        possible = [each for each in proposed if each.is_possible]
-        if not possible:
-            raise SafetyRefusalError(f"Nothing was sent: {why_not(proposed)}.")
-        row, requests = self._newest_row(), []
-        for account in dict.fromkeys(each.listing.account for each in possible):
-            exits = tuple(each for each in proposed if each.listing.account == account)
-            name, terms = exits[0].name, exits[0].terms
-            request = CommandRequest(uuid.uuid4().hex, Verb.CLOSE, name, (account,), by, terms)
-            self._remember(request, _Passed(exits, row))
-            self._watcher(account).take_request(request)
-            requests.append(request)
-        self.runtime.scheduler.read_at_once([name for request in requests for name in request.accounts])
-        return requests
+        return self._ask_watchers(Verb.CLOSE, [each for each in proposed if each.is_possible], proposed, by)
+
+    def propose_panic(self, account: str = "") -> list[ProposedExit]:
+        """What a panic would close, and whether that can be sent now, even during a halt; nothing is sent."""
+        asked = [self._in_panic(each) for each in self.listings(account)]
+        return [each for each in proposals(asked) if each.included_in_panic]
+
+    def panic(self, proposed: Sequence[ProposedExit], by: str) -> list[CommandRequest]:
+        """Pass a panic to the watchers of the accounts of what `propose_panic` returned, once it is confirmed.
+
+        It closes what is managed in these accounts by then. SafetyRefusalError when none of it is possible.
+        """
+        is_possible = any(each.is_possible for each in proposed)
+        return self._ask_watchers(Verb.PANIC, proposed if is_possible else (), proposed, by)
 
     def outcome(self, requests: Sequence[CommandRequest]) -> list[ExitOutcome]:
         """What became of requests by now, of each position of theirs: filled, working, or why not.
@@ -130,10 +153,10 @@ class Verbs:
         accounts = {each.account: each for each in self.listings()}
         passed = [known for request in requests if (known := self._passed.get(request.id))]
         found: list[ExitOutcome] = []
-        for each in passed:
-            for proposed in each.exits:
-                recorded = _exits_since(self.runtime.state.journal, proposed.listing.account, each.row)
-                found.append(manual_exits.outcome_of(proposed, recorded, accounts[proposed.listing.account]))
+        for each in passed:  # all exits of a request are of one account
+            account = accounts[each.exits[0].listing.account]
+            recorded = _exits_since(self.runtime.state.journal, account.account, each.row)
+            found.extend(manual_exits.outcome_of(proposed, recorded, account) for proposed in each.exits)
         return found
 
     # --- setting rules ------------------------------------------------------------------------------------------------
@@ -144,7 +167,7 @@ class Verbs:
         Nothing is set. `warnings` of the result have to be confirmed by the person. ConfigError when it isn't held, or
         when nothing of the kind can be set for it; SellctlError while an account that may hold it could not be read.
         """
-        accounts = self._accounts(account)
+        accounts = self.listings(account)
         name, holders = holders_of(self._meant(name_of(name), accounts), accounts)
         found = ((watcher, watcher.state.snapshot) for watcher in map(self._watcher, holders))
         return [proposed_override(snapshot, each.policy, name, change, by) for each, snapshot in found if snapshot]
@@ -181,23 +204,27 @@ class Verbs:
     def manage(self, name: str, by: str) -> str:
         """Manage a position again: end its exemption, and resume its suspended rules. Returns its name.
 
+        With an underlying, the exemptions of options and structures on it end too.
+
         ConfigError when it is neither exempt nor held.
         """
         name, state = name_of(name), self.runtime.state
         exempted = state.exempt()
         name = exempted_as(lambda: self.runtime.loaded.config, name, exempted) or name
-        if name not in exempted:
-            refuse_leg(name, exempted, lambda structure: f"{self.runtime.program} manage {structure}")
+        on_it = exempted_on(name, exempted)
+        if name not in exempted and not on_it:
+            refuse_part(name, exempted, lambda structure: f"{self.runtime.program} manage {structure}")
             known = f"Exempt are: {', '.join(sorted(exempted))}." if exempted else "No symbol is exempt."
             name = held_name(name, self.listings(), known, exempted)
-        state.set_exempt(name, wanted=False)
-        state.resume_rules(name, self.runtime.loaded.config.accounts)
-        self._changed("manage", name, by)
+        for each in (name, *on_it):
+            state.set_exempt(each, wanted=False)
+            state.resume_rules(each, self.runtime.loaded.config.accounts)
+            self._changed("manage", each, by)
         return name
 
-    def halt(self, reason: str, by: str) -> None:
-        """Stop all new orders of every process on this state folder. No verb lifts a halt."""
-        problem = self.runtime.state.halt(reason, by)
+    def halt(self, reason: str, by: str, origin: HaltOrigin = HaltOrigin.MACHINE) -> None:
+        """Stop all new orders of every process on this state folder. `origin` decides where the halt can be lifted."""
+        problem = self.runtime.state.halt(reason, by, origin)
         if problem:
             self._alert(f"the reason of the halt is not stored: {problem}")
         self._note("halt", {"reason": reason, "by": by})
@@ -213,13 +240,6 @@ class Verbs:
     def _watcher(self, account: str) -> "SellWatcher":
         return next(watcher for watcher in self._watchers if watcher.name == account)
 
-    def _accounts(self, account: str) -> "list[AccountListing]":
-        accounts = self.listings()
-        if account and account not in {each.account for each in accounts}:
-            hint = f"There are: {', '.join(each.account for each in accounts)}."
-            raise ConfigError(f"No account is called {account[:32]!r}.", hint=hint)
-        return [each for each in accounts if account in {"", each.account}]
-
     @staticmethod
     def _meant(name: str, accounts: "Sequence[AccountListing]") -> str:
         """The name of the structure, or the symbol, that is held."""
@@ -234,6 +254,32 @@ class Verbs:
             return account
         asked, plan = plan_to_close(snapshot, watcher.policy, name, terms)
         return listing_of(self.runtime, watcher, plan, asked)
+
+    def _in_panic(self, account: "AccountListing") -> "AccountListing":
+        """The account with what would be decided if a panic were asked for now."""
+        watcher = self._watcher(account.account)
+        snapshot = watcher.state.snapshot
+        if snapshot is None:
+            return account
+        asked = replace(snapshot, panic=frozenset(holding.symbol for holding in snapshot.holdings))
+        return listing_of(self.runtime, watcher, decide(asked, watcher.policy), asked)
+
+    def _ask_watchers(
+        self, verb: Verb, due: Sequence[ProposedExit], proposed: Sequence[ProposedExit], by: str
+    ) -> list[CommandRequest]:
+        """Pass a request to the watcher of each account in `due`. SafetyRefusalError when there is none, with why."""
+        if not due:
+            raise SafetyRefusalError(f"Nothing was sent: {why_not(proposed)}.")
+        row, requests = self._newest_row(), []
+        for account in dict.fromkeys(each.listing.account for each in due):
+            exits = tuple(each for each in proposed if each.listing.account == account)
+            name, terms = exits[0].name, exits[0].terms
+            request = CommandRequest(uuid.uuid4().hex, verb, name, (account,), by, terms)
+            self._remember(request, _Passed(exits, row))
+            self._watcher(account).take_request(request)
+            requests.append(request)
+        self.runtime.scheduler.read_at_once([name for request in requests for name in request.accounts])
+        return requests
 
     def _remember(self, request: CommandRequest, passed: _Passed) -> None:
         self._passed[request.id] = passed

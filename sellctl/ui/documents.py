@@ -52,11 +52,12 @@ def manual_exits_document(
 ) -> Document:
     """What a manual command would close, or with `outcomes` what became of it, and the plans it was decided on."""
     mode = RunMode.ACT if outcomes else RunMode.DRY_RUN
-    exits = [_outcome_part(each) for each in outcomes] or [_proposed_part(each) for each in proposed]
+    exits = [outcome_part(each) for each in outcomes] or [proposed_part(each) for each in proposed]
     return {**plans_listing(accounts, mode.value, halted), "exits": exits}
 
 
-def _proposed_part(each: ProposedExit) -> Document:
+def proposed_part(each: ProposedExit) -> Document:
+    """What a manual exit would bring, as part of a document."""
     return {
         "account": each.listing.account,
         "mode": each.listing.mode.value,
@@ -72,9 +73,10 @@ def _proposed_part(each: ProposedExit) -> Document:
     }
 
 
-def _outcome_part(each: ExitOutcome) -> Document:
+def outcome_part(each: ExitOutcome) -> Document:
+    """What became of a manual exit, as part of a document."""
     return {
-        **_proposed_part(each.proposed),
+        **proposed_part(each.proposed),
         "result": each.result.value,
         "filled": number(each.filled),
         "filled_price": number_data(each.price),

@@ -111,7 +111,7 @@ def a_browser() -> Iterator[Tab]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            with connect(_address_of_tab(Path(folder)), max_size=2**26) as socket:
+            with connect(_address_of_tab(Path(folder)), max_size=2**26, ping_interval=None) as socket:
                 tab = Tab(socket)
                 for domain in ("Page", "Runtime", "Log", "Accessibility"):
                     tab.send(f"{domain}.enable")

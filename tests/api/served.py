@@ -20,7 +20,7 @@ from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
 
 MAIN = [sys.executable, "-c", "from sellctl.app import main; main()"]
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 @dataclass

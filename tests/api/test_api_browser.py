@@ -172,7 +172,7 @@ def test_a_halt_asks_first_and_then_shows_everywhere(tab: Tab, fresh: Served) ->
     assert "Halted: halted on the control page." in tab.text("#banner")
     assert (fresh.folder / "state" / "halted").exists()
     assert tab.run("document.getElementById('halt').disabled")
-    tab.until("document.getElementById('events').innerText.includes('Halted by ana')")
+    tab.until("document.getElementById('events').innerText.includes('halted by ana')")
     assert tab.complaints == []
 
 
@@ -186,6 +186,208 @@ def test_events_come_by_themselves_and_the_end_of_the_page_stops_nothing(tab: Ta
     tab.open("about:blank")
     _, status = fresh.ask("GET", "/api/v1/sell/status", a_token())
     assert status["state"] == "watching"
+
+
+# --- acting -----------------------------------------------------------------------------------------------------------
+
+MOVING = """
+start: "2026-11-24 12:00"
+accounts:
+  main:
+    key: k
+    secret: s
+    number: PA1
+    positions:
+      - {symbol: AAPL261218C00200000, qty: 3, entry: 1.00}
+      - {symbol: MSFT, qty: 25, entry: 402.50}
+prices:
+  AAPL261218C00200000: [{fixed: {bid: 0.98, ask: 1.00}}]
+  MSFT: [{fixed: {bid: 409.10, ask: 409.14}}]
+  AAPL: [{fixed: {bid: 198.10, ask: 198.12}}]
+"""
+AAPL = "AAPL261218C00200000"
+
+
+@pytest.fixture
+def calm(tmp_path: Path) -> Iterator[Served]:
+    """A watcher of two positions of which none is due."""
+    with serving(tmp_path, MOVING, RULES) as served:
+        yield served
+
+
+def press(tab: Tab, identity: str) -> None:
+    """Press a button that is shown and allowed."""
+    tab.until(f"(b => b && !b.hidden && !b.disabled && b.offsetHeight)(document.getElementById('{identity}'))")
+    tab.run(f"document.getElementById('{identity}').click()")
+
+
+def open_position(tab: Tab, text: str) -> None:
+    script = f"[...document.querySelectorAll('#positions button.link')].find((b) => b.innerText.includes('{text}'))"
+    tab.until(script)
+    tab.run(f"{script}.click()")
+    tab.until("document.getElementById('details-dialog').open")
+
+
+def held(served: Served, symbol: str = AAPL) -> int:
+    return int(served.server.exchange.accounts["main"].qty_of(symbol))
+
+
+def test_a_position_is_closed_in_part_after_its_account_quantity_and_proceeds_were_shown(
+    tab: Tab, calm: Served
+) -> None:
+    tab.size(780, 760)
+    sign_in(tab, calm, "operator")
+    open_position(tab, "AAPL")
+    press(tab, "details-close")
+    tab.until("document.getElementById('ask-qty')")
+    tab.run("document.getElementById('ask-qty').focus()")
+    tab.type("2")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-confirm').innerText === 'Close now'")
+    question = "Close 2 of 3 AAPL 18 Dec 26 200 C of main (PAPER)? Estimated proceeds $196.00, P&L -$4.00."
+    assert tab.text("#ask-text") == question
+    assert "main (PAPER): 2 of 3 AAPL 18 Dec 26 200 C, estimated proceeds $196.00" in tab.text("#ask-lines")
+    assert held(calm) == 3
+    save_picture(tab, "page-close.png")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-title').innerText.startsWith('Closed')")
+    assert "2 of 2 filled at $0.98." in tab.text("#ask-lines")
+    assert held(calm) == 1
+    assert tab.run("document.getElementById('ask-confirm').hidden")
+    assert tab.complaints == []
+
+
+def test_a_close_that_is_cancelled_or_wrong_sends_nothing(tab: Tab, calm: Served) -> None:
+    sign_in(tab, calm)
+    open_position(tab, "AAPL")
+    press(tab, "details-close")
+    tab.until("document.getElementById('ask-qty')")
+    tab.run("document.getElementById('ask-qty').focus()")
+    tab.type("9")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-error').innerText")
+    assert "more" in tab.text("#ask-error")
+    tab.run("document.getElementById('ask-qty').value = ''")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-confirm').innerText === 'Close now'")
+    press(tab, "ask-cancel")
+    tab.until("!document.getElementById('ask-dialog').open")
+    assert held(calm) == 3
+    assert not [each for each in calm.server.requests if each.method == "POST"]
+
+
+def test_a_position_is_left_alone_and_managed_again(tab: Tab, calm: Served) -> None:
+    sign_in(tab, calm, "operator")
+    for button, state in (("details-exempt", "exempt"), ("details-manage", "watching")):
+        open_position(tab, "AAPL")
+        press(tab, button)
+        tab.until("document.getElementById('ask-confirm').offsetHeight")
+        press(tab, "ask-confirm")
+        tab.until("document.getElementById('ask-text').innerText.includes('from the next check')")
+        press(tab, "ask-cancel")
+        tab.until(f"[...document.querySelectorAll('#positions .state')].some((s) => s.innerText === '{state}')")
+        tab.until("!document.getElementById('details-dialog').open")
+    assert tab.complaints == []
+
+
+def test_a_halt_is_lifted_here_with_a_reason_by_an_admin_only(tab: Tab, calm: Served) -> None:
+    sign_in(tab, calm, "operator")
+    press(tab, "halt")
+    tab.until("document.getElementById('halt-dialog').open")
+    tab.run("document.querySelector('#halt-form [type=submit]').click()")
+    tab.until("!document.getElementById('banner').hidden")
+    assert tab.run("document.getElementById('resume').hidden")
+    assert tab.run("document.getElementById('run-once').disabled")
+    sign_in(tab, calm)
+    press(tab, "resume")
+    tab.until("document.getElementById('ask-reason')")
+    press(tab, "ask-confirm")  # without a reason the browser doesn't submit it
+    assert (calm.folder / "state" / "halted").exists()
+    tab.run("document.getElementById('ask-reason').focus()")
+    tab.type("it was a test")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-text').innerText.startsWith('Resumed')")
+    assert not (calm.folder / "state" / "halted").exists()
+    press(tab, "ask-cancel")
+    tab.until("document.getElementById('banner').hidden")
+    assert tab.complaints == []
+
+
+def test_a_halt_made_at_the_machine_shows_no_way_to_lift_it_here(tab: Tab, calm: Served) -> None:
+    calm.command("halt", "--reason", "fed day")
+    sign_in(tab, calm)
+    tab.until("!document.getElementById('banner').hidden")
+    assert "Halted: fed day. Only sellctl resume on the machine lifts the halt." in tab.text("#banner")
+    assert tab.run("document.getElementById('resume').hidden")
+
+
+def test_all_accounts_are_checked_now_after_a_question(tab: Tab, calm: Served) -> None:
+    sign_in(tab, calm)
+    press(tab, "run-once")
+    tab.until("document.getElementById('ask-dialog').open")
+    assert tab.text("#ask-text") == "What is due is closed at once: main (PAPER)."
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-title').innerText === 'Checked'")
+    assert "All accounts were checked. Closing: 0." in tab.text("#ask-text")
+
+
+def test_too_few_prices_are_said_and_enough_of_them_are_drawn_with_entry_stop_and_target(
+    tab: Tab, tmp_path: Path
+) -> None:
+    path = (
+        "[{fixed: {bid: 0.98, ask: 1.00}}, {at: '12:00:08', jump: {bid: 1.04, ask: 1.06}}, "
+        "{at: '12:00:16', jump: {bid: 0.94, ask: 0.96}}]"
+    )
+    scenario = MOVING.replace("[{fixed: {bid: 0.98, ask: 1.00}}]", path)
+    with serving(tmp_path, scenario, RULES, speed=2) as served:
+        tab.size(780, 760)
+        sign_in(tab, served)
+        open_position(tab, "AAPL")
+        tab.until("document.getElementById('details-note').innerText || !document.getElementById('chart').hidden")
+        if tab.run("document.getElementById('chart').hidden"):
+            assert "Too little for a chart" in tab.text("#details-note")
+        tab.until("document.querySelectorAll('#chart circle').length", seconds=40)
+        texts = tab.run("[...document.querySelectorAll('#chart text')].map((t) => t.textContent).join(' | ')")
+        for words in ("entry $1.00", "target $1.10", "stop $0.80", "now $"):
+            assert words in texts
+        assert texts.count(" ET") == 2
+        assert "rule: " in tab.text("#details-rules")
+        tab.until("document.querySelector('#chart path').getAttribute('d').split('L').length > 3", seconds=40)
+        for name, width, dark in (("page-position.png", 780, False), ("page-position-phone.png", 390, True)):
+            tab.size(width, 800, phone=width < 500, dark=dark)
+            assert tab.run("document.documentElement.scrollWidth") <= width
+            open_position(tab, "AAPL")
+            save_picture(tab, name)
+        assert tab.complaints == []
+        tab.size(1180, 860)
+
+
+def test_a_viewer_sees_a_position_and_can_change_nothing(tab: Tab, calm: Served) -> None:
+    sign_in(tab, calm, "viewer")
+    open_position(tab, "AAPL")
+    tab.until("document.getElementById('details-text').innerText")
+    for identity in ("details-close", "details-exempt", "details-manage", "resume"):
+        assert tab.run(f"document.getElementById('{identity}').hidden"), identity
+    for identity in ("halt", "run-once"):
+        assert tab.run(f"document.getElementById('{identity}').disabled"), identity
+
+
+def test_times_are_those_of_the_exchange_and_the_profit_of_the_day_is_shown(tab: Tab, calm: Served) -> None:
+    sign_in(tab, calm)
+    tab.until("document.querySelectorAll('#events li').length")
+    assert re.search(r"\d\d:\d\d:\d\d ET", tab.text("#events"))
+    assert re.search(r"12:00:\d\d ET", tab.text("#state"))
+    assert "Today $0.00 realised" in tab.text("#accounts")
+
+
+def test_markup_in_a_client_order_id_is_text_on_the_page(tab: Tab, calm: Served) -> None:
+    body = {"symbol": AAPL, "qty": "1", "side": "sell", "type": "limit", "limit_price": "9.00", "time_in_force": "day"}
+    account = calm.server.exchange.accounts["main"]
+    calm.server.exchange.submit(account, body | {"client_order_id": "<img src=x onerror=alert(1)>"})
+    sign_in(tab, calm)
+    open_position(tab, "AAPL")
+    assert tab.run("document.querySelectorAll('main img, dialog img').length") == 0
+    assert tab.complaints == []
 
 
 def test_the_token_is_in_memory_only(tab: Tab, stuck: Served) -> None:
@@ -252,8 +454,8 @@ def test_every_control_is_reached_and_seen_with_the_keyboard(tab: Tab, stuck: Se
     sign_in(tab, stuck)
     tab.run("document.querySelector('.skip').focus()")
     reached = ["skip"]
-    for _ in range(3):
+    for _ in range(8):
         tab.press(*TAB)
         reached.append(tab.run("document.activeElement.id || document.activeElement.className"))
         assert tab.run("getComputedStyle(document.activeElement).outlineStyle !== 'none'"), reached
-    assert reached == ["skip", "halt", "sign-out", "events"]
+    assert reached == ["skip", "run-once", "halt", "sign-out", *4 * ["link"], "events"]

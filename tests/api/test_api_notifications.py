@@ -24,7 +24,7 @@ def test_fills_a_halt_and_the_heartbeat_are_sent(play: Play) -> None:
         assert sorted(box.arrived) == [
             "heartbeat",
             f"sellctl: filled | main: {contract_text(CALL)} filled: 3 of 3 at $1.20",
-            "sellctl: halted | halted: Halted by tester: earnings",
+            "sellctl: halted | halted: halted by tester: earnings",
         ]
 
 

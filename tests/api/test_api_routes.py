@@ -27,7 +27,7 @@ from fastapi import FastAPI
 from served import write_config
 
 from sellctl.api import schemas, sell_router
-from sellctl.api.application import CONTENT_POLICY, PAGE
+from sellctl.api.application import CONTENT_POLICY, PAGE, SCRIPTS
 from sellctl.api.audit import OTHERS, ApiCall, Audit
 from sellctl.api.control import State
 from sellctl.api.events import (
@@ -42,6 +42,7 @@ from sellctl.api.events import (
 from sellctl.api.guarded import MAX_BODY_BYTES
 from sellctl.core.config.schema import ApiConfig, SellModuleConfig
 from sellctl.core.errors import JournalError
+from sellctl.service.halt_flag import HaltOrigin
 from sellctl.sim.scenario.reader import parse_scenario
 from sellctl.sim.server import SimServer
 
@@ -150,16 +151,56 @@ def test_a_disabled_module_is_not_started(play: Play) -> None:
     play(test, api=WATCHING, sell=SellModuleConfig(enabled=False))
 
 
-def test_a_halt_stops_new_orders_and_nothing_here_lifts_it(play: Play) -> None:
+def test_a_halt_stops_new_orders_until_it_is_lifted(play: Play) -> None:
     async def test(api: Api) -> None:
         halted = (await api.post("/halt", b'{"reason": "odd fills"}')).document
-        assert "sellctl resume" in halted["sentence"]
+        assert halted["changed"]
+        assert halted["sentence"].endswith("`sellctl resume` on the machine lifts it, or an admin over the API.")
         for path in ("/start", "/run-once", "/stop", "/start"):
             await api.post(path)
             assert api.control.halted() == "odd fills", path
         await until(lambda: api.control.polls)
         assert api.sent() == []
-        assert (await api.get("/status")).document["halted"] == "odd fills"
+        status = (await api.get("/status")).document
+        assert (status["halted"], status["halt_origin"]) == ("odd fills", "api")
+
+    play(test, TARGET)
+
+
+def test_an_admin_lifts_a_halt_made_over_the_api_with_a_reason_and_the_journal_says_who(play: Play) -> None:
+    async def test(api: Api) -> None:
+        await api.post("/halt", b'{"reason": "odd fills"}', token=a_token("operator", "olga"))
+        assert (await api.post("/resume", b"{}")).status == 422
+        assert (await api.post("/resume", b'{"reason": " "}')).status == 422
+        assert api.control.halted() == "odd fills"
+        resumed = await api.post("/resume", b'{"reason": "a test of the venue"}', token=a_token(subject="ana"))
+        assert (resumed.status, resumed.document["changed"], resumed.document["halted"]) == (200, True, "")
+        again = (await api.post("/resume", b'{"reason": "again"}')).document
+        assert (again["changed"], again["sentence"]) == (False, "Trading was not halted.")
+        said = [(row.kind, row.body["by"], row.body["reason"]) for row in api.rows() if row.kind in {"halt", "resume"}]
+        assert said == [
+            ("halt", "olga over the API", "odd fills"),
+            ("resume", "ana over the API", "a test of the venue"),
+        ]
+        await api.post("/run-once")
+        assert [line.split()[0] for line in api.sent()] == ["POST"]
+
+    play(test, TARGET)
+
+
+@pytest.mark.parametrize("origin", [HaltOrigin.MACHINE, HaltOrigin.GUARD])
+def test_no_call_lifts_a_halt_made_at_the_machine_or_by_the_account_guard(play: Play, origin: HaltOrigin) -> None:
+    async def test(api: Api) -> None:
+        api.control.runtime.state.halt("fed day", "somebody", origin)
+        halted = (await api.post("/halt", b'{"reason": "later"}')).document
+        assert (halted["changed"], halted["halted"]) == (False, "fed day")
+        assert halted["sentence"] == "It was halted already. `sellctl resume` on the machine lifts it."
+        refused = await api.post("/resume", b'{"reason": "it is over"}')
+        assert refused.status == 409
+        assert "only the machine lifts it: fed day" in refused.document["detail"]
+        assert api.control.halted() == "fed day"
+        assert api.rows("resume") == []
+        assert (await api.get("/status")).document["halt_origin"] == origin.value
 
     play(test, TARGET)
 
@@ -484,7 +525,7 @@ def test_events_are_remembered_up_to_a_limit() -> None:
 # --- the page and the application -------------------------------------------------------------------------------------
 
 
-def test_the_page_is_three_files_under_a_strict_policy(play: Play) -> None:
+def test_the_files_of_the_page_are_served_under_a_strict_policy(play: Play) -> None:
     async def test(api: Api) -> None:
         for path, (_, media_type) in PAGE.items():
             answer = await api.call("GET", path, token=None)
@@ -500,7 +541,8 @@ def test_the_page_is_three_files_under_a_strict_policy(play: Play) -> None:
 
 def test_the_page_holds_no_inline_code_and_nothing_from_elsewhere() -> None:
     folder = Path(__file__).parent.parent.parent / "sellctl" / "api" / "page"
-    html, script = (folder / "index.html").read_text(), (folder / "page.js").read_text()
+    html, script = (folder / "index.html").read_text(), "".join(each.read_text() for each in folder.glob("*.js"))
+    assert {each.name for each in folder.glob("*.js")} == set(SCRIPTS)
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", html)
     assert not re.search(r"(src|href)=\"(?!/|#)", html)
     assert not re.search(

@@ -15,6 +15,7 @@ from sellctl.core.errors import SafetyRefusalError, SellctlError
 from sellctl.core.manual.verb import Verb
 from sellctl.core.model.position import OverrideChange
 from sellctl.core.watching.manual_requests import CommandRequest
+from sellctl.service.halt_flag import HaltOrigin
 from sellctl.service.state_folder import StateFolder
 
 SOMEBODY = 54_321
@@ -310,6 +311,101 @@ def test_a_halt_that_cannot_be_written_at_all_halts_this_process_and_is_written_
     assert StateFolder(state.path).halted() == "account guard of main"
     state.resume()
     assert state.halted() == ""
+
+
+@pytest.mark.parametrize("origin", [HaltOrigin.API, HaltOrigin.CHAT])
+def test_a_halt_made_over_the_api_or_by_chat_is_lifted_there_and_at_the_machine(
+    state: StateFolder, origin: HaltOrigin
+) -> None:
+    for lift in (state.resume_remote, state.resume):
+        state.halt("fed day", "ana over the API", origin)
+        halt = state.current_halt()
+        assert halt
+        assert (halt.reason, halt.by, halt.origin) == ("fed day", "ana over the API", origin)
+        assert (lift(), lift()) == (True, False)
+        assert state.current_halt() is None
+        assert list(state.path.iterdir()) == []
+
+
+@pytest.mark.parametrize("origin", [HaltOrigin.MACHINE, HaltOrigin.GUARD])
+def test_a_halt_made_at_the_machine_or_by_the_guard_is_lifted_at_the_machine_only(
+    state: StateFolder, origin: HaltOrigin
+) -> None:
+    state.halt("fed day", "somebody", origin)
+    with pytest.raises(SafetyRefusalError, match="only the machine lifts it: fed day"):
+        state.resume_remote()
+    assert state.halted() == "fed day"
+    assert [path.name for path in state.path.iterdir()] == ["halted"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"reason": "fed day", "by": "sellctl halt"}',
+        '{"reason": "x", "origin": "chatter"}',
+        '{"origin": "api"}',
+        "",
+        "[",
+    ],
+)
+def test_a_flag_without_a_known_origin_counts_as_made_at_the_machine(state: StateFolder, content: str) -> None:
+    put(state.path / "halted", content)
+    with pytest.raises(SafetyRefusalError):
+        state.resume_remote()
+    assert state.halted()
+
+
+def test_a_draft_of_a_halt_is_not_lifted_over_the_api(state: StateFolder) -> None:
+    put(state.path / ".halted.4711", '{"reason": "fed day", "origin": "api"}')
+    with pytest.raises(SafetyRefusalError):
+        state.resume_remote()
+    assert state.halted()
+
+
+def test_a_halt_over_the_api_never_takes_the_place_of_one_made_at_the_machine(state: StateFolder) -> None:
+    state.halt("fed day", "sellctl halt")
+    state.halt("later", "ana over the API", HaltOrigin.API)
+    with pytest.raises(SafetyRefusalError):
+        state.resume_remote()
+    assert state.halted() == "fed day"
+
+
+def test_a_halt_at_the_machine_takes_the_place_of_one_made_over_the_api(state: StateFolder) -> None:
+    state.halt("later", "ana over the API", HaltOrigin.API)
+    state.halt("fed day", "sellctl halt")
+    with pytest.raises(SafetyRefusalError):
+        state.resume_remote()
+    assert state.halted() == "fed day"
+
+
+def test_a_halt_at_the_machine_while_one_over_the_api_is_lifted_stays(
+    state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.halt("later", "ana over the API", HaltOrigin.API)
+    rename = Path.rename
+
+    def renamed_late(path: Path, target: Path) -> Path:
+        StateFolder(state.path).halt("fed day", "sellctl halt")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", renamed_late)
+    with pytest.raises(SafetyRefusalError):
+        state.resume_remote()
+    assert StateFolder(state.path).halted() == "fed day"
+    assert [path.name for path in state.path.iterdir()] == ["halted"]
+
+
+def test_a_halt_of_the_guard_that_the_disk_refused_is_not_replaced_by_one_over_the_api(tmp_path: Path) -> None:
+    put(tmp_path / "state", "a file in the place of the folder")
+    state = StateFolder(tmp_path / "state")
+    for reason, origin in (("account guard of main", HaltOrigin.GUARD), ("later", HaltOrigin.API)):
+        with pytest.raises(SellctlError, match="Trading goes on in other processes"):
+            state.halt(reason, "somebody", origin)
+    state.path.unlink()
+    assert state.halted() == "account guard of main"
+    with pytest.raises(SafetyRefusalError):
+        state.resume_remote()
+    assert StateFolder(state.path).halted() == "account guard of main"
 
 
 def test_every_account_takes_the_rules_to_resume_once(state: StateFolder) -> None:

@@ -13,9 +13,11 @@ from shell_fakes import World
 from sellctl.bootstrap import Runtime
 from sellctl.core.config_manager import ConfigManager
 from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError, SellctlError
+from sellctl.core.manual.verb import Verb
 from sellctl.core.model.instrument import underlying_of
 from sellctl.core.watching.manual_exits import QtyOrShare, Result
 from sellctl.core.watching.manual_requests import ExitTerms, Patience
+from sellctl.service.halt_flag import HaltOrigin
 from sellctl.service.state_folder import StateFolder
 from sellctl.service.verbs import Verbs
 
@@ -135,3 +137,25 @@ def test_a_halt_takes_effect_although_the_journal_fails(desk: Desk) -> None:
     desk.verbs.halt("fed day", "watch")
     assert "fed day" in desk.verbs.halted()
     assert any("not recorded in the journal" in text for text in desk.world.texts)
+
+
+def test_a_panic_is_proposed_from_memory_even_during_a_halt_and_passed_to_the_watchers(desk: Desk) -> None:
+    desk.verbs.halt("fed day", "watch")
+    (proposed,) = desk.verbs.propose_panic()
+    assert (proposed.symbol, proposed.qty, proposed.is_possible) == (CALL, 5, True)
+    (request,) = desk.verbs.panic([proposed], "ana over the API")
+    assert (request.verb, request.accounts, request.by) == (Verb.PANIC, ("main",), "ana over the API")
+    desk.poll()
+    assert [order.qty for order in desk.world.broker.sent] == [5]
+
+
+def test_a_panic_with_nothing_to_close_is_refused(desk: Desk) -> None:
+    with pytest.raises(SafetyRefusalError, match="nothing is to be closed"):
+        desk.verbs.panic([], "ana over the API")
+
+
+def test_a_halt_says_where_it_was_made(desk: Desk) -> None:
+    desk.verbs.halt("fed day", "ana over the API", HaltOrigin.API)
+    halt = desk.runtime.state.current_halt()
+    assert halt
+    assert (halt.by, halt.origin) == ("ana over the API", HaltOrigin.API)

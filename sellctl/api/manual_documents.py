@@ -1,0 +1,113 @@
+"""The JSON documents of closing by hand: what would be sent, with its question, and what became of it."""
+
+from typing import TYPE_CHECKING
+
+from sellctl.api.confirmations import VALID_SECONDS
+from sellctl.core.manual.verb import Verb
+from sellctl.core.text import as_dollars
+from sellctl.core.watching.manual_exits import Result, about_limit, total
+from sellctl.service.verbs import why_not
+from sellctl.ui.contracts import readable_name
+from sellctl.ui.documents import Document, outcome_part, proposed_part
+from sellctl.ui.formatting import counted, number, profit
+from sellctl.ui.render import JSON_VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from decimal import Decimal
+
+    from sellctl.api.control import Control
+    from sellctl.api.manual_exits import Outcomes, Proposed
+    from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit
+
+
+def proposal_document(proposed: "Proposed", control: "Control") -> Document:
+    """What would be sent, as a question with the code that confirms it, or why nothing can be."""
+    possible = [each for each in proposed.exits if each.is_possible]
+    warning = about_limit(proposed.exits)
+    return {
+        "version": JSON_VERSION,
+        "sentence": _question(proposed, possible) if possible else _refusal(proposed),
+        "confirm": proposed.code or None,
+        "valid_seconds": int(VALID_SECONDS),
+        "halted": control.halted(),
+        "warnings": [warning] if warning else [],
+        "exits": [_proposed_part(each) for each in proposed.exits],
+    }
+
+
+def _question(proposed: "Proposed", possible: "Sequence[ProposedExit]") -> str:
+    """What is to be confirmed: account, paper or live, quantity, and what it is estimated to bring."""
+    if proposed.request.verb is Verb.PANIC:
+        what = f"{counted(len(possible), 'position')} of {_accounts_text(possible)} at any price"
+    else:
+        by_account = {each.listing.account: each for each in possible}.values()
+        quantities = " and ".join(_quantity_text(each) for each in by_account)
+        limit = possible[0].terms.limit
+        at_worst = "" if limit is None else f" with limit {as_dollars(limit)}"
+        what = f"{quantities} {readable_name(possible[0].name)} of {_accounts_text(possible)}{at_worst}"
+    proceeds, pnl = total(each.proceeds for each in possible), total(each.pnl for each in possible)
+    return f"Close {what}? Estimated proceeds {_amount(proceeds).lstrip('+')}, P&L {_amount(pnl)}."
+
+
+def _refusal(proposed: "Proposed") -> str:
+    why = why_not(proposed.exits) if proposed.exits else "no managed position is held"
+    return f"Nothing can be sent: {why}."
+
+
+def _quantity_text(each: "ProposedExit") -> str:
+    """How much of what is held: contracts, shares, or units of a structure."""
+    if each.structure is None:
+        return f"{number(each.qty)} of {number(each.decision.holding.position.qty)}"
+    units = each.structure.units
+    return f"{units if each.terms.qty is None else number(each.terms.qty)} of {units}"
+
+
+def _accounts_text(exits: "Iterable[ProposedExit]") -> str:
+    named = dict.fromkeys(f"{each.listing.account} ({each.listing.mode.value.upper()})" for each in exits)
+    return " and ".join(named)
+
+
+def _amount(dollars: "Decimal | None") -> str:
+    return "unknown" if dollars is None else profit(dollars)
+
+
+def _proposed_part(each: "ProposedExit") -> Document:
+    held = number(each.decision.holding.position.qty)
+    return {**proposed_part(each), "held": held, "is_possible": each.is_possible}
+
+
+def outcomes_document(found: "Outcomes") -> Document:
+    """What became of exits by now."""
+    return {
+        "version": JSON_VERSION,
+        "id": found.started.id,
+        "by": found.started.by,
+        "is_done": found.is_done,
+        "is_pending": found.is_pending,
+        "sentence": _summary(found),
+        "exits": [
+            {**_proposed_part(each.proposed), **outcome_part(each), "sentence": _outcome_text(each, found)}
+            for each in found.exits
+        ],
+    }
+
+
+def _outcome_text(each: "ExitOutcome", found: "Outcomes") -> str:
+    """What became of one position, as a sentence."""
+    at = "" if each.price is None else f" at {as_dollars(each.price)}"
+    filled = f"{number(each.filled)} of {number(each.proposed.qty)} filled{at}"
+    if each.is_done:
+        return f"{filled}." if each.result is Result.FILLED else "The position is gone."
+    if each.proposed.listing.account in found.undecided:
+        return "Asked for; the account has not been read since."
+    state = filled if each.filled else each.result.value.capitalize()
+    return f"{state}: {each.why}."
+
+
+def _summary(found: "Outcomes") -> str:
+    if found.is_done:
+        return "Closed."
+    done = sum(each.is_done for each in found.exits)
+    state = "under way" if found.is_pending else "nothing more is sent for the rest"
+    return f"{done} of {counted(len(found.exits), 'position')} closed; {state}."
