@@ -29,12 +29,12 @@ from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.market import until_text
 from sellctl.core.model.position import Direction
 from sellctl.core.watching.manual_exits import ProposedExit, QtyOrShare, qty_or_share
+from sellctl.service.halt_flag import HaltOrigin
 from sellctl.ui.formatting import sanitize
 
 if TYPE_CHECKING:
     from sellctl.core.watching.manual_requests import CommandRequest
-    from sellctl.service.halt_flag import HaltOrigin
-from sellctl.service.verbs import Verbs
+    from sellctl.service.verbs import Verbs
 
 ALERT_SECONDS: Final = 12 * 3_600.0  # how long the buttons under an alert work
 CONFIRM_SECONDS: Final = 120.0  # how long a question can be confirmed
