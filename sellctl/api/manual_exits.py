@@ -7,7 +7,7 @@ import asyncio
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
@@ -19,14 +19,28 @@ from sellctl.core.watching.manual_exits import ExitOutcome, Result, limit_of, pa
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sellctl.api.control import Control
+    from sellctl.bootstrap import Runtime
     from sellctl.core.watching.manual_exits import ProposedExit
     from sellctl.core.watching.manual_requests import CommandRequest
+    from sellctl.service.verbs import Verbs
 
 WAIT_SECONDS = 8.0  # the longest that an answer waits for what becomes of the exits
 LOOK_SECONDS = 0.3  # between two looks at what became of them
 MAX_KEPT = 200  # exits whose outcome can be asked for later; beyond it the oldest is forgotten
 _AGAIN = "Ask again with dry_run."
+
+
+class Watching(Protocol):
+    """The watchers of this process, as the exits by hand see them."""
+
+    runtime: "Runtime"
+
+    @property
+    def verbs(self) -> "Verbs":
+        """What a person can ask of them."""
+
+    def require_watching(self) -> None:
+        """SafetyRefusalError while nothing is watched."""
 
 
 class ExitRequest(Struct, frozen=True):
@@ -85,7 +99,7 @@ class Outcomes:
 class ManualExits:
     """The exits by hand of this process. Its methods must be called in the event loop of the watchers."""
 
-    control: "Control"
+    control: Watching
     _codes: Confirmations[ShownExits] = field(init=False)
     _started: "OrderedDict[str, StartedExits]" = field(default_factory=OrderedDict)
 

@@ -78,6 +78,7 @@ class ProposedClose(Part):
     contract: str | None = Field(description=CONTRACT)
     qty: str = Field(description="What would be closed.")
     held: str = Field(description="What is held.")
+    limit: str | None = Field(description="The worst price that was asked for, in dollars.")
     price: str | None
     proceeds: str | None = Field(description="Dollars that it would bring; null while the price is unknown.")
     pnl: str | None = Field(description=PNL)

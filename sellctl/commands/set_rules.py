@@ -53,7 +53,7 @@ def set_rules(
         typer.Option(
             "--trail",
             metavar="<pullback>",
-            help="A trailing stop: 10pt (points of return) or 10% below the best price.",
+            help="Its trailing stop: 10pt (points of return) or 10% below the best price.",
             show_default=False,
         ),
     ] = "",
@@ -73,9 +73,9 @@ def set_rules(
     account: AccountOption = None,
     output: FormatOption = None,
 ) -> None:
-    """Set the stop, target or trailing stop of one position, in place of its strategy's.
+    """Set the stop or target of one position by hand.
 
-    Holds until the position is closed, or --until; the strategy's other rules go on. A stop that moves away from the
+    They take the place of its strategy's. Holds until the position is closed, or --until; the strategy's other rules go on. A stop that moves away from the
     price, and anything that would close it at once, is shown and asked about. A running watcher follows it within a
     second. Exits 0 when it is set, 5 when it isn't.
     """

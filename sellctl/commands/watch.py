@@ -135,6 +135,7 @@ async def watching(
     """
     import asyncio
 
+    from sellctl.core.model.account_state import RunMode
     from sellctl.service.command_inbox import serve
     from sellctl.service.garbage_collection import exempt_what_is_loaded
     from sellctl.service.systemd import sd_notify
@@ -148,13 +149,16 @@ async def watching(
         if all_busy(runtime.scheduler):
             stop.set()
 
-    inbox = asyncio.create_task(serve(runtime.scheduler, runtime.state, stop))
+    # A dry run leaves requests to the process that acts.
+    acts = any(state.mode is RunMode.ACT for state in runtime.scheduler.states)
+    inbox = asyncio.create_task(serve(runtime.scheduler, runtime.state, stop)) if acts else None
     with display:
         drawing = asyncio.create_task(_draw_each_second(display, stop))
         await runtime.scheduler.watch(stop, show)
         drawing.cancel()
     sd_notify("STOPPING=1")
-    inbox.cancel()
+    if inbox:
+        inbox.cancel()
 
 
 async def _draw_each_second(display: "Display", stop: "asyncio.Event") -> None:

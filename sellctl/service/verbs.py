@@ -14,6 +14,7 @@ from sellctl.core.decision.engine import decide
 from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError, SellctlError
 from sellctl.core.manual.proposed_overrides import ProposedOverride, proposed_override
 from sellctl.core.manual.verb import Verb
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.position import OverrideChange
 from sellctl.core.watching import manual_exits
@@ -173,7 +174,11 @@ class Verbs:
         return [proposed_override(snapshot, each.policy, name, change, by) for each, snapshot in found if snapshot]
 
     def set(self, proposed: Sequence[ProposedOverride], change: OverrideChange, by: str) -> list[CommandRequest]:
-        """Pass to the watchers what `propose_set` returned, once the person has confirmed its warnings."""
+        """Pass to the watchers what `propose_set` returned, once the person has confirmed its warnings.
+
+        SafetyRefusalError in a dry run.
+        """
+        self._refuse_in_a_dry_run()
         requests = [
             CommandRequest(uuid.uuid4().hex, Verb.SET, each.name, (each.account,), by, change=change)
             for each in proposed
@@ -268,6 +273,7 @@ class Verbs:
         self, verb: Verb, due: Sequence[ProposedExit], proposed: Sequence[ProposedExit], by: str
     ) -> list[CommandRequest]:
         """Pass a request to the watcher of each account in `due`. SafetyRefusalError when there is none, with why."""
+        self._refuse_in_a_dry_run()
         if not due:
             raise SafetyRefusalError(f"Nothing was sent: {why_not(proposed)}.")
         row, requests = self._newest_row(), []
@@ -280,6 +286,12 @@ class Verbs:
             requests.append(request)
         self.runtime.scheduler.read_at_once([name for request in requests for name in request.accounts])
         return requests
+
+    def _refuse_in_a_dry_run(self) -> None:
+        if any(watcher.state.mode is not RunMode.ACT for watcher in self._watchers):
+            raise SafetyRefusalError(
+                "This is a dry run: it shows, and changes nothing.", hint="Start it without --dry-run."
+            )
 
     def _remember(self, request: CommandRequest, passed: _Passed) -> None:
         self._passed[request.id] = passed
