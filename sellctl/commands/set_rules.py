@@ -75,9 +75,9 @@ def set_rules(
 ) -> None:
     """Set the stop or target of one position by hand.
 
-    They take the place of its strategy's. Holds until the position is closed, or --until; the strategy's other rules go on. A stop that moves away from the
-    price, and anything that would close it at once, is shown and asked about. A running watcher follows it within a
-    second. Exits 0 when it is set, 5 when it isn't.
+    They take the place of its strategy's, whose other rules go on, until the position is closed, or --until. A stop
+    that moves away from the price, and anything that would close it at once, is shown and asked about. A running
+    watcher follows it within a second. Exits 0 when it is set, 5 when it isn't.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.manual.proposed_overrides import check_change, proposed_override
