@@ -224,7 +224,7 @@ const refresh = async () => {
       showStatus();
       showPositions(positions.accounts);
       showExits(positions.accounts);
-      if (shown && $("details-dialog").open) await details(shown.account, shown.symbol);
+      if (shown && $("details-dialog").open) await details(shown.account, shown.symbol, true);
     } while (again && session);
   } catch (error) {
     failed(error);
@@ -270,11 +270,12 @@ async function* messages(body) {
 
 // --- one position ----------------------------------------------------------------------------------------------------
 
-const details = async (account, symbol) => {
+// Shows one position; `again` when its dialog is open already, and stays closed when it was closed meanwhile.
+const details = async (account, symbol, again = false) => {
   const query = new URLSearchParams({ symbol, account });
   try {
     const answer = await (await call(`/explain?${query}`)).json();
-    if (!session || !answer.positions.length) return;
+    if (!session || !answer.positions.length || (again && !$("details-dialog").open)) return;
     shown = { account, symbol, title: answer.positions[0].title };
     showDetails(answer.positions[0], mayOperate());
   } catch (error) {
