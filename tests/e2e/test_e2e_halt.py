@@ -36,10 +36,10 @@ DUE = HELD.replace("bid: 1.00, ask: 1.02", "bid: 1.20, ask: 1.22")
 
 
 @contextmanager
-def a_watcher(stage: Stage) -> Iterator[None]:
+def a_watcher(stage: Stage, mode: RunMode = RunMode.ACT) -> Iterator[None]:
     """`sellctl watch` in a thread of its own, until the block ends."""
     options = Options(stage.config, stage.state, live=False, debug=False, log_file=None)
-    runtime = assemble(load(options), options, RunOptions("watch", RunMode.ACT), lambda _event: None)
+    runtime = assemble(load(options), options, RunOptions("watch", mode), lambda _event: None)
     started, runner = threading.Event(), asyncio.Runner()
     stop = asyncio.Event()
 

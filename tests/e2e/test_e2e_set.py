@@ -9,7 +9,11 @@ import pytest
 from stage import CALL, Play, Stage, three_calls
 from test_e2e_halt import a_watcher
 
+from sellctl.core.manual.verb import Verb
+from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.instrument import contract_text
+from sellctl.service.command_inbox import CHECK_EVERY_SECONDS
+from sellctl.service.state_folder import StateFolder
 
 FALLEN = three_calls("0.85", "0.87")  # no rule of the configuration is due at a loss of 14%
 ON_TIME = 1.0  # seconds beside a running watcher, until its order is sent
@@ -150,3 +154,13 @@ def test_two_people_at_once_are_both_on_record_and_the_last_one_counts(play: Pla
 def test_the_contract_may_be_written_as_tables_show_it(play: Play) -> None:
     stage = play(three_calls())
     assert stage.run("set", contract_text(CALL), "--stop", "15%").status == 0
+
+
+def test_a_dry_run_beside_it_leaves_requests_to_the_process_that_acts(play: Play) -> None:
+    stage = play(FALLEN)
+    with a_watcher(stage, RunMode.DRY_RUN):
+        assert stage.run("set", CALL, "--stop", "10%").status == 0
+        request = StateFolder(stage.state).ask(Verb.CLOSE, symbol=CALL, accounts=("main",), by="sellctl close")
+        threading.Event().wait(3 * CHECK_EVERY_SECONDS)
+        assert request.exists()
+    assert stage.sent() == []
