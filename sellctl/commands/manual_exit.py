@@ -77,16 +77,16 @@ def show_proposed(
         emit_before_question(PROPOSED_COLUMNS, rows, wanted.title)
 
 
-def confirm(question: str, *, because: str = "") -> None:
+def confirm(question: str, *, because: str = "", done: str = "sent") -> None:
     """Ask for confirmation. SafetyRefusalError when the answer is no, or when stdin is no terminal.
 
-    `because` is a sentence on what is unusual about it.
+    `because` is a sentence on what is unusual about it, and nothing is `done` then.
     """
     if not sys.stdin.isatty():
-        sentence = f"{because} Nothing was sent: this must be confirmed.".lstrip()
+        sentence = f"{because} Nothing was {done}: this must be confirmed.".lstrip()
         raise SafetyRefusalError(sentence, hint="Add --yes to confirm.")
     if not typer.confirm(question, err=True):
-        raise SafetyRefusalError("Nothing was sent.")
+        raise SafetyRefusalError(f"Nothing was {done}.")
 
 
 def accounts_text(accounts: "Sequence[AccountListing]") -> str:

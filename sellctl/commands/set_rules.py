@@ -112,7 +112,7 @@ def set_rules(
     warnings = [warning for each in proposed for warning in each.warnings]
     if warnings and not yes:
         emit_before_question(PROPOSED_OVERRIDE_COLUMNS, rows, title)
-        confirm(f"{' '.join(dict.fromkeys(warnings))} Set it?")
+        confirm(f"{' '.join(dict.fromkeys(warnings))} Set it?", done="set")
     problems = [_carry_out(options, runtime, each.account, _request(each, change, by)) for each in proposed]
     emit(PROPOSED_OVERRIDE_COLUMNS, rows, output, title=title, document=document)
     for each, problem in zip(proposed, problems, strict=True):

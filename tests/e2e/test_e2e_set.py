@@ -73,7 +73,7 @@ def test_a_looser_stop_needs_a_confirmation_and_changes_nothing_without_it(play:
     result = stage.run("set", CALL, "--stop", "40%")
     assert result.status == 5
     assert "$60.00 more can be lost" in result.err
-    assert "Add --yes to confirm" in result.err
+    assert "Nothing was set: this must be confirmed. Add --yes to confirm." in result.err
     assert what_is_set(stage) is None
 
 
@@ -159,7 +159,7 @@ def test_the_contract_may_be_written_as_tables_show_it(play: Play) -> None:
 def test_a_dry_run_beside_it_leaves_requests_to_the_process_that_acts(play: Play) -> None:
     stage = play(FALLEN)
     with a_watcher(stage, RunMode.DRY_RUN):
-        assert stage.run("set", CALL, "--stop", "10%").status == 0
+        assert stage.run("set", CALL, "--stop", "15%").status == 0
         request = StateFolder(stage.state).ask(Verb.CLOSE, symbol=CALL, accounts=("main",), by="sellctl close")
         threading.Event().wait(3 * CHECK_EVERY_SECONDS)
         assert request.exists()
