@@ -15,6 +15,7 @@ from loguru import logger
 from sellctl.api.events import EventHub
 from sellctl.api.explanations import explain_document
 from sellctl.api.manual_exits import ManualExits
+from sellctl.api.manual_overrides import ManualOverrides
 from sellctl.api.price_paths import SAMPLE_SECONDS, PricePaths
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
@@ -63,6 +64,7 @@ class Control:
     prices: PricePaths = field(default_factory=PricePaths)
     verbs: Verbs = field(init=False)
     exits: ManualExits = field(init=False)
+    overrides: ManualOverrides = field(init=False)
     _sampled_at: float = float("-inf")
     _next_poll_at: float | None = None
     _task: asyncio.Task[None] | None = None
@@ -73,6 +75,7 @@ class Control:
     def __post_init__(self) -> None:
         self.verbs = Verbs(self.runtime)
         self.exits = ManualExits(self)
+        self.overrides = ManualOverrides(self)
 
     # --- state --------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from sellctl.service.verbs import why_not
 from sellctl.ui.contracts import readable_name
 from sellctl.ui.documents import Document, outcome_part, proposed_part
 from sellctl.ui.formatting import counted, number, profit
+from sellctl.ui.override_rows import override_document
 from sellctl.ui.render import JSON_VERSION
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from sellctl.api.control import Control
     from sellctl.api.manual_exits import Outcomes, Proposed
+    from sellctl.api.manual_overrides import SetOverrides, ShownOverrides
+    from sellctl.core.model.view import AccountListing
     from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit
 
 
@@ -111,3 +114,20 @@ def _summary(found: "Outcomes") -> str:
     done = sum(each.is_done for each in found.exits)
     state = "under way" if found.is_pending else "nothing more is sent for the rest"
     return f"{done} of {counted(len(found.exits), 'position')} closed; {state}."
+
+
+def shown_overrides_document(shown: "ShownOverrides", control: "Control") -> Document:
+    """What would be set, with the code that confirms it."""
+    changed = override_document(shown.overrides, _by_account(control))
+    return {**changed, "confirm": shown.code, "valid_seconds": int(VALID_SECONDS)}
+
+
+def set_document(found: "SetOverrides", control: "Control") -> Document:
+    """What was set."""
+    changed = override_document(found.overrides, _by_account(control))
+    is_set = not found.problems and not found.is_pending
+    return {**changed, "is_set": is_set, "is_pending": found.is_pending, "problems": list(found.problems)}
+
+
+def _by_account(control: "Control") -> "dict[str, AccountListing]":
+    return {each.account: each for each in control.verbs.listings()}

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sellctl.api.schemas import ACCOUNT, CONTRACT, PNL, Holding, Order, Part, Structure
+from sellctl.api.schemas import ACCOUNT, CONTRACT, PNL, Holding, Order, Part, Structure, Trigger
 
 NAME = "A symbol, an option as people write it (AAPL 18 Dec 26 230 C), or the name of a structure."
 _PRINTABLE = r"^[ -~]{1,80}$"
@@ -63,6 +63,60 @@ class CloseOrder(Confirmable):
         if not self.confirm and not self.symbol:
             raise ValueError("symbol is missing")
         return self
+
+
+class SetOrder(Confirmable):
+    """Set the stop, target or trailing stop of one position, in place of its strategy's."""
+
+    symbol: str = Field(default="", pattern=r"^[ -~]{0,80}$", description=NAME)
+    stop: str = Field(default="", max_length=64, description="25%, $120/contract, $500/position or price 4.20.")
+    target: str = Field(default="", max_length=64, description="Written likewise.")
+    trail: str = Field(default="", max_length=64, description="10pt (points of return) or 10% below the best price.")
+    breakeven: bool = Field(default=False, description="Its stop at the entry price.")
+    until: str = Field(
+        default="", max_length=40, description="friday, today, 15:30, a date, or a date and time, New York time."
+    )
+    clear: bool = Field(default=False, description="Back to the rules of the configuration.")
+
+    @model_validator(mode="after")
+    def _names_a_position(self) -> Self:
+        """ValueError when it shows nothing."""
+        if not self.confirm and not self.symbol:
+            raise ValueError("symbol is missing")
+        return self
+
+
+class ChangedRules(Part):
+    """What a change does to the rules of one position; prices at which they close it, before and after."""
+
+    account: str
+    mode: Literal["paper", "simulated", "live"]
+    symbol: str
+    before: str | None = Field(description="What was set by hand before; null when nothing was.")
+    after: str | None
+    triggers_before: list[Trigger]
+    triggers: list[Trigger]
+    warnings: list[str] = Field(description="What loosens a stop, or closes at once.")
+    notes: list[str]
+
+
+class SetProposal(Part):
+    """What would be set. Nothing was."""
+
+    version: Literal[2]
+    confirm: str = Field(description="The code that confirms it, once and within 60 s.")
+    valid_seconds: int
+    overrides: list[ChangedRules]
+
+
+class SetDone(Part):
+    """What was set. `is_pending`: the watcher has not answered yet; GET positions shows what is set."""
+
+    version: Literal[2]
+    is_set: bool
+    is_pending: bool
+    problems: list[str]
+    overrides: list[ChangedRules]
 
 
 class PanicOrder(Confirmable):

@@ -14,6 +14,7 @@ from sellctl.api.events import EventHub, Inbox, TooManyStreamsError, frames
 from sellctl.api.guarded import CLAIMS_KEY, GuardedRoute, caller_of, control_of
 from sellctl.api.lifespan import running
 from sellctl.api.manual_exits import ExitRequest
+from sellctl.api.manual_overrides import SetRequest
 from sellctl.core.manual.verb import Verb
 from sellctl.core.structures.names import name_or_symbol
 from sellctl.ui.documents import Document
@@ -205,6 +206,22 @@ async def outcome(request: Request, exits_id: Annotated[str, Path(max_length=64)
     if found is None:
         raise HTTPException(404, "No such exits are known: they were asked for before the start, or too long ago.")
     return _json(manual_documents.outcomes_document(found))
+
+
+@sell_router.post(
+    "/set", response_model=manual_schemas.SetProposal | manual_schemas.SetDone, responses=_REFUSED | _BAD_BODY
+)
+async def set_rules(request: Request, order: manual_schemas.SetOrder) -> Response:
+    """Set the rules of one position by hand: first with `dry_run`, then with the code that this returned."""
+    control, subject, by = control_of(request), request.scope[CLAIMS_KEY].subject, caller_of(request)
+    if order.confirm:
+        found = await control.overrides.confirm(order.confirm, subject, by)
+        return _json(manual_documents.set_document(found, control))
+    wanted = SetRequest(
+        order.symbol, order.account, order.stop, order.target, order.trail, order.breakeven, order.until, order.clear
+    )
+    shown = control.overrides.propose(wanted, subject, by)
+    return _json(manual_documents.shown_overrides_document(shown, control))
 
 
 @sell_router.post("/exempt", response_model=schemas.Done, responses=_REFUSED | _BAD_BODY)

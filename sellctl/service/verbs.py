@@ -183,10 +183,23 @@ class Verbs:
             CommandRequest(uuid.uuid4().hex, Verb.SET, each.name, (each.account,), by, change=change)
             for each in proposed
         ]
+        row = self._newest_row()
         for request in requests:
+            self._remember(request, _Passed((), row))
             self._watcher(request.accounts[0]).take_request(request)
         self.runtime.scheduler.read_at_once([name for request in requests for name in request.accounts])
         return requests
+
+    def was_set(self, requests: Sequence[CommandRequest]) -> list[str | None]:
+        """Of each request of `set`: None while it is not on record, then why it was not set; "" when it was."""
+        from sellctl.journal.notes_since import notes_since  # noqa: PLC0415  loads SQLAlchemy
+
+        found: list[str | None] = []
+        for request in requests:
+            row, account = self._passed[request.id].row, request.accounts[0]
+            notes = notes_since(self.runtime.state.journal, account, "override", row)
+            found.append(next((str(note.get("problem", "")) for note in notes if note.get("id") == request.id), None))
+        return found
 
     # --- what is managed ----------------------------------------------------------------------------------------------
 
