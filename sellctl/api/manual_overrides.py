@@ -1,7 +1,7 @@
 """Setting the rules of one position over the API: shown first, then confirmed by a code, and set by the watchers.
 
-A code is bound to who was shown the change, to what it is, and to the rules that were set before: it confirms nothing
-else.
+A code is bound to who was shown the change, to what it is, to the position and the rules that were set for it, and to
+whether there was a warning: it confirms nothing else.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ class SetRequest(Struct, frozen=True):
 
 
 class _Shown(Struct, frozen=True):
-    """A change with the rules that were set before it, by account and name, when it was shown."""
+    """A change with what it was about when it was shown."""
 
     request: SetRequest
     change: OverrideChange
-    before: frozenset[tuple[str, str, Override | None]]
+    before: frozenset["_Before"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ class ManualOverrides:
     async def confirm(self, code: str, subject: str, by: str) -> SetOverrides:
         """Set what was shown with this code, and wait briefly until the watchers have.
 
-        SafetyRefusalError when the code confirms nothing for this subject, or when other rules were set since.
+        SafetyRefusalError when the code confirms nothing for this subject, when other rules were set since, or when it
+        would now loosen a stop or close at once and nobody was shown that.
         """
         self.control.require_watching()
         shown = self._codes.take(code, subject)
@@ -88,7 +89,7 @@ class ManualOverrides:
         overrides = verbs.propose_set(shown.request.name, shown.change, by, account=account)
         if _before(overrides) != shown.before:
             hint = "Ask again with dry_run."
-            raise SafetyRefusalError("What is set for it has changed since it was shown.", hint=hint)
+            raise SafetyRefusalError("What it does has changed since it was shown.", hint=hint)
         requests, clock = verbs.set(overrides, shown.change, by), self.control.runtime.clock
         ends_at = clock.monotonic() + WAIT_SECONDS
         while None in (found := verbs.was_set(requests)) and clock.monotonic() < ends_at:  # noqa: ASYNC110  the journal has no event
@@ -115,5 +116,18 @@ class ManualOverrides:
             raise ConfigError(f"until: {error}") from None
 
 
-def _before(overrides: Sequence[ProposedOverride]) -> frozenset[tuple[str, str, Override | None]]:
-    return frozenset((each.account, each.name, each.before) for each in overrides)
+class _Before(Struct, frozen=True):
+    """One position when a change was shown: since when it is held, what was set for it, how often it was warned."""
+
+    account: str
+    name: str
+    since: dt.datetime | None
+    override: Override | None
+    warnings: int
+
+
+def _before(overrides: Sequence[ProposedOverride]) -> frozenset[_Before]:
+    return frozenset(
+        _Before(each.account, each.name, each.holding.state.first_seen, each.before, len(each.warnings))
+        for each in overrides
+    )

@@ -1,12 +1,14 @@
 """Setting the rules of one position over the API: nothing is set without its confirmation."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 from api_stage import CALL, Answer, Api, Play, a_token, until
 
 from sellctl.api import manual_schemas
 from sellctl.core.config.schema import ApiConfig
+from sellctl.sim.market.price_paths import TwoSidedQuote
 
 WATCHING = ApiConfig(requests_a_second=10_000)
 
@@ -24,6 +26,12 @@ def set_by_hand(api: Api) -> str | None:
     (decision,) = [each for each in plan.decisions if each.holding.symbol == CALL]
     override = decision.holding.state.override
     return override.text if override else None
+
+
+def price_of(api: Api) -> Decimal | None:
+    """The bid of the position as of the last check."""
+    plan = api.control.runtime.scheduler.watchers[0].state.plan
+    return plan.decisions[0].holding.prices.bid if plan else None
 
 
 def test_a_stop_is_shown_then_confirmed_and_in_force(play: Play) -> None:
@@ -82,6 +90,22 @@ def test_what_cannot_be_set_is_one_sentence_and_sets_nothing(play: Play) -> None
             assert answer.status == status, (body, answer.body)
             assert says in str(answer.document)
         assert (await asked(api, symbol=CALL, stop="10%")).status == 422
+        assert set_by_hand(api) is None
+
+    play(test, api=WATCHING)
+
+
+def test_a_stop_that_would_close_at_once_by_now_is_not_set_by_a_code_that_was_shown_without_that(play: Play) -> None:
+    async def test(api: Api) -> None:
+        shown = await asked(api, symbol=CALL, stop="10%", dry_run=True)
+        assert shown.document["overrides"][0]["warnings"] == []
+        with api.server.hold() as exchange:
+            level = TwoSidedQuote(Decimal("0.88"), Decimal("0.90"))
+            exchange.market.put(CALL, level, exchange.now)
+        await until(lambda: price_of(api) == Decimal("0.88"))
+        refused = await asked(api, confirm=shown.document["confirm"])
+        assert refused.status == 409
+        assert "has changed since it was shown" in refused.document["detail"]
         assert set_by_hand(api) is None
 
     play(test, api=WATCHING)
