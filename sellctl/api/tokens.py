@@ -33,7 +33,7 @@ class Role(StrEnum):
     """The rights of a token, from the fewest to the most; each has those of the ones before it."""
 
     VIEWER = "viewer"  # reads
-    OPERATOR = "operator"  # closes and exempts single positions, and halts
+    OPERATOR = "operator"  # closes, exempts and sets the rules of single positions, and halts
     ADMIN = "admin"  # starts, stops, resumes, runs once and closes everything
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sellctl.commands.session import first_listings, listings, print_halt, run, status_of
+from sellctl.commands.session import confirmed, first_listings, listings, print_halt, run, status_of
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.manual.verb import Verb
@@ -85,7 +85,7 @@ def confirm(question: str, *, because: str = "", done: str = "sent") -> None:
     if not sys.stdin.isatty():
         sentence = f"{because} Nothing was {done}: this must be confirmed.".lstrip()
         raise SafetyRefusalError(sentence, hint="Add --yes to confirm.")
-    if not typer.confirm(question, err=True):
+    if not confirmed(question, done=done):
         raise SafetyRefusalError(f"Nothing was {done}.")
 
 

@@ -189,16 +189,17 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, run_options: "R
         question = f"This is the first run that acts with real money ({names}). Continue?"
         if not sys.stdin.isatty():
             raise SafetyRefusalError("The first run with real money must be confirmed.", hint="Add --yes to confirm.")
-        if not _confirmed(question):
+        if not confirmed(question):
             raise SafetyRefusalError("Nothing was sent.")
     state_of(options, loaded).confirm_live(unconfirmed_accounts.values())
 
 
-def _confirmed(question: str) -> bool:
+def confirmed(question: str, *, done: str = "sent") -> bool:
+    """Ask a question. Ctrl-C and Ctrl-D end the command, with nothing `done`."""
     try:
         return typer.confirm(question, err=True)
     except typer.Abort:
-        typer.echo("\nsellctl: interrupted. Nothing was sent.", err=True)
+        typer.echo(f"\nsellctl: interrupted. Nothing was {done}.", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 

@@ -28,7 +28,7 @@ def create(
     role: Annotated[
         RoleName,
         typer.Option(
-            help="viewer reads; operator also closes and exempts positions and halts; "
+            help="viewer reads; operator also closes, exempts and sets the rules of positions, and halts; "
             "admin also starts, stops, resumes, runs once and closes everything."
         ),
     ] = RoleName.VIEWER,

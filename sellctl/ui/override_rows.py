@@ -1,51 +1,47 @@
 """Rows and the document of rules that a person sets for a position: what they change."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sellctl.core.manual.proposed_overrides import ProposedOverride
-from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.plan import Trigger
 from sellctl.core.model.view import AccountListing
 from sellctl.core.text import as_dollars, as_percent
-from sellctl.ui.formatting import Cell, mode_cell, number_data
+from sellctl.ui.formatting import number_data
 from sellctl.ui.render import JSON_VERSION
-from sellctl.ui.rows import TableRow
+from sellctl.ui.rows import TableRow, account_cells
 
-PROPOSED_OVERRIDE_COLUMNS = ("account", "mode", "symbol", "contract", "rule", "now", "then")
+PROPOSED_OVERRIDE_COLUMNS = ("account", "mode", "symbol", "contract", "rule", "what changes")
 
 
 def proposed_override_rows(
     proposed: Iterable[ProposedOverride], accounts: Mapping[str, AccountListing]
 ) -> list[TableRow]:
-    """A row per rule with a price, before and after the change, and one per warning and note."""
+    """A row per rule with a price, with what it was and what it becomes, and one per warning and note."""
     return [row for each in proposed for row in _rows_of(each, accounts[each.account])]
 
 
 def _rows_of(each: ProposedOverride, listing: AccountListing) -> Iterator[TableRow]:
-    first = (each.account, mode_cell(listing.mode), each.name, contract_text(each.name))
-    yield (
-        *first,
-        "set by hand",
-        each.before.text if each.before else "nothing",
-        each.after.text if each.after else "nothing",
-    )
-    before, after = _by_reason(each.triggers_before), _by_reason(each.triggers)
-    for reason in dict.fromkeys((*before, *after)):
-        yield (*first, reason, _at(before.get(reason)), _at(after.get(reason)))
+    first = account_cells(listing, each.name)
+    before, after = (override.text if override else "nothing" for override in (each.before, each.after))
+    yield (*first, "set by hand", _change(before, after))
+    prices = [
+        {trigger.reason: _at(trigger) for trigger in triggers} for triggers in (each.triggers_before, each.triggers)
+    ]
+    for reason in dict.fromkeys(key for of_rules in prices for key in of_rules):
+        was, becomes = (of_rules.get(reason, "none") for of_rules in prices)
+        yield (*first, reason.value.replace("_", " "), _change(was, becomes))
     for text in (*each.warnings, *each.notes):
-        yield (*first, "note", None, text)
+        yield (*first, "note", text)
 
 
-def _by_reason(triggers: Sequence[Trigger]) -> dict[str, Trigger]:
-    return {trigger.reason.value: trigger for trigger in triggers}
+def _change(was: str, becomes: str) -> str:
+    return f"stays {was}" if was == becomes else f"from {was} to {becomes}"
 
 
-def _at(trigger: Trigger | None) -> Cell | None:
-    if trigger is None:
-        return None
+def _at(trigger: Trigger) -> str:
     away = "" if trigger.distance is None else f" ({as_percent(trigger.distance)})"
-    return Cell(f"{as_dollars(trigger.price)}{away}", str(trigger.price))
+    return f"{as_dollars(trigger.price)}{away}"
 
 
 def override_document(proposed: Iterable[ProposedOverride], accounts: Mapping[str, AccountListing]) -> dict[str, Any]:

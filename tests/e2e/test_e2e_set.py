@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from stage import CALL, Play, Stage, three_calls
+from terminal import CTRL_D, Terminal
 from test_e2e_halt import a_watcher
 
 from sellctl.core.manual.verb import Verb
@@ -149,6 +150,24 @@ def test_two_people_at_once_are_both_on_record_and_the_last_one_counts(play: Pla
         assert "stop 10%" in (what_is_set(stage) or "")
     rows = stage.run("history", "--evidence", "--format", "json").document
     assert len([each for each in rows if each["kind"] == "override"]) == 2
+
+
+def test_ctrl_d_at_its_question_sets_nothing(play: Play) -> None:
+    stage = play(three_calls())
+    with Terminal(stage.arguments("set", CALL, "--stop", "40%"), stage.folder) as terminal:
+        terminal.wait_for("Set it? [y/N]")
+        assert terminal.end_by(CTRL_D) == 130
+        assert "interrupted. Nothing was set." in terminal.shown
+    assert what_is_set(stage) is None
+
+
+def test_at_80_columns_each_price_says_whether_it_is_the_old_one_or_the_new_one(play: Play) -> None:
+    stage = play(three_calls())
+    with Terminal(stage.arguments("set", CALL, "--stop", "40%", "--dry-run"), stage.folder) as terminal:
+        assert terminal.end() == 0
+        shown = " ".join(terminal.shown.split())
+    assert "from $0.80 (-20.8%) to $0.60 (-40.6%)" in shown
+    assert "stays $1.10 (+10%)" in shown
 
 
 def test_the_contract_may_be_written_as_tables_show_it(play: Play) -> None:
