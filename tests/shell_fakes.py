@@ -232,14 +232,16 @@ class FakeQuotes:
         self.requested_at: list[float] = []
         self.fails: Exception | None = None
         self.delay = 0.0  # seconds that an answer takes
+        self.first_delay: float | None = None  # the same, of the first answer; None: as every other
 
     async def latest(self, instruments: Collection[Instrument]) -> Mapping[str, Quote]:
         if self.fails:
             raise self.fails
         self.requested.append([instrument.symbol for instrument in instruments])
         self.requested_at.append(self.clock.seconds)
-        if self.delay:
-            await self.clock.sleep(self.delay)
+        is_first = len(self.requested) == 1 and self.first_delay is not None
+        if delay := self.first_delay if is_first else self.delay:
+            await self.clock.sleep(delay)
         return {i.symbol: self.quote(i.symbol) for i in instruments if i.symbol in self.prices}
 
     def quote(self, symbol: str = CALL) -> Quote:

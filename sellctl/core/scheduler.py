@@ -140,8 +140,9 @@ class AccountScheduler:
             return []
         self._check_at_start(seen)
         self._ask_for_splits(seen, market)
-        if self._needs_quotes():
-            await self.prices.refresh(self._missing(seen, requested))
+        if self._needs_quotes() and (missing := self._missing(seen, requested)):
+            await self.prices.refresh(missing)
+            self._accounts.quotes_arrived([watcher.name for watcher, _ in seen], self.clock.monotonic())
         self._remember(seen)
         market = self._market = self.market_clock.now()
         self._alerts.publish_change("quotes", self.prices.problem, "quotes are available again")

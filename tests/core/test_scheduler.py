@@ -308,6 +308,26 @@ def test_a_dry_run_waits_for_no_best_price_and_a_run_that_acts_establishes_it() 
     assert reads == {RunMode.DRY_RUN: 1, RunMode.ACT: 2}
 
 
+def test_a_dry_run_confirms_a_stop_with_its_second_quote_however_slow_the_first_one_was() -> None:
+    world = World(options=WatcherOptions(mode=RunMode.DRY_RUN))
+    world.quoted("0.70", "0.72")
+    world.quotes.first_delay = 0.4
+    asyncio.run(world.a_scheduler().run_once())
+    assert len(world.quotes.requested) == 2
+    assert world.watcher.state.plan is not None
+    assert [each.holding.symbol for each in world.watcher.state.plan.submits] == [CALL]
+
+
+def test_a_dry_run_of_a_close_by_hand_waits_for_no_rule() -> None:
+    world = World(options=WatcherOptions(mode=RunMode.DRY_RUN))
+    world.quoted("0.70", "0.72")
+    world.watcher.take_request(CommandRequest("1", Verb.CLOSE, CALL, ("main",)))
+    asyncio.run(world.a_scheduler().run_once())
+    assert len(world.quotes.requested) == 1
+    assert world.watcher.state.plan is not None
+    assert [each.holding.symbol for each in world.watcher.state.plan.submits] == [CALL]
+
+
 def test_a_single_run_tries_once_more_what_may_be_over_in_a_moment() -> None:
     world = World()
     world.broker.fails = UnknownOutcomeError("a time-out")

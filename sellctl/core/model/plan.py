@@ -431,8 +431,11 @@ class PositionDecision(Struct, frozen=True):
 
     @property
     def is_exit_unconfirmed(self) -> bool:
-        """Whether an exit depends on another poll; not so where only a best price is to be established."""
-        return self.unconfirmed and self.state not in STAYS_OPEN
+        """Whether an exit depends on another poll; not so where only a best price is to be established.
+
+        What is sent by hand doesn't wait for a rule that isn't confirmed yet.
+        """
+        return self.unconfirmed and self.submit is None and self.state not in STAYS_OPEN
 
     @property
     def is_notable(self) -> bool:

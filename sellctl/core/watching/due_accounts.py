@@ -159,7 +159,10 @@ class DueAccounts:
         if account.state.failures:
             return self._backs_off_until(account)
         gap = SLOWEST_URGENT_SECONDS if account.is_executing else read_gap(account.state, self._conditions(account))
-        due_at = max(self._read_at.get(account.name, _LONG_AGO) + gap, self._backs_off_until(account))
+        since = self._read_at.get(account.name, _LONG_AGO)
+        if not account.may_reevaluate:  # its next quotes come with the read, and they have to confirm the last ones
+            since = max(since, self._quoted_at.get(account.name, _LONG_AGO))
+        due_at = max(since + gap, self._backs_off_until(account))
         if account.state.is_pressing:
             return due_at
         return max(due_at, self._read_before.get(account.name, _LONG_AGO) + 2 * FOLLOW_UP_SECONDS)
@@ -288,7 +291,11 @@ class DueAccounts:
     def quoted(self, due: Due, now: float) -> None:
         """The quotes of a round have come, and its accounts decide on them."""
         self._reevaluation_requested.difference_update(due.reads, due.reevaluations)
-        self._quoted_at |= dict.fromkeys(due.quotes, now)
+        self.quotes_arrived(due.quotes, now)
+
+    def quotes_arrived(self, accounts: Iterable[str], now: float) -> None:
+        """Newer quotes of these accounts have come."""
+        self._quoted_at |= dict.fromkeys(accounts, now)
 
     # --- what the accounts hold ---------------------------------------------------------------------------------------
 
