@@ -1,5 +1,6 @@
 """`sellctl history`: what happened, a row per exit; or the raw chain of evidence, and the check of the journal."""
 
+import datetime as dt
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,10 +53,10 @@ def history(
 ) -> None:
     """Show what happened, one row per exit, newest first.
 
-    It also has what was due and not sent, and the orders that were cancelled. Times are New York's. With --evidence,
-    and with --format json or csv, it is the raw chain: a row per plan, order, answer and fill; `report --each` has the
-    exits for programs. A leg's symbol also shows its structures, and a structure's name the orders of its legs or
-    parts, if it left by them.
+    It also has what was due and not sent, and the orders that were cancelled. Times are New York's in tables, and UTC
+    in json and csv. With --evidence, and with --format json or csv, it is the raw chain: a row per plan, order, answer
+    and fill; `report --each` has the exits for programs. A leg's symbol also shows its structures, and a structure's
+    name the orders of its legs or parts, if it left by them.
     """
     if check:
         _verify(journal_path(ctx))
@@ -114,12 +115,12 @@ def _say_if_empty(path: "Path", found: tuple[object, ...]) -> None:
 
 
 def _cells(row: "AuditRow", mode: str) -> list[object]:
-    from sellctl.ui.formatting import mode_cell
+    from sellctl.ui.formatting import Cell, full_moment, mode_cell
 
     detail = _detail(row.document()["body"])
     return [
         row.seq,
-        row.at[:19],
+        Cell(full_moment(dt.datetime.fromisoformat(row.at)), row.at[:19]),
         row.account,
         mode_cell(mode),
         row.symbol,

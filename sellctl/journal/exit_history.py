@@ -108,6 +108,7 @@ class _Unsent:
 
     entry: HistoryEntry
     until: dt.datetime
+    is_halted: bool = False  # whether a halt was among the reasons
 
     def goes_on_in(self, later: HistoryEntry) -> bool:
         """Whether a later entry follows within OVER, or says the same, perhaps with other numbers."""
@@ -115,7 +116,9 @@ class _Unsent:
         return self.entry.kind is later.kind and (says_the_same or later.at - self.until < OVER)
 
     def is_part_of(self, one: Exit) -> bool:
-        """Whether an exit for the same reason went before it or followed it within OVER."""
+        """Whether an exit for the same reason went before it or followed it within OVER. What a halt held never is."""
+        if self.is_halted:
+            return False
         ours, same = self.entry, {one.symbol, *legs_of(one.symbol)}
         if ours.symbol not in same or (ours.account, ours.reason) != (one.account, one.reason):
             return False
@@ -132,16 +135,19 @@ class _UnsentExits:
         """Add what a plan did not send."""
         for decision in plan.unsent:
             if decision.signal is not None:
-                self._add(_unsent(row, decision, decision.signal))
+                self._add(_unsent(row, decision, decision.signal), is_halted=decision.is_halted)
 
-    def _add(self, entry: HistoryEntry) -> None:
-        """Add an entry, or continue the last one, which then says what is in the way now."""
+    def _add(self, entry: HistoryEntry, *, is_halted: bool) -> None:
+        """Add an entry, or continue the last one, which then says what is in the way now, or that a halt was."""
         known = self._found.setdefault((entry.account, entry.symbol, entry.reason), [])
-        if known and known[-1].goes_on_in(entry):
-            known[-1].entry = replace(known[-1].entry, why=entry.why)
-            known[-1].until = entry.at
-        else:
-            known.append(_Unsent(entry, entry.at))
+        if not known or not known[-1].goes_on_in(entry):
+            known.append(_Unsent(entry, entry.at, is_halted))
+            return
+        last = known[-1]
+        if is_halted or not last.is_halted:
+            last.entry = replace(last.entry, why=entry.why)
+        last.is_halted = last.is_halted or is_halted
+        last.until = entry.at
 
     def entries(self, exits: Iterable[Exit]) -> Iterator[HistoryEntry]:
         """Those that are no part of an exit that was sent."""

@@ -226,6 +226,11 @@ def moment(instant: dt.datetime | None) -> str:
     return UNKNOWN if instant is None else f"{instant.astimezone(NEW_YORK):%d %b} {clock(instant)}"
 
 
+def full_moment(instant: dt.datetime) -> str:
+    """A day, year and time in New York."""
+    return f"{instant.astimezone(NEW_YORK):%d %b %y} {clock(instant)}"
+
+
 def clock(instant: dt.datetime | None) -> str:
     """A time of day in New York; "?" when unknown."""
     return UNKNOWN if instant is None else f"{instant.astimezone(NEW_YORK):%H:%M:%S} ET"

@@ -22,7 +22,7 @@ from journal_builders import (
 )
 
 from sellctl.core.model.exit_record import HistoryEntry, HistoryKind
-from sellctl.core.model.plan import CancelOrder, DecisionState, PositionDecision
+from sellctl.core.model.plan import CancelOrder, DecisionState, PositionDecision, halt_violation
 from sellctl.journal.exit_history import exit_history
 from sellctl.journal.queries import Filters
 from sellctl.journal.schema import FILE_NAME
@@ -137,6 +137,16 @@ def test_a_stop_that_is_confirmed_and_sent_within_a_minute_is_only_the_exit(jour
     is_denied(journal, "confirming the stop: waiting for a second quote")
     a_step(journal, "sellctl-1")
     assert [entry.kind for entry in entries(journal)] == [HistoryKind.WORKING]
+
+
+def test_what_a_halt_held_is_an_entry_however_soon_the_exit_left_after_it(journal: SqliteJournal) -> None:
+    is_denied(journal, "confirming the stop: waiting for a second quote")
+    is_denied(journal, halt_violation("earnings tonight"))
+    is_denied(journal, "the quote is 12s old")
+    a_step(journal, "sellctl-1")
+    sent, held = entries(journal)
+    assert (sent.kind, held.kind) == (HistoryKind.WORKING, HistoryKind.NOT_SENT)
+    assert held.why == "halted (earnings tonight)"
 
 
 def test_what_was_not_sent_for_longer_is_an_entry_besides_the_exit(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """`sellctl history` reads and never writes; its exit status says whether the record holds."""
 
 import asyncio
+import datetime as dt
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import typer
@@ -73,6 +75,14 @@ def rows(state: Path, *arguments: str) -> list[dict[str, Any]]:
     result = run(state, *arguments, "--format", "json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+def test_evidence_tells_the_time_of_new_york_to_people_and_utc_to_programs(state: Path) -> None:
+    instant = dt.datetime.fromisoformat(rows(state, "--evidence")[0]["at"])
+    assert instant.utcoffset() == dt.timedelta(0)
+    local = instant.astimezone(ZoneInfo("America/New_York"))
+    assert f"{local:%d %b %y %H:%M:%S} ET" in run(state, "--evidence").stdout
+    assert instant.isoformat()[:19] in run(state, "--evidence", "--format", "csv").stdout
 
 
 def test_the_newest_stands_first(state: Path) -> None:
