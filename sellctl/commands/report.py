@@ -66,7 +66,7 @@ def report(
     else:
         emit(SUMMARY, shown_summary(found), fmt, title="Report", document=exits_document(found, mode_at))
     if not found:
-        typer.echo("No exits recorded for these filters.", err=True)
+        typer.echo("No exits are recorded for these filters.", err=True)
 
 
 def _write(path: "Path", found: "Sequence[Exit]", mode_at: "Callable[[str, int], str]", *, overwrite: bool) -> None:

@@ -64,6 +64,9 @@ def _changes(before: LoadedConfig, after: LoadedConfig) -> Iterator[str]:
     was = {row.key: row.value for row in before.show()}
     now = {row.key: row.value for row in after.show()}
     changed = [key for key in dict.fromkeys((*was, *now)) if was.get(key) != now.get(key)]
+    # An empty list is shown by its own name, and a full one by those of its items, which say it all.
+    lists = {key for key in changed if any(each.startswith((f"{key}.", f"{key}[")) for each in changed)}
+    changed = [key for key in changed if key not in lists]
     for key in changed:
         later = " (from the next start on)" if key.startswith(_AT_THE_NEXT_START) else ""
         yield f"reloaded: {key} is {now.get(key, 'not set')}, was {was.get(key, 'not set')}{later}"

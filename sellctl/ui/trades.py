@@ -78,7 +78,7 @@ def _closed_cell(at: dt.datetime, *, same_year: bool) -> Cell:
 def _held_cell(one: Exit) -> Cell:
     """The time held; with "over" where the opening fill is unknown; as data in seconds."""
     span = one.time_held
-    if span is None:
+    if span is None or (not one.knows_opening and span < dt.timedelta(seconds=1)):  # it closed when it was first seen
         return _UNKNOWN
     return Cell(_span_text(span, is_exact=one.knows_opening), _seconds(span), is_number=True)
 

@@ -107,6 +107,12 @@ def test_a_reload_reports_what_changed(reloaded: Reload) -> None:
     assert runtime.scheduler.interval.total_seconds() == 7
 
 
+def test_a_reload_with_a_first_notification_reports_its_keys_only(reloaded: Reload) -> None:
+    _, result = reloaded("", "notify: [{url: https://example.com/alerts}]\n")
+    assert "notify[0].kinds is" in result
+    assert "notify is" not in result
+
+
 def test_a_reload_to_a_strategy_that_can_not_be_loaded_changes_nothing(reloaded: Reload, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("import sys\nsys.exit(0)\n", encoding="utf-8")
     entry = f"{{use: '{tmp_path}/mine.py:Mine'}}"

@@ -98,7 +98,7 @@ def test_filters_narrow_the_report_and_an_empty_one_says_so(tmp_path: Path) -> N
     a_history(tmp_path)
     assert "stop_loss" in said(tmp_path, CALL, "--reason", "stop_loss", "--day", "2025-08-26")[0]
     for words in (["--reason", "zero_day"], ["--day", "2025-08-27"]):
-        assert "No exits recorded" in said(tmp_path, *words)[1]
+        assert "No exits are recorded" in said(tmp_path, *words)[1]
 
 
 @pytest.mark.parametrize("words", [["--account", "other"], ["--reason", "stoploss"], ["AAPL"]], ids=" ".join)
@@ -131,7 +131,7 @@ def test_without_a_journal_the_report_is_empty_and_nothing_is_made(
     monkeypatch.setenv("ALPACA_API_KEY", "PK")
     monkeypatch.setenv("ALPACA_SECRET_KEY", "s")
     monkeypatch.chdir(tmp_path)
-    assert "No exits recorded" in said(tmp_path)[1]
+    assert "No exits are recorded" in said(tmp_path)[1]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -86,6 +86,8 @@ def test_a_time_since_it_was_first_seen_is_no_exact_time() -> None:
     assert shown(a_trade(decided_on=seen))["held"] == "over 42s"
     assert totals_lines([(a_trade(decided_on=seen), "")])[1] == "  average time held over 42s"
     assert shown(a_trade(decided_on=None))["held"] == "unknown"
+    just_seen = a_holding(entry="1.00", state=PositionState(first_seen=NOON))
+    assert shown(a_trade(decided_on=just_seen))["held"] == "unknown"
 
 
 def test_no_trades_have_no_totals() -> None:

@@ -14,17 +14,22 @@ from sellctl.core.text import as_dollars
 
 
 class RuleState(Struct, frozen=True):
-    """One rule: its label, the price at which it fires (None: it has none now), and whether it is true."""
+    """One rule: its label, the price at which it fires (None: it has none now), and whether it is true.
+
+    `is_set_by_hand` tells a rule that a person has set for this position from one of the configuration.
+    """
 
     label: str
     trigger: Trigger | None
     is_true: bool
+    is_set_by_hand: bool = False
 
     @property
     def sentence(self) -> str:
         """The rule as one line of text."""
         at = "" if self.trigger is None else f" at {as_dollars(self.trigger.price)}"
-        return f"{self.label}{at}{' (met)' if self.is_true else ''}"
+        by_hand = ", set by hand" if self.is_set_by_hand else ""
+        return f"{self.label}{at}{by_hand}{' (met)' if self.is_true else ''}"
 
 
 class StrategyState(Struct, frozen=True):
@@ -42,11 +47,13 @@ def strategy_state(holding: Holding, context: DecisionContext) -> StrategyState 
     if strategy is None:
         return None
     market = context.snapshot.market
+    set_rules = strategy.set_rules if isinstance(strategy, Overridden) else ()
     rules = tuple(
         RuleState(
             label=rule.label(subject, market),
             trigger=rule.trigger(subject, market),
             is_true=rule.evaluate(subject, market) is not None,
+            is_set_by_hand=rule in set_rules,
         )
         for rule in strategy.rules()
     )

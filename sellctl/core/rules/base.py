@@ -187,6 +187,11 @@ def peak_gain(holding: Holding) -> Decimal | None:
     return holding.gain_at(holding.state.peak)
 
 
+def armed_from(gain: Decimal) -> str:
+    """From which gain at the best price on a rule is armed, as one line of text."""
+    return f"armed from {as_percent(gain)} on" if gain.is_finite() else "armed by the first confirmed price"
+
+
 def amount_text(amount: Amount) -> str:
     """An amount as the configuration writes it."""
     if amount.unit is AmountUnit.GAIN:

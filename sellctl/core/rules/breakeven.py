@@ -7,7 +7,7 @@ from typing import ClassVar
 from sellctl.core.model.gain import Basis, price_at_gain
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding
-from sellctl.core.rules.base import PeakRule, peak_gain
+from sellctl.core.rules.base import PeakRule, armed_from, peak_gain
 from sellctl.core.text import as_percent
 
 
@@ -28,5 +28,8 @@ class Breakeven(PeakRule):
         return price_at_gain(holding.position, self.keep)
 
     def text(self, holding: Holding) -> str:
-        """For example, "breakeven after +25%"."""
-        return f"breakeven after {as_percent(peak_gain(holding) or Decimal(0))}"
+        """For example, "breakeven after +25%", or "breakeven, armed from +20% on"."""
+        gain_at_peak = peak_gain(holding)
+        if gain_at_peak is None or gain_at_peak < self.activation:
+            return f"breakeven, {armed_from(self.activation)}"
+        return f"breakeven after {as_percent(gain_at_peak)}"

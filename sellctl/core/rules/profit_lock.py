@@ -8,7 +8,7 @@ from sellctl.core.config.schema import LockStep
 from sellctl.core.model.gain import Basis, price_at_gain
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding
-from sellctl.core.rules.base import PeakRule, peak_gain
+from sellctl.core.rules.base import PeakRule, armed_from, peak_gain
 from sellctl.core.text import as_percent
 
 
@@ -26,8 +26,11 @@ class ProfitLock(PeakRule):
         return None if keep is None else price_at_gain(holding.position, keep)
 
     def text(self, holding: Holding) -> str:
-        """For example, "profit lock at +20%"."""
-        return f"profit lock at {as_percent(self._keep(holding) or Decimal(0))}"
+        """For example, "profit lock at +20%", or "profit lock, armed from +30% on"."""
+        keep = self._keep(holding)
+        if keep is None:
+            return f"profit lock, {armed_from(min(rung.at for rung in self.rungs))}"
+        return f"profit lock at {as_percent(keep)}"
 
     def _keep(self, holding: Holding) -> Decimal | None:
         gain_at_peak = peak_gain(holding)

@@ -8,7 +8,7 @@ from sellctl.core.config.schema import Pullback
 from sellctl.core.model.gain import Basis, price_at_gain
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import Holding
-from sellctl.core.rules.base import PeakRule, peak_gain
+from sellctl.core.rules.base import PeakRule, armed_from, peak_gain
 from sellctl.core.text import as_percent
 
 
@@ -39,9 +39,12 @@ class TrailingStop(PeakRule):
         return max(known) if holding.position.is_long else min(known)
 
     def text(self, holding: Holding) -> str:
-        """For example, "trailing stop 10pt below the peak of +50%"."""
-        gain_at_peak = as_percent(peak_gain(holding) or Decimal(0))
-        return f"trailing stop {_pullback_text(self.trail)} below the peak of {gain_at_peak}"
+        """For example, "trailing stop 10pt below the peak of +50%", or "trailing stop 10pt, armed from +20% on"."""
+        trail = f"trailing stop {_pullback_text(self.trail)}"
+        gain_at_peak = peak_gain(holding)
+        if gain_at_peak is None or gain_at_peak < self.activation:
+            return f"{trail}, {armed_from(self.activation)}"
+        return f"{trail} below the peak of {as_percent(gain_at_peak)}"
 
 
 def _below(holding: Holding, peak: Decimal, gain_at_peak: Decimal, trail: Pullback) -> Decimal | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sellctl.core.config.schema import AssetKind, PriceBasisConfig, SellModuleConfig, StrategyOneConfig
 from sellctl.core.decision.engine import decide
-from sellctl.core.decision.explain import explain
+from sellctl.core.decision.explain import explain, strategy_of
 from sellctl.core.model.market import Market
 from sellctl.core.model.plan import ExitSignal, PositionDecision, Reason
 from sellctl.core.model.position import AT_ENTRY, Holding, Override
@@ -130,3 +130,11 @@ def test_what_is_set_decides_as_the_same_numbers_in_the_configuration(
     assert bool(set_by_hand.submit) == bool(configured.submit)
     if set_by_hand.submit and configured.submit:
         assert set_by_hand.submit.limit_price == configured.submit.limit_price
+
+
+def test_each_rule_says_whether_it_is_set_by_hand() -> None:
+    snapshot = a_snapshot(held(an_override(stop="10%")))
+    decision = decide(snapshot, a_policy()).decisions[0]
+    state = strategy_of(decision, snapshot, a_policy())
+    assert state is not None
+    assert [rule.sentence for rule in state.rules] == ["stop -10% at $0.90, set by hand", "target +10% at $1.10"]

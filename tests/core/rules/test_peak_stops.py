@@ -53,6 +53,19 @@ def test_unarmed_it_never_fires(rule: Rule) -> None:
     assert not fires(rule, at_price("1.50", short=True, peak=D("0.81")))
 
 
+@pytest.mark.parametrize(
+    ("rule", "label"),
+    [
+        (TrailingStop(POINTS, D("0.4")), "trailing stop 10pt, armed from +40% on"),
+        (TrailingStop(POINTS, D("-Infinity")), "trailing stop 10pt, armed by the first confirmed price"),
+        (Breakeven(D("0.25")), "breakeven, armed from +25% on"),
+        (ProfitLock((LockStep(D("0.5"), D("0.3")), LockStep(D("0.2"), D("0.05")))), "profit lock, armed from +20% on"),
+    ],
+)
+def test_unarmed_it_says_what_arms_it(rule: Rule, label: str) -> None:
+    assert rule.label(at_price("1.00"), NOON) == label
+
+
 def test_the_higher_rung_of_a_profit_lock_holds() -> None:
     lock = ProfitLock((LockStep(D("0.2"), D("0.05")), LockStep(D("0.5"), D("0.3"))))
     assert not fires(lock, at_price("1.29", peak=D("1.49")))
