@@ -129,7 +129,9 @@ def main() -> None:
     try:
         app()
     except SellctlError as error:
-        typer.echo(f"sellctl: {error}", err=True)
+        from sellctl.ui.sentences import for_terminal
+
+        typer.echo(for_terminal(f"sellctl: {error}"), err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,10 +1,12 @@
 """`sellctl halt` and `sellctl resume`: stop all new orders, and allow them again."""
 
+import sys
 from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import options_of, record
+from sellctl.commands.session import answered, options_of, record
+from sellctl.core.errors import ConfigError
 from sellctl.core.exit_codes import ExitCode
 
 
@@ -31,14 +33,24 @@ def halt(
 
 def resume(
     context: typer.Context,
-    reason: Annotated[str, typer.Option(help="Why it is safe again; recorded in the journal.")],
+    reason: Annotated[
+        str, typer.Option(help="Why it is safe again; recorded in the journal. A terminal asks for it.")
+    ] = "",
 ) -> None:
     """Lift a halt."""
     from sellctl.bootstrap import state_of
 
     state = state_of(options_of(context))
+    reason = reason.strip() or (_asked_reason() if state.halted() else "")
     if not state.resume():
         typer.echo("Trading was not halted.", err=True)
         raise typer.Exit(ExitCode.OK)
     record(state, "resume", {"reason": reason})
     typer.echo("Resumed: exit orders are sent again.", err=True)
+
+
+def _asked_reason() -> str:
+    """The reason that is typed at a terminal. ConfigError without a terminal."""
+    if not sys.stdin.isatty():
+        raise ConfigError("Lifting a halt needs a reason.", hint='For example --reason "the feed is back".')
+    return answered("Why is it safe again?")

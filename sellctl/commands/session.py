@@ -196,10 +196,24 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, run_options: "R
 
 def confirmed(question: str, *, done: str = "sent") -> bool:
     """Ask a question. Ctrl-C and Ctrl-D end the command, with nothing `done`."""
+    from sellctl.ui.sentences import question_for_terminal
+
     try:
-        return typer.confirm(question, err=True)
+        return typer.confirm(question_for_terminal(question), err=True)
     except typer.Abort:
         typer.echo(f"\nsellctl: interrupted. Nothing was {done}.", err=True)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def answered(question: str) -> str:
+    """What is typed as an answer, which isn't empty. Ctrl-C and Ctrl-D end the command."""
+    answer = ""
+    try:
+        while not answer:
+            answer = str(typer.prompt(question, prompt_suffix=" ", err=True)).strip()
+        return answer
+    except typer.Abort:
+        typer.echo("\nsellctl: interrupted.", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 

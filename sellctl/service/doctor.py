@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sellctl.bootstrap import Runtime
     from sellctl.core.errors import BrokerError
+    from sellctl.core.model.instrument import Instrument
     from sellctl.core.model.market import Quote
     from sellctl.core.sell_watcher import SellWatcher
 
@@ -216,17 +217,17 @@ async def _account_settings(watcher: "SellWatcher", check: str) -> AsyncIterator
         yield CheckResult(CheckState.WARN, f"{check}, shorting", "short selling is allowed", remedy)
 
 
+def _probes(runtime: "Runtime") -> "dict[AssetClass, Instrument]":
+    """Something of each asset class to ask prices of: what is held, or a well-known stock. No option unless one is."""
+    plans = [state.plan for state in runtime.scheduler.states if state.plan]
+    held = (decision.holding.position.instrument for plan in plans for decision in plan.decisions)
+    return {AssetClass.STOCK: a_stock(_PROBE)} | {instrument.asset_class: instrument for instrument in held}
+
+
 async def _feeds(runtime: "Runtime") -> AsyncIterator[CheckResult]:
     """The feed of stock and of option quotes, found by requesting one quote of each."""
-    prices = runtime.scheduler.prices
+    prices, probes = runtime.scheduler.prices, _probes(runtime)
     unread = next((watcher.name for watcher in runtime.scheduler.watchers if watcher.state.facts is None), "")
-    held = [
-        decision.holding.position.instrument
-        for state in runtime.scheduler.states
-        if state.plan
-        for decision in state.plan.decisions
-    ]
-    probes = {AssetClass.STOCK: a_stock(_PROBE)} | {i.asset_class: i for i in held}
     for asset in (AssetClass.STOCK, AssetClass.OPTION):
         check = f"{asset.value.removeprefix('us_')} quotes"
         probe = probes.get(asset)
@@ -275,7 +276,7 @@ async def _streams(runtime: "Runtime") -> list[CheckResult]:
         return [not_checked("streams", "no account can be read")]
     stream = runtime.scheduler.tick_handler.stream
     stream.start(_NullListener())
-    stream.subscribe([a_stock(_PROBE)])
+    stream.subscribe(list(_probes(runtime).values()))
     try:
         async with asyncio.timeout(STREAM_TIMEOUT):
             await asyncio.sleep(_STREAM_START)

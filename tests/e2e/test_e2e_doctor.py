@@ -262,6 +262,15 @@ def test_doctor_checks_the_login_at_the_streams(play: Play) -> None:
     assert "(406)" in checks["stream, stock quotes"]["found"]
 
 
+def test_doctor_checks_the_option_stream_with_an_option_that_is_held(play: Play) -> None:
+    stage = play(HELD)
+    server, text = stage.server, stage.config.read_text()
+    stream = f"option_stream: '{server.stream_url}/v1beta1/indicative'"
+    stage.write(text.replace(f"data: '{server.url}'", f"data: '{server.url}', {stream}"))
+    stage.inject_fault("W09", code=406, path="/v1beta1/indicative")
+    assert "(406)" in examined(stage, 0)["stream, option quotes"]["found"]
+
+
 # --- a profile that the environment overrides
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from stage import Play, Stage
+from terminal import Terminal
 
 from sellctl.bootstrap import RunOptions, assemble, load
 from sellctl.commands.watch import watching
@@ -88,7 +89,23 @@ def test_a_halt_stops_every_new_order_and_a_resume_allows_them_again(play: Play)
 
 
 def test_a_resume_needs_a_reason(play: Play) -> None:
-    assert play(HELD).run("resume").status == 2
+    stage = play(HELD)
+    assert stage.run("halt").status == 0
+    refused = stage.run("resume")
+    assert refused.status == 2
+    assert 'For example --reason "the feed is back".' in refused.err
+
+
+def test_a_terminal_asks_for_the_reason_of_a_resume_and_takes_no_empty_one(play: Play) -> None:
+    stage = play(HELD)
+    assert stage.run("halt").status == 0
+    with Terminal(stage.arguments("resume"), stage.folder) as terminal:
+        terminal.wait_for("Why is it safe again?")
+        terminal.answer("  \n")
+        terminal.answer("the feed is back\n")
+        assert terminal.end() == 0
+    rows = stage.run("history", "--evidence", "--format", "json").document
+    assert [row["body"]["reason"] for row in rows if row["kind"] == "resume"] == ["the feed is back"]
 
 
 def test_a_halt_flag_that_cannot_be_read_counts_as_a_halt(play: Play) -> None:
