@@ -211,10 +211,10 @@ def answered(question: str) -> str:
     try:
         while not answer:
             answer = str(typer.prompt(question, prompt_suffix=" ", err=True)).strip()
-        return answer
     except typer.Abort:
         typer.echo("\nsellctl: interrupted.", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+    return answer
 
 
 def _show_what_would_happen(loaded: "LoadedConfig", options: Options, run_options: "RunOptions") -> None:
