@@ -25,12 +25,13 @@ def proposed_notch(snapshot: Snapshot, policy: Policy, name: str, by: str, *, to
     """
     holding, strategy = subject_of(snapshot, policy, name)
     triggers = strategy.triggers(holding, snapshot.market) if strategy else ()
-    by_hand = f'`{policy.program} set {name} --stop "price 1.20"` sets one.'
+    by_hand = _by_hand(policy, name, "25%")
     title, stop = contract_text(name), _fixed_stop(holding, triggers, by_hand)
     increment = _increment(snapshot, policy, name, holding)
     notch = notch_of(holding, increment)
     if notch is None:
-        raise ConfigError(f"The entry price of {title} is unknown, and a notch is a part of it.", hint=by_hand)
+        by_price = _by_hand(policy, name, '"price 1.20"')
+        raise ConfigError(f"The entry price of {title} is unknown, and a notch is a part of it.", hint=by_price)
     is_upwards = towards_price is holding.position.is_long
     price = _rounded(stop.price + (notch if is_upwards else -notch), increment)
     if price <= 0:
@@ -46,6 +47,10 @@ def notch_of(holding: Holding, increment: Decimal) -> Decimal | None:
     """A notch in dollars per share: 5% of the entry in whole increments, at least $0.01; None when that is unknown."""
     entry = holding.position.entry_price
     return None if entry is None or not entry.is_finite() else max(_rounded(entry * NOTCH, increment), increment, CENT)
+
+
+def _by_hand(policy: Policy, name: str, stop: str) -> str:
+    return f"`{policy.program} set {name} --stop {stop}` sets one."
 
 
 def _fixed_stop(holding: Holding, triggers: Iterable[Trigger], by_hand: str) -> Trigger:

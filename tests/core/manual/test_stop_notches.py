@@ -136,7 +136,7 @@ def test_without_a_stop_there_is_nothing_to_move(*, closer: bool) -> None:
     with pytest.raises(ConfigError) as error:
         moved(stock, closer=closer, policy=policy)
     assert str(error.value) == (
-        'TSLA has no stop at a price that could be moved. `sellctl set TSLA --stop "price 1.20"` sets one.'
+        "TSLA has no stop at a price that could be moved. `sellctl set TSLA --stop 25%` sets one."
     )
 
 
