@@ -46,8 +46,10 @@ class StopActions:
         self._refuse_while_setting()
         proposed = self._proposed(action, target)
         self._asked = _Asked(action, target, proposed)
+        if not proposed.warnings:
+            return ""
         (account,) = self._verbs.listings(target.account)
-        return "\n".join(_question_lines(target, proposed, account)) if proposed.warnings else ""
+        return "\n".join(_question_lines(target, proposed, account))
 
     async def carry_out(self, wish: Wish, target: Target) -> str:
         """Set what `question` has proposed, unless that has changed since. Returns what became of it."""

@@ -13,6 +13,7 @@ from sellctl.core.manual.verb import Verb
 from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.position import OverrideChange
 from sellctl.core.model.view import AccountListing, Mode
+from sellctl.journal.store import SqliteJournal
 from sellctl.ui.formatting import account_text
 from sellctl.ui.screen_state import Action, Target, Wish
 from sellctl.ui.stop_actions import StopActions
@@ -64,6 +65,31 @@ def begun(desk: Desk, actions: StopActions, wish: Wish) -> list[tuple[str, str]]
 
     asyncio.run(begin())
     return requested(desk)
+
+
+def told(desk: Desk, recorded: dict[str, str]) -> str:
+    """What is told of a notch, once the journal has this of it."""
+    actions, _ = asked(desk, CLOSER)
+
+    async def carry_out() -> str:
+        task = asyncio.create_task(actions.carry_out(CLOSER, TARGET))
+        await asyncio.sleep(0)
+        (request,) = desk.world.watcher.requests.changes
+        journal = SqliteJournal(desk.runtime.state.journal, desk.world.clock.now)
+        journal.note("main", "override", {"id": "of another request"})
+        journal.note("main", "override", {"id": request.id, **recorded})
+        journal.close()
+        return await task
+
+    return asyncio.run(carry_out())
+
+
+def test_that_it_is_set_is_told_once_it_is_on_record(desk: Desk) -> None:
+    assert told(desk, {}) == f"Stop of {TITLE} set to $0.85 (was $0.80)."
+
+
+def test_why_it_was_not_set_is_told(desk: Desk) -> None:
+    assert told(desk, {"problem": "it is not held"}) == f"The stop of {TITLE} was not set: it is not held."
 
 
 def test_a_stop_that_comes_closer_is_set_without_a_question(desk: Desk) -> None:
