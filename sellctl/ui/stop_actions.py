@@ -108,9 +108,10 @@ def _only(found: list[ProposedOverride], target: Target) -> ProposedOverride:
 
 
 def _is_as_shown(now: ProposedOverride, shown: ProposedOverride) -> bool:
-    """Whether it still does what was shown: to the same position, with the same rules before, with as many warnings."""
-    is_same = now.holding.state.first_seen == shown.holding.state.first_seen and now.before == shown.before
-    return is_same and len(now.warnings) == len(shown.warnings)
+    """Whether it still does what was shown: to as much of the same position, with as many warnings."""
+    before, then = shown.holding, now.holding
+    is_same = (before.state.first_seen, before.position.qty) == (then.state.first_seen, then.position.qty)
+    return is_same and now.before == shown.before and len(now.warnings) == len(shown.warnings)
 
 
 def _question_lines(target: Target, proposed: ProposedOverride, account: AccountListing) -> Iterator[str]:

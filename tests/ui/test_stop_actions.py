@@ -139,6 +139,15 @@ def test_what_somebody_else_has_set_since_the_question_is_not_undone(desk: Desk)
     assert requested(desk) == []
 
 
+def test_with_more_contracts_than_were_shown_it_is_asked_again(desk: Desk) -> None:
+    actions, _ = asked(desk, FARTHER)
+    desk.world.broker.held = (a_position(CALL, "9"),)
+    desk.poll()
+    with pytest.raises(SafetyRefusalError, match="has changed meanwhile"):
+        asyncio.run(actions.carry_out(replace(FARTHER, confirmed=True), TARGET))
+    assert requested(desk) == []
+
+
 def test_what_would_close_at_once_by_now_is_not_set_without_a_new_question(desk: Desk) -> None:
     actions, question = asked(desk, BREAKEVEN)
     assert question == ""

@@ -35,8 +35,8 @@ def proposed_notch(snapshot: Snapshot, policy: Policy, name: str, by: str, *, to
     is_upwards = towards_price is holding.position.is_long
     price = _rounded(stop.price + (notch if is_upwards else -notch), increment)
     if price <= 0:
-        sentence = f"The stop of {title} is at {as_dollars(stop.price)}, and {as_dollars(notch)} less is no price."
-        raise ConfigError(sentence, hint=by_hand)
+        at, less = as_dollars(stop.price), as_dollars(notch)
+        raise ConfigError(f"The stop of {title} stays at {at}: {less} less leaves no price above zero.", hint=by_hand)
     proposed = proposed_override(snapshot, policy, name, OverrideChange(f"price {price:f}"), by)
     if towards_price:
         _refuse_if_reached(proposed, price, title)

@@ -103,7 +103,7 @@ def test_a_notch_is_5_percent_of_the_entry_in_whole_increments_and_at_least_a_ce
 
 def test_at_a_price_of_two_cents_a_notch_keeps_the_stop_above_zero_and_below_the_price() -> None:
     cheap = overridden(a_holding(entry="0.02", bid="0.02", ask="0.03"), stop="price 0.01")
-    with pytest.raises(ConfigError, match=r"is at \$0\.01, and \$0\.01 less is no price\."):
+    with pytest.raises(ConfigError, match=r"stays at \$0\.01: \$0\.01 less leaves no price above zero\."):
         moved(cheap, closer=False)
     assert moved(cheap, closer=True).change.stop == "price 0.02"
     nearer = overridden(cheap, stop="price 0.02")
