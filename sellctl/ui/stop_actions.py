@@ -1,6 +1,7 @@
 """The keys of the screen that set a stop: breakeven, and a notch towards the price or away from it, by the verbs."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from sellctl.core.model.position import AT_ENTRY, OverrideChange
 from sellctl.core.model.view import AccountListing
 from sellctl.core.text import as_dollars
 from sellctl.service.verbs import Verbs
-from sellctl.ui.formatting import account_text
+from sellctl.ui.formatting import account_text, duration
+from sellctl.ui.frame import STALE_INTERVALS
 from sellctl.ui.screen_state import Action, Target, Wish
 
 STOP_ACTIONS = frozenset({Action.BREAKEVEN, Action.STOP_CLOSER, Action.STOP_FARTHER})
@@ -22,11 +24,12 @@ _SET_SECONDS = 10.0  # after which no answer is expected any more
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What was proposed for a wish."""
+    """What was proposed for a wish, and whether that has to be confirmed."""
 
     action: Action
     target: Target
     proposed: ProposedOverride
+    is_question: bool
 
 
 class StopActions:
@@ -42,21 +45,25 @@ class StopActions:
         self._is_setting = False
 
     def question(self, action: Action, target: Target) -> str:
-        """What has to be confirmed; "" when the stop only comes closer and nothing is closed at once."""
+        """What has to be confirmed; "" when the stop only comes closer and nothing is closed at once.
+
+        On data that is stale that is unknown, and asked about too.
+        """
         self._refuse_while_setting()
-        proposed = self._proposed(action, target)
-        self._asked = _Asked(action, target, proposed)
-        if not proposed.warnings:
+        proposed, stale = self._proposed(action, target), self._stale(target.account)
+        warnings = (*proposed.warnings, *stale)
+        self._asked = _Asked(action, target, proposed, bool(warnings))
+        if not warnings:
             return ""
         (account,) = self._verbs.listings(target.account)
-        return "\n".join(_question_lines(target, proposed, account))
+        return "\n".join((*_question_lines(target, proposed, account), *warnings, *proposed.notes))
 
     async def carry_out(self, wish: Wish, target: Target) -> str:
         """Set what `question` has proposed, unless that has changed since. Returns what became of it."""
         self._refuse_while_setting()
         asked, self._asked = self._asked, None
         is_asked = asked is not None and (asked.action, asked.target) == (wish.action, target)
-        if asked is None or not is_asked or (asked.proposed.warnings and not wish.confirmed):
+        if asked is None or not is_asked or (asked.is_question and not wish.confirmed):
             raise SafetyRefusalError("Nothing was set: it was not confirmed.")
         change = asked.proposed.change
         now = _only(self._verbs.propose_set(target.name, change, self._by, account=target.account), target)
@@ -90,6 +97,17 @@ class StopActions:
         if self._is_setting:
             raise SafetyRefusalError("A stop is still being set.", hint="Press the key again once that is done.")
 
+    def _stale(self, account: str) -> tuple[str, ...]:
+        """That the account has not been read for too long, if it is so; outside the session that is as it should be."""
+        runtime = self._verbs.runtime
+        state = next(each for each in runtime.scheduler.states if each.name == account)
+        market_clock = runtime.scheduler.market_clock
+        if state.polled_at is None or market_clock.instant is None or not market_clock.now().is_open:
+            return ()
+        age = dt.timedelta(seconds=runtime.clock.monotonic() - state.polled_at)
+        is_stale = age > STALE_INTERVALS * runtime.scheduler.interval
+        return (f"The account was last read {duration(age)} ago: it may close at once.",) if is_stale else ()
+
     def _proposed(self, action: Action, target: Target) -> ProposedOverride:
         name, account, by = target.name, target.account, self._by
         if action is Action.BREAKEVEN:
@@ -115,11 +133,9 @@ def _is_as_shown(now: ProposedOverride, shown: ProposedOverride) -> bool:
 
 
 def _question_lines(target: Target, proposed: ProposedOverride, account: AccountListing) -> Iterator[str]:
-    """What is set, where, and its consequences."""
+    """What is set, and where."""
     yield f"Set the stop of {target.title} in {account_text(account)}:"
     yield f"to {_new_stop(proposed)} ({_old_stop(proposed)})"
-    yield from proposed.warnings
-    yield from proposed.notes
 
 
 def _new_stop(proposed: ProposedOverride) -> str:

@@ -116,6 +116,26 @@ def test_breakeven_is_asked_about_where_it_closes_at_once(desk: Desk) -> None:
     assert lines[2].startswith("It is closed at once: stop at the entry price: mid $0.96 is at or below the stop $1.00")
 
 
+def test_on_stale_data_a_stop_that_comes_closer_is_asked_about_too(desk: Desk) -> None:
+    desk.world.clock.seconds += 60.0
+    actions, question = asked(desk, CLOSER)
+    assert question.splitlines() == [
+        f"Set the stop of {TITLE} in main (PAPER):",
+        "to $0.85 (was $0.80)",
+        "The account was last read 1m 00s ago: it may close at once.",
+    ]
+    with pytest.raises(SafetyRefusalError, match="not confirmed"):
+        asyncio.run(actions.carry_out(CLOSER, TARGET))
+    assert requested(desk) == []
+
+
+def test_outside_the_session_no_account_is_read_and_none_is_stale(desk: Desk) -> None:
+    desk.world.broker.is_open = False
+    desk.poll()
+    desk.world.clock.seconds += 60.0
+    assert asked(desk, CLOSER)[1] == ""
+
+
 def test_what_is_asked_about_is_set_only_when_it_is_confirmed(desk: Desk) -> None:
     actions, _ = asked(desk, FARTHER)
     with pytest.raises(SafetyRefusalError, match=r"Nothing was set: it was not confirmed\."):
