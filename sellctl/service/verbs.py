@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from sellctl.core.decision.engine import decide
 from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError, SellctlError
 from sellctl.core.manual.proposed_overrides import ProposedOverride, proposed_override
+from sellctl.core.manual.stop_notches import proposed_notch
 from sellctl.core.manual.verb import Verb
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import EventKind
@@ -46,7 +47,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sellctl.bootstrap import Runtime
+    from sellctl.core.decision.policy import Policy
     from sellctl.core.model.exit_record import ExitsSince
+    from sellctl.core.model.snapshot import Snapshot
     from sellctl.core.model.view import AccountListing
     from sellctl.core.sell_watcher import SellWatcher
 
@@ -168,10 +171,16 @@ class Verbs:
         Nothing is set. `warnings` of the result have to be confirmed by the person. ConfigError when it isn't held, or
         when nothing of the kind can be set for it; SellctlError while an account that may hold it could not be read.
         """
-        accounts = self.listings(account)
-        name, holders = holders_of(self._meant(name_of(name), accounts), accounts)
-        found = ((watcher, watcher.state.snapshot) for watcher in map(self._watcher, holders))
-        return [proposed_override(snapshot, each.policy, name, change, by) for each, snapshot in found if snapshot]
+        name, found = self._held_as(name, account)
+        return [proposed_override(snapshot, policy, name, change, by) for snapshot, policy in found]
+
+    def propose_notch(self, name: str, by: str, *, account: str = "", towards_price: bool) -> list[ProposedOverride]:
+        """What moving the stop of a position or structure by a notch would do, as `propose_set` says it.
+
+        Its errors are those of `propose_set` and of `proposed_notch`.
+        """
+        name, found = self._held_as(name, account)
+        return [proposed_notch(each, policy, name, by, towards_price=towards_price) for each, policy in found]
 
     def set(self, proposed: Sequence[ProposedOverride], change: OverrideChange, by: str) -> list[CommandRequest]:
         """Pass to the watchers what `propose_set` returned, once the person has confirmed its warnings.
@@ -263,6 +272,13 @@ class Verbs:
         """The name of the structure, or the symbol, that is held."""
         called = structures_called(name, accounts)
         return one_name(name, called) if called else name
+
+    def _held_as(self, name: str, account: str) -> "tuple[str, list[tuple[Snapshot, Policy]]]":
+        """Sellctl's name for what is meant, and the snapshot and policy of each account that holds it."""
+        accounts = self.listings(account)
+        name, holders = holders_of(self._meant(name_of(name), accounts), accounts)
+        found = ((watcher.state.snapshot, watcher.policy) for watcher in map(self._watcher, holders))
+        return name, [(snapshot, policy) for snapshot, policy in found if snapshot]
 
     def _asked(self, account: "AccountListing", name: str, terms: ExitTerms) -> "AccountListing":
         """The account with what would be decided if this were asked now."""

@@ -69,21 +69,31 @@ class LogOnly:
         """Nothing to show."""
 
 
-class JsonLines(LogOnly):
-    """One versioned object per line, one line per poll. A reader that stalls misses lines, and they are counted."""
+class StdoutDisplay(LogOnly):
+    """A display that writes the accounts to stdout, without ever waiting for its reader."""
 
     def __init__(self, runtime: "Runtime", events: "Iterable[Event]", out: OutputStream | None = None) -> None:
+        self._out = out or output_stream(sys.stdout)
         self._runtime = runtime
         self._events = events
         self._plans = ExplainedPlans()
-        self._out = out or output_stream(sys.stdout)
-        self._dropped = 0  # lines, when the reader last had read everything
-        self._is_stalled = False
 
     @property
     def problem(self) -> str:
         """Why stdout can't be written any more."""
         return self._out.problem
+
+    def _view_now(self, wait: float) -> WatchView:
+        return view_of(self._runtime, self._events, max(wait, 0.0), self._plans)
+
+
+class JsonLines(StdoutDisplay):
+    """One versioned object per line, one line per poll. A reader that stalls misses lines, and they are counted."""
+
+    def __init__(self, runtime: "Runtime", events: "Iterable[Event]", out: OutputStream | None = None) -> None:
+        super().__init__(runtime, events, out)
+        self._dropped = 0  # lines, when the reader last had read everything
+        self._is_stalled = False
 
     def update(self, wait: float) -> None:
         """Print one line."""
@@ -91,7 +101,7 @@ class JsonLines(LogOnly):
         from sellctl.ui.render import json_text  # noqa: PLC0415  help doesn't need it
 
         has_caught_up = self._out.is_idle
-        self._out.write(json_text(watch_document(view_of(self._runtime, self._events, wait, self._plans))) + "\n")
+        self._out.write(json_text(watch_document(self._view_now(wait))) + "\n")
         self._report_stall(has_caught_up=has_caught_up)
 
     def _report_stall(self, *, has_caught_up: bool) -> None:
@@ -109,20 +119,36 @@ class JsonLines(LogOnly):
         self._runtime.scheduler.publish("", EventKind.NOTE, text, failed=True)
 
 
-class Screen(LogOnly):
-    """The live table of a terminal. While the terminal doesn't take a picture, no further one is drawn."""
+class LiveDisplay(StdoutDisplay):
+    """A display on a terminal, drawn again every second. While the terminal doesn't take a picture, none is drawn."""
+
+    _next_poll_at: float | None = None
+
+    def update(self, wait: float) -> None:
+        """Draw the accounts as they are now."""
+        self._next_poll_at = self._runtime.clock.monotonic() + wait
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Draw again, with the present ages and time to the next poll."""
+        if self._next_poll_at is not None and self._out.is_idle:
+            self._show(self._next_poll_at - self._runtime.clock.monotonic())
+
+    def _show(self, wait: float) -> None:
+        """Draw the accounts; the next poll is in `wait` seconds, and overdue when they are below zero."""
+        raise NotImplementedError
+
+
+class Screen(LiveDisplay):
+    """The live table of a terminal without keys."""
 
     def __init__(self, runtime: "Runtime", events: "Iterable[Event]", console: "Console | None" = None) -> None:
         from rich.console import Console  # noqa: PLC0415  help doesn't need it
         from rich.live import Live  # noqa: PLC0415  help doesn't need it
 
-        self._out = output_stream(sys.stdout)
+        super().__init__(runtime, events)
         console = console or Console(file=cast("TextIO", self._out))
-        self._runtime = runtime
-        self._events = events
-        self._plans = ExplainedPlans()
         self._live: Live = Live("Polling the accounts ...", console=console, auto_refresh=False)
-        self._next_poll_at: float | None = None
 
     def __enter__(self) -> Self:
         """Start drawing."""
@@ -134,23 +160,10 @@ class Screen(LogOnly):
         self._live.stop()
         self._out.drain()
 
-    @property
-    def problem(self) -> str:
-        """Why the terminal can't be written any more."""
-        return self._out.problem
-
-    def update(self, wait: float) -> None:
-        """Draw the accounts as they are now."""
-        self._next_poll_at = self._runtime.clock.monotonic() + wait
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Draw again, with the present ages and time to the next poll."""
+    def _show(self, wait: float) -> None:
         from sellctl.ui.screen import WatchScreen  # noqa: PLC0415  help doesn't need it
 
-        if self._next_poll_at is not None and self._out.is_idle:
-            wait = max(self._next_poll_at - self._runtime.clock.monotonic(), 0.0)
-            self._live.update(WatchScreen(view_of(self._runtime, self._events, wait, self._plans)), refresh=True)
+        self._live.update(WatchScreen(self._view_now(wait)), refresh=True)
 
 
 Shown = tuple["Plan | None", tuple["ShownStructure", ...]]

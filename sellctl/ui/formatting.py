@@ -15,7 +15,7 @@ from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order, OrderType, Side
 from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, SubmitOrder, Trigger
 from sellctl.core.model.position import Holding
-from sellctl.core.model.view import Mode
+from sellctl.core.model.view import AccountListing, Mode
 from sellctl.core.text import as_dollars, as_limit
 
 Data = str | int | bool | None
@@ -247,6 +247,12 @@ def today_of(instant: dt.datetime) -> dt.date:
 def mode_cell(mode: str) -> Cell:
     """PAPER, SIMULATED or LIVE, as `watch` shows it; empty when it is unknown."""
     return Cell(mode.upper(), mode.lower(), Tone.WARN if mode == Mode.LIVE else Tone.PLAIN)
+
+
+def account_text(account: AccountListing) -> str:
+    """An account and what trades in it, as questions say it: "main (PAPER)", "ira (LIVE) with real money"."""
+    money = " with real money" if account.mode is Mode.LIVE else ""
+    return f"{account.account} ({account.mode.value.upper()}){money}"
 
 
 def days_left(holding: Holding, today: dt.date) -> int | None:

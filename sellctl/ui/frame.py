@@ -27,17 +27,23 @@ _LABEL = 14  # the widest label of a page of text
 _KEYS = (
     ("j/k", "select"),
     ("Enter", "explain"),
+    ("b", "breakeven"),
+    ("+/-", "stop"),
     ("c", "close"),
     ("h", "half"),
     ("x", "exempt"),
     ("H", "halt"),
     ("/", "filter"),
 )
-_PAGE_KEYS = (("Esc", "back"), ("j/k", "scroll"), ("c", "close"), ("h", "half"), ("x", "exempt"), ("H", "halt"))
+_PAGE_KEYS = (("Esc", "back"), ("j/k", "scroll"), *_KEYS[2:-1])
+_HELP_KEYS = _PAGE_KEYS[:2]
 _LAST_KEYS = (("?", "help"), ("q", "end"))
+_TALL = 20  # lines of a terminal on which the keys may take two of them
 HELP = (
     ("j k, arrows", "select the next or previous position; Home, End, PageUp and PageDown go further"),
     ("Enter", "explain the selected position: its rules, prices and orders; Esc, Enter or q goes back"),
+    ("b", "breakeven: its stop at the entry price; asks first where that loosens the stop or closes it at once"),
+    ("+ -", "its stop a notch towards the price or away from it: 5% of the entry price, at least $0.01; - asks first"),
     ("h", "close half of it, rounded down; asks first"),
     ("c", "close it; asks first"),
     ("x", "exempt it: rules don't touch it any more; again: manage it"),
@@ -118,7 +124,7 @@ def stale_accounts(view: WatchView, interval: dt.timedelta, overdue: dt.timedelt
 def frame_of(content: Content, state: ScreenState, height: int) -> Frame:
     """The picture of a content in a state."""
     view, layout, stale, width = content.view, content.layout, content.stale, content.layout.width
-    foot = _folded(_foot(state, layout, width), width)
+    foot = _folded(_foot(state, layout, width, height), width)
     has_question = state.question is not None and len(foot) <= height
     foot = foot[-height:]
     above = height - len(foot)
@@ -159,10 +165,23 @@ def _folded(lines: Iterable[Line], width: int) -> list[Line]:
     return [row for line in lines for row in folded(line, width)]
 
 
-def frozen_frame(lines: Sequence[Line], seconds: float, width: int) -> list[Line]:
-    """The last picture, without its colours, when the program has not answered for so long."""
+def first_lines(width: int, height: int) -> tuple[Line, ...]:
+    """The picture until the first check: its keys are those that act already."""
+    foot: Line = [("q", "bold"), (" end", "dim")]
+    head: list[Line] = [[("sellctl watch", "bold")], [("Polling the accounts ...", "")]]
+    blank: list[Line] = [[] for _ in range(height - len(head) - 1)]
+    return tuple(next(folded(line, width)) for line in (*head, *blank, foot))
+
+
+def frozen_frame(lines: Sequence[Line], seconds: float, size: tuple[int, int]) -> list[Line]:
+    """The last picture, without its colours, when the program has not answered for so long.
+
+    It is cut to `size`, because the terminal may have got a smaller one meanwhile; its last line is always there.
+    """
+    width, height = size
     loud: Line = [(_loud(f"sellctl has not answered for {seconds:.0f} s"), _LOUD)]
-    return [next(folded(loud, width)), *_colourless(lines[1:])]
+    seen = lines[1:] if len(lines) <= height else (*lines[1 : height - 1], lines[-1])
+    return [next(folded(line, width)) for line in (loud, *_colourless(seen))]
 
 
 def _loud(text: str) -> str:
@@ -304,7 +323,7 @@ def _labelled(page: Sequence[tuple[str, str]], width: int) -> Iterator[Line]:
 # --- the foot ---------------------------------------------------------------------------------------------------------
 
 
-def _foot(state: ScreenState, layout: Layout, width: int) -> Iterator[Line]:
+def _foot(state: ScreenState, layout: Layout, width: int, height: int) -> Iterator[Line]:
     """What was answered, then the question, or what is typed, or the keys."""
     if state.question:
         for line in state.question.text.splitlines():
@@ -318,24 +337,36 @@ def _foot(state: ScreenState, layout: Layout, width: int) -> Iterator[Line]:
         yield [(f"filter: {sanitize(state.filter)}", "bold"), ("_" if state.is_typing else "", ""), (count, "dim")]
     elif state.selected and state.page is Page.LIST:
         yield [("selected: ", "dim"), (sanitize(f"{state.selected.account}  {state.selected.title}"), "bold")]
-    yield _hint(state, width)
+    if state.is_typing:
+        yield [("Enter keeps the filter, Esc shows all", "dim")]
+    else:
+        yield from _key_lines(state.page, width, 2 if height >= _TALL else 1)
 
 
 def _wrapped(text: str, style: str, width: int) -> Iterator[Line]:
     yield from ([(piece, style)] for piece in textwrap.wrap(sanitize(text), max(width, 1)) or [""])
 
 
-def _hint(state: ScreenState, width: int) -> Line:
-    """The keys that fit into a line; help and end always stand there."""
-    if state.is_typing:
-        return [("Enter keeps the filter, Esc shows all", "dim")]
-    keys = list(_KEYS if state.page is Page.LIST else _PAGE_KEYS)
-    if state.page is Page.HELP:
-        keys = list(_PAGE_KEYS[:2])
-    last = _LAST_KEYS if state.page is Page.LIST else _LAST_KEYS[:0]
-    while keys and sum(len(key) + len(what) + 3 for key, what in (*keys, *last)) - 2 > width:
+def _key_lines(page: Page, width: int, most: int) -> Iterator[Line]:
+    """The keys, as many as fit into so many lines; on the list, help and end always stand there."""
+    keys = list({Page.LIST: _KEYS, Page.EXPLANATION: _PAGE_KEYS, Page.HELP: _HELP_KEYS}[page])
+    last = _LAST_KEYS if page is Page.LIST else ()
+    while len(rows := _rows_of_keys((*keys, *last), width)) > most and keys:
         keys.pop()
-    parts: Line = []
-    for key, what in (*keys, *last):
-        parts += [*([("  ", "")] if parts else []), (key, "bold"), (f" {what}", "dim")]
-    return parts
+    for row in rows:
+        parts = [[(key, "bold"), (f" {what}", "dim")] for key, what in row]
+        yield [part for index, each in enumerate(parts) for part in ([("  ", ""), *each] if index else each)]
+
+
+def _rows_of_keys(keys: Iterable[tuple[str, str]], width: int) -> list[list[tuple[str, str]]]:
+    """Keys with their meaning, in as few lines as they need."""
+    rows: list[list[tuple[str, str]]] = []
+    used = width
+    for key, what in keys:
+        cells = len(f"  {key} {what}")
+        if used + cells > width:
+            rows.append([])
+            used = -2  # no blanks before the first one
+        rows[-1].append((key, what))
+        used += cells
+    return rows

@@ -8,7 +8,6 @@ further one is made. A second thread says DATA STALE when the event loop doesn't
 import asyncio
 import datetime as dt
 import operator
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -16,11 +15,11 @@ from typing import TYPE_CHECKING, Self
 
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.view import AccountListing, AccountView, WatchView
-from sellctl.service.output_stream import OutputStream, output_stream
+from sellctl.service.output_stream import OutputStream
 from sellctl.ui.details import details_of, orders_of, rule_rows, symbols_called
-from sellctl.ui.displays import ExplainedPlans, LogOnly, view_of
+from sellctl.ui.displays import LiveDisplay
 from sellctl.ui.formatting import Cell
-from sellctl.ui.frame import HELP, Content, Frame, Layout, frame_of, stale_accounts
+from sellctl.ui.frame import HELP, Content, Frame, Layout, first_lines, frame_of, stale_accounts
 from sellctl.ui.grid import ASCII, UNICODE
 from sellctl.ui.key_terminal import KeyTerminal
 from sellctl.ui.keys import KeyDecoder
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 _BUSY_SECONDS = 0.01  # until a terminal that was busy is tried again
 
 
-class KeyScreen(LogOnly):
+class KeyScreen(LiveDisplay):
     """The live screen with keys. `end` ends the watch, as Ctrl-C does."""
 
     def __init__(
@@ -47,19 +46,15 @@ class KeyScreen(LogOnly):
         end: Callable[[], None],
         out: OutputStream | None = None,
     ) -> None:
-        self._out = out or output_stream(sys.stdout)
-        self._runtime = runtime
-        self._events = events
+        super().__init__(runtime, events, out)
         self._actions = actions
         self._end = end
-        self._plans = ExplainedPlans()
         self._decoder = KeyDecoder()
         self._state = ScreenState()
         self._shown = Shown()
         self._view: WatchView | None = None
         self._stale: dict[str, dt.timedelta] = {}
         self._layout: tuple[Sequence[object], Layout] | None = None
-        self._next_poll_at: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._terminal = KeyTerminal(self._out, self._on_input, self._on_change)
@@ -71,7 +66,7 @@ class KeyScreen(LogOnly):
         """Take over the terminal. Called in the event loop."""
         self._loop = asyncio.get_running_loop()
         self._terminal.open()
-        self._painter.text("Polling the accounts ...")
+        self._painter.paint(first_lines(*self._painter.size))
         self._watchdog.start()
         return self
 
@@ -83,23 +78,13 @@ class KeyScreen(LogOnly):
             self._painter.console.print(WatchScreen(self._view))
         self._out.drain()
 
-    @property
-    def problem(self) -> str:
-        """Why the terminal can't be written any more."""
-        return self._out.problem
-
-    def update(self, wait: float) -> None:
-        """Draw the accounts as they are now."""
-        self._next_poll_at = self._runtime.clock.monotonic() + wait
-        self.refresh()
-
     def refresh(self) -> None:
         """Draw again, with the present ages and time to the next poll."""
         self._watchdog.beat()
-        if self._next_poll_at is None or not self._out.is_idle:
-            return
-        wait = self._next_poll_at - self._runtime.clock.monotonic()
-        self._view = view_of(self._runtime, self._events, max(wait, 0.0), self._plans)
+        super().refresh()
+
+    def _show(self, wait: float) -> None:
+        self._view = self._view_now(wait)
         interval, overdue = self._runtime.scheduler.interval, dt.timedelta(seconds=max(-wait, 0.0))
         self._stale = dict(stale_accounts(self._view, interval, overdue))
         self._state = self._state.without_old_question(time.monotonic())

@@ -26,6 +26,7 @@ class Painter:
         self._lock = threading.Lock()
         self.console = Console(file=cast("TextIO", out), highlight=False)
         self._painted: list[str] = []
+        self._painted_size = (0, 0)
         self._lines: tuple[Line, ...] = ()
 
     @property
@@ -39,10 +40,6 @@ class Painter:
         with self._lock:
             self._painted = []
 
-    def text(self, text: str) -> None:
-        """Paint a picture of one line."""
-        self.paint(([(text, "")],))
-
     def paint(self, lines: tuple[Line, ...]) -> None:
         """Paint a picture."""
         with self._lock:
@@ -52,13 +49,15 @@ class Painter:
     def paint_frozen(self, seconds: float) -> None:
         """Paint the last picture again as a stale one."""
         with self._lock:
-            self._write(tuple(frozen_frame(self._lines, seconds, self.size[0])))
+            self._write(tuple(frozen_frame(self._lines, seconds, self.size)))
 
     def _write(self, lines: tuple[Line, ...]) -> None:
         text = Text("\n").join(Text.assemble(*line) for line in lines)
         with self.console.capture() as captured:
             self.console.print(text, end="", soft_wrap=True)
         painted = captured.get().split("\n")
+        if self.size != self._painted_size:
+            self._painted, self._painted_size = [], self.size
         changes = [] if self._painted else [_CLEAR]
         changes += [
             f"\x1b[{row + 1};1H\x1b[2K{line}"

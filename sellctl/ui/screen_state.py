@@ -13,6 +13,7 @@ from sellctl.ui.keys import BACKSPACE, DOWN, END, ENTER, ESCAPE, HOME, NAVIGATIO
 CONFIRM_SECONDS = 0.3  # from the moment a question is on the screen until it can be confirmed
 QUESTION_SECONDS = 60.0  # after which a question isn't asked any more: its prices are old
 LONGEST_FILTER = 40
+SELECT_FIRST = "Select a position first, with the arrows or j and k."
 _STEPS = {UP: -1, "k": -1, DOWN: 1, "j": 1}
 _PAGES = {PAGE_UP: -1, PAGE_DOWN: 1}
 
@@ -30,12 +31,24 @@ class Action(StrEnum):
 
     CLOSE = "close"
     CLOSE_HALF = "close half"
+    BREAKEVEN = "breakeven"
+    STOP_CLOSER = "move the stop towards the price"
+    STOP_FARTHER = "move the stop away from the price"
     EXEMPT = "exempt"  # or manage, when it is exempt
     HALT = "halt"
     END = "end"
 
 
-ACTIONS = {"h": Action.CLOSE_HALF, "c": Action.CLOSE, "x": Action.EXEMPT, "H": Action.HALT, "q": Action.END}
+ACTIONS = {
+    "b": Action.BREAKEVEN,
+    "+": Action.STOP_CLOSER,
+    "-": Action.STOP_FARTHER,
+    "h": Action.CLOSE_HALF,
+    "c": Action.CLOSE,
+    "x": Action.EXEMPT,
+    "H": Action.HALT,
+    "q": Action.END,
+}
 WITHOUT_POSITION = frozenset({Action.HALT, Action.END})
 
 
@@ -89,6 +102,10 @@ class ScreenState:
         """With the answer to a wish."""
         return replace(self, notes=(*self.notes, text)[-3:])
 
+    def without_note(self, text: str) -> "ScreenState":
+        """Without this note."""
+        return replace(self, notes=tuple(note for note in self.notes if note != text)) if text in self.notes else self
+
     def drawn(self, at: float) -> "ScreenState":
         """The whole question is on the screen since `at`."""
         if self.question is None or self.question.drawn_at is not None:
@@ -122,6 +139,7 @@ class Shown:
 
 def press(state: ScreenState, key: Key, shown: Shown) -> tuple[ScreenState, Wish | None]:
     """The state after a key, and what it asks for; None when it asks for nothing."""
+    state = state.without_note(SELECT_FIRST)
     if state.question:
         return _answered(state, state.question, key)
     if state.is_typing:
@@ -210,5 +228,5 @@ def _wish(state: ScreenState, key: Key) -> tuple[ScreenState, Wish | None]:
     if action in WITHOUT_POSITION:
         return replace(state, notes=()), Wish(action)
     if state.selected is None:
-        return replace(state, notes=("Select a position first, with the arrows or j and k.",)), None
+        return replace(state, notes=(SELECT_FIRST,)), None
     return replace(state, notes=()), Wish(action, state.selected)

@@ -1,19 +1,20 @@
 """The wishes of the screen with keys, carried out by the verbs: what is asked before, and what is told after."""
 
 import asyncio
+import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.instrument import contract_text
-from sellctl.core.model.view import Mode
 from sellctl.core.text import as_dollars
 from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit, QtyOrShare, Result, total
 from sellctl.core.watching.manual_requests import CommandRequest
 from sellctl.service.verbs import Verbs, why_not
-from sellctl.ui.formatting import amount_cell, exit_side, number, profit_cell
+from sellctl.ui.formatting import account_text, amount_cell, duration, exit_side, number, profit_cell
 from sellctl.ui.screen_state import Action, Target, Wish
+from sellctl.ui.stop_actions import STOP_ACTIONS, StopActions
 
 BY = "screen of sellctl watch"
 HALF = QtyOrShare(share=Decimal("0.5"))
@@ -31,6 +32,7 @@ class VerbActions:
     def __init__(self, verbs: Verbs) -> None:
         self._verbs = verbs
         self._asked: tuple[Target | None, Action, list[ProposedExit]] | None = None
+        self._stops = StopActions(verbs, BY)
 
     def question(self, wish: Wish) -> str:
         """What would happen, to be confirmed; "" when the wish needs no confirmation."""
@@ -44,7 +46,9 @@ class VerbActions:
             if not any(each.is_possible for each in proposed):
                 raise SafetyRefusalError(f"{wish.target.title} can't be closed now: {why_not(proposed)}.")
             self._asked = wish.target, wish.action, proposed
-            return "\n".join(_question_lines(wish.target, proposed))
+            return "\n".join(_question_lines(wish.target, proposed, self._now()))
+        if wish.action in STOP_ACTIONS and wish.target:
+            return self._stops.question(wish.action, wish.target)
         return ""
 
     async def carry_out(self, wish: Wish, tell: Callable[[str], None]) -> None:
@@ -57,6 +61,12 @@ class VerbActions:
             tell(self._exempted_or_managed(wish.target))
         elif wish.action in {Action.CLOSE, Action.CLOSE_HALF} and wish.target:
             await self._close(wish.target, wish.action, tell)
+        elif wish.action in STOP_ACTIONS and wish.target:
+            tell(await self._stops.carry_out(wish, wish.target))
+
+    def _now(self) -> dt.datetime:
+        """The broker's time, or the host's until the broker has answered."""
+        return self._verbs.runtime.scheduler.market_clock.instant or self._verbs.runtime.clock.now()
 
     def _refuse_in_dry_run(self) -> None:
         if any(watcher.state.mode is RunMode.DRY_RUN for watcher in self._verbs.runtime.scheduler.watchers):
@@ -96,16 +106,15 @@ class VerbActions:
                 return outcomes
 
 
-def _question_lines(target: Target, proposed: Sequence[ProposedExit]) -> Iterator[str]:
+def _question_lines(target: Target, proposed: Sequence[ProposedExit], now: dt.datetime) -> Iterator[str]:
     """What is closed, where, and what it would bring."""
-    account = proposed[0].listing
-    money = " with real money" if account.mode is Mode.LIVE else ""
-    yield f"Close {target.title} in {account.account} ({account.mode.value.upper()}){money}:"
+    yield f"Close {target.title} in {account_text(proposed[0].listing)}:"
     for each in proposed:
         yield f"{_quantity(each)} {contract_text(each.symbol)}, {_estimate(each)}"
     if len(proposed) > 1:
         proceeds, pnl = total(each.proceeds for each in proposed), total(each.pnl for each in proposed)
         yield f"together about {amount_cell(proceeds).text}, P&L {profit_cell(pnl).text}"
+    yield from _quote_age(proposed, now)
 
 
 def _quantity(each: ProposedExit) -> str:
@@ -119,6 +128,14 @@ def _estimate(each: ProposedExit) -> str:
         return f"not now: {each.decision.sentence}"
     at = f"at the {exit_side(each.decision.holding)} {as_dollars(each.price)}"
     return f"{at}, about {amount_cell(each.proceeds).text}, P&L {profit_cell(each.pnl).text}"
+
+
+def _quote_age(proposed: Sequence[ProposedExit], now: dt.datetime) -> Iterator[str]:
+    """How old the quotes are on which the estimate rests: on a stale screen they may be old ones."""
+    quotes = [quote for each in proposed if each.is_possible and (quote := each.decision.holding.quote)]
+    if quotes:
+        age = duration(now - min(quote.at for quote in quotes))
+        yield f"The quote is {age} old." if len(quotes) == 1 else f"The oldest of the quotes is {age} old."
 
 
 def outcome_text(outcome: ExitOutcome) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from stage import CALL, Play, Stage, three_calls
 from terminal import CTRL_C, Terminal
+from test_e2e_structure_names import NAME, a_condor
 
 from sellctl.core.model.instrument import contract_text
 from sellctl.journal.queries import Filters, history
@@ -123,6 +124,9 @@ def test_what_is_pasted_does_nothing(watching: Watching) -> None:
         "\x1b[200~j\nc\ny\nHy\n\x1b[201~",
         "close everything, yes: hHcxyq\n",
         "cy" * 3000,
+        "b+-",
+        "-y" * 20,
+        "\x1b[200~+\x1b[201~",
         "\x1b]0;c\x07\x1bP+qy\x1b\\",
         "\x1b[Mcyx",
     ):
@@ -130,7 +134,8 @@ def test_what_is_pasted_does_nothing(watching: Watching) -> None:
         terminal.pass_time(READABLE)
     terminal.answer("?")
     terminal.wait_for_picture("confirms a question, once it could be read")
-    assert (stage.sent(), recorded(stage, "exempt"), recorded(stage, "halt")) == ([], [], [])
+    assert stage.sent() == []
+    assert [recorded(stage, kind) for kind in ("exempt", "halt", "override")] == [[], [], []]
 
 
 def test_enter_explains_the_position_rule_by_rule_and_escape_goes_back(watching: Watching) -> None:
@@ -153,6 +158,90 @@ def test_x_exempts_the_position_and_manages_it_again(watching: Watching) -> None
     terminal.wait_for_picture(f"{TITLE} is managed again from the next check.")
     (exempted,), (managed,) = recorded(stage, "exempt"), recorded(stage, "manage")
     assert exempted == managed == {"symbol": CALL, "by": BY}
+
+
+def what_is_set(stage: Stage) -> list[str | None]:
+    return [row["set_by_hand"] for row in stage.run("positions", CALL, "--format", "json").document["positions"]]
+
+
+def test_plus_moves_the_stop_a_notch_closer_without_a_question(watching: Watching) -> None:
+    stage, terminal = watching()
+    select(terminal)
+    terminal.answer("+")
+    terminal.wait_for_picture(f"Stop of {TITLE} set to $0.85 (was $0.80).")
+    terminal.answer("+")
+    terminal.wait_for_picture(f"Stop of {TITLE} set to $0.90 (was $0.85).")
+    terminal.answer("+")
+    terminal.wait_for_picture("set to $0.95 (was $0.90)")
+    terminal.answer("+")
+    terminal.wait_for_picture("set to $1.00 (was $0.95)")
+    terminal.answer("+")
+    terminal.wait_for_picture(f"The stop of {TITLE} was not moved")
+    overrides = recorded(stage, "override")[::-1]  # the newest one comes first
+    assert [each["what"] for each in overrides] == [f"stop price {price}" for price in ("0.85", "0.90", "0.95", "1.00")]
+    assert {(each["symbol"], each["by"]) for each in overrides} == {(CALL, BY)}
+    assert what_is_set(stage) == [f"stop price 1.00, set by {BY}"]
+    assert stage.sent() == []
+
+
+def test_minus_moves_the_stop_a_notch_away_once_y_confirms_it(watching: Watching) -> None:
+    stage, terminal = watching()
+    select(terminal)
+    terminal.answer("-")
+    terminal.wait_for_picture(ASKED)
+    terminal.pass_time(READABLE)
+    terminal.answer("n")
+    terminal.wait_for_picture(NOT_DONE)
+    assert recorded(stage, "override") == []
+    terminal.answer("-")
+    confirm(
+        terminal,
+        f"Set the stop of {TITLE} in main (PAPER):",
+        "to $0.75 (was $0.80)",
+        "Its stop moves away from the price, from $0.80 to $0.75: $15.00 more can be",
+    )
+    terminal.wait_for_picture(f"Stop of {TITLE} set to $0.75 (was $0.80).")
+    (override,) = recorded(stage, "override")
+    assert (override["symbol"], override["what"], override["by"]) == (CALL, "stop price 0.75", BY)
+    assert stage.sent() == []
+
+
+def test_b_sets_the_stop_at_the_entry_price(watching: Watching) -> None:
+    stage, terminal = watching()
+    select(terminal)
+    terminal.answer("b")
+    terminal.wait_for_picture(f"Stop of {TITLE} set to $1.00, the entry price (was $0.80).")
+    (override,) = recorded(stage, "override")
+    assert (override["what"], override["by"]) == ("stop at the entry price", BY)
+    assert stage.sent() == []
+
+
+def test_b_asks_first_where_it_closes_at_once_and_then_it_is_closed(play: Play) -> None:
+    stage = play(three_calls("0.95", "0.97"))
+    with Terminal(tuple(stage.arguments("watch")), stage.folder, columns=80, rows=24) as terminal:
+        terminal.wait_for_picture(TITLE, "? help")
+        select(terminal)
+        terminal.answer("b")
+        terminal.wait_for_picture(ASKED, "It is closed at once")
+        assert stage.sent() == []
+        confirm(terminal)
+        terminal.wait_until(lambda _picture: stage.held(CALL) == 0)
+    assert [each["by"] for each in recorded(stage, "override")] == [BY]
+
+
+def test_the_stop_of_a_structure_that_was_sold_moves_down_towards_its_price(play: Play) -> None:
+    rules = "{match: {structure: iron_condor}, name: condors, rules: {stop_loss: 100%}}"
+    stage = a_condor(play, f"sell_module: {{strategies: [{rules}]}}\n")
+    with Terminal(tuple(stage.arguments("watch")), stage.folder, columns=80, rows=24) as terminal:
+        terminal.wait_for_picture("AAPL iron condor", "? help")
+        terminal.answer("j")
+        terminal.wait_for_picture("selected: main  AAPL iron condor")
+        terminal.answer("+")
+        terminal.wait_for_picture("Stop of AAPL iron condor set to $3.90 (was $4.00).")
+        terminal.answer("-")
+        terminal.wait_for_picture(ASKED, "to $4.00 (was $3.90)")
+    (override,) = recorded(stage, "override")
+    assert (override["symbol"], override["what"], override["by"]) == (NAME, "stop price 3.90", BY)
 
 
 def test_capital_h_halts_every_account_once_y_confirms_it_and_lifts_no_halt(watching: Watching) -> None:
@@ -227,7 +316,11 @@ def test_a_resize_down_to_20_columns_and_back_is_followed(watching: Watching) ->
 def test_a_screen_without_a_successful_check_says_that_its_data_is_stale(watching: Watching) -> None:
     stage, terminal = watching("sell_module: {check_interval: 1, max_position_age: 15}")
     stage.inject_fault("H05", path="/v2/positions", times=100)
-    terminal.wait_for_picture("DATA STALE: main not updated for")
+    terminal.wait_for_picture("DATA STALE: main not updated for", "? help  q end")
+    select(terminal)
+    terminal.answer("c")
+    terminal.wait_for_picture(ASKED, "DATA STALE", "The quote is ")
+    terminal.answer("n")
     stage.server.exchange.faults.clear()
     terminal.wait_until(lambda picture: "DATA STALE" not in picture)
 
@@ -244,7 +337,7 @@ def test_in_a_dry_run_no_key_changes_anything(play: Play) -> None:
     with Terminal(tuple(stage.arguments("watch", "--dry-run")), stage.folder, columns=80, rows=24) as terminal:
         terminal.wait_for_picture(TITLE)
         select(terminal)
-        for key in "chxH":
+        for key in "chxHb+-":
             leave(terminal)
             select(terminal)
             terminal.answer(key)

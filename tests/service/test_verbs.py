@@ -1,50 +1,22 @@
 """The verbs on running watchers: from their states in memory, with every mistake as one sentence."""
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from builders import CALL, a_position
-from shell_fakes import World
+from verb_desk import Desk
 
-from sellctl.bootstrap import Runtime
-from sellctl.core.config_manager import ConfigManager
 from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError, SellctlError
 from sellctl.core.manual.verb import Verb
 from sellctl.core.model.instrument import underlying_of
 from sellctl.core.watching.manual_exits import QtyOrShare, Result
 from sellctl.core.watching.manual_requests import ExitTerms, Patience
 from sellctl.service.halt_flag import HaltOrigin
-from sellctl.service.state_folder import StateFolder
 from sellctl.service.verbs import Verbs
 
 HALF, TWO = QtyOrShare(share=Decimal("0.5")), QtyOrShare(qty=Decimal(2))
-
-
-@dataclass
-class Desk:
-    """The verbs on one account with five contracts, after one poll."""
-
-    folder: Path
-
-    def __post_init__(self) -> None:
-        config = self.folder / "config.yml"
-        config.write_text("accounts: {main: {api_key: k, secret_key: s}}\n")
-        config.chmod(0o600)
-        self.world = World()
-        self.world.broker.held = (a_position(CALL, "5"),)
-        state = StateFolder(self.folder / "state")
-        state.make()
-        loaded = ConfigManager(config).load()
-        self.runtime = Runtime(loaded, self.world.a_scheduler(), self.world.clock, state, "sellctl")
-        self.verbs = Verbs(self.runtime)
-
-    def poll(self) -> None:
-        self.world.quoted("1.00", "1.02")
-        asyncio.run(self.world.poll())
 
 
 @pytest.fixture

@@ -9,9 +9,21 @@ from ui_cases import HOSTILE, LONGEST, a_plan, a_view
 
 from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.snapshot import AccountFacts
-from sellctl.core.model.view import AccountView, Mode, WatchView
-from sellctl.ui.frame import HELP, STALE, Content, Frame, Layout, folded, frame_of, frozen_frame, stale_accounts
+from sellctl.core.model.view import AccountListing, AccountView, Mode, WatchView
+from sellctl.ui.frame import (
+    HELP,
+    STALE,
+    Content,
+    Frame,
+    Layout,
+    first_lines,
+    folded,
+    frame_of,
+    frozen_frame,
+    stale_accounts,
+)
 from sellctl.ui.grid import ASCII, UNICODE, Line
+from sellctl.ui.rows import positions_rows
 from sellctl.ui.screen_state import Action, Page, Question, ScreenState, Target, Wish
 
 SIZES = [(80, 24), (120, 40), (200, 50), (40, 12), (20, 24), (20, 5), (10, 3)]
@@ -102,6 +114,16 @@ def test_before_anything_is_selected_the_most_urgent_positions_are_shown() -> No
     assert any("more positions (the arrow keys show them)" in line for line in lines)
 
 
+def test_an_exit_that_is_due_stands_above_what_is_near_a_trigger() -> None:
+    near = a_holding("F261218C00000001", "1", "1.00", bid="0.90", ask="0.92")
+    plan = a_plan(near, a_holding(LONGEST, "1", "2.00", bid="2.25", ask="2.30"))
+    account = AccountView(AccountFacts("main", "PA1"), Mode.DRY_RUN, a_market(), plan, only_due=frozenset({LONGEST}))
+    rows = [line for line in texts(picture(WatchView(at("12:00"), (account,)))) if line.startswith(("F ", "GOOGL1"))]
+    assert [" due " in row for row in rows] == [True, False]
+    listed = AccountListing("main", mode=Mode.DRY_RUN, plan=plan, only_due=frozenset({LONGEST}))
+    assert [row[2].text for row in positions_rows([listed])] == [LONGEST, near.symbol]  # type: ignore[attr-defined]
+
+
 def test_rows_are_listed_for_the_keys_in_the_order_of_the_screen() -> None:
     frame = picture(many(3))
     rows = [row.title for row in frame.shown.rows]
@@ -167,10 +189,10 @@ def test_when_everything_is_stale_only_the_alarm_is_not_plain() -> None:
 
 
 def test_a_picture_of_a_program_that_doesnt_answer_says_so_and_has_no_colours() -> None:
-    lines = frozen_frame(picture(a_view(), size=(80, 40)).lines, 4.2, 80)
+    lines = frozen_frame(picture(a_view(), size=(80, 40)).lines, 4.2, (80, 40))
     assert lines[0] == [(f" {STALE}: sellctl has not answered for 4 s ", "bold reverse")]
     assert styles(tuple(lines[1:])) == {""}
-    assert len(frozen_frame(picture(a_view(), size=(20, 10)).lines, 4.2, 20)[0][0][0]) == 20
+    assert len(frozen_frame(picture(a_view(), size=(20, 10)).lines, 4.2, (20, 10))[0][0][0]) == 20
 
 
 @pytest.mark.parametrize("text", [HOSTILE, "[red]boo[/red]", "[bold]", "界" * 30])
@@ -200,10 +222,49 @@ def test_a_page_of_text_scrolls_and_says_where_it_is() -> None:
 
 
 def test_the_keys_at_the_foot_fit_and_help_is_always_among_them() -> None:
-    for size in ((80, 24), (120, 24), (40, 24)):
+    for size in ((80, 24), (120, 24), (40, 24), (40, 12)):
         foot = texts(picture(many(), size=size))[-1]
         assert len(foot) <= size[0]
         assert foot.endswith("? help  q end")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
+def test_from_80x24_on_every_key_is_named_also_while_data_is_stale(size: tuple[int, int]) -> None:
+    for state in (ScreenState(), ScreenState(selected=target(3), notes=("Nothing was done.",) * 3)):
+        foot = "  ".join(texts(picture(many(), state, size, stale={"main": FIVE}))[-2:])
+        for key in ("j/k select", "Enter explain", "b breakeven", "+/- stop", "c close", "h half", "x exempt"):
+            assert key in foot
+        assert foot.endswith("H halt  / filter  ? help  q end")
+    on_page = texts(picture(many(), ScreenState(page=Page.EXPLANATION), size))[-1]
+    assert on_page == "Esc back  j/k scroll  b breakeven  +/- stop  c close  h half  x exempt  H halt"
+
+
+def test_on_a_low_terminal_the_keys_take_one_line() -> None:
+    lines = texts(picture(many(), size=(80, 12)))
+    assert lines[-1].startswith("j/k select")
+    assert lines[-1].endswith("? help  q end")
+
+
+def test_before_the_first_check_the_picture_says_how_to_end_it() -> None:
+    for size in SIZES:
+        lines = first_lines(*size)
+        assert len(lines) == size[1]
+        assert lines[-1] == [("q", "bold"), (" end", "dim")]
+        frozen = frozen_frame(lines, 4.2, size)
+        assert frozen[0][0][0].startswith(f" {STALE}"[: size[0]])
+        assert frozen[1:-1] == list(lines[1:-1])
+        assert frozen[-1][0][0] == "q"
+
+
+@pytest.mark.parametrize("size", [(40, 12), (10, 3)])
+def test_a_picture_of_a_program_that_doesnt_answer_fits_a_terminal_that_has_become_smaller(
+    size: tuple[int, int],
+) -> None:
+    lines = picture(many(), size=(80, 24)).lines
+    frozen = frozen_frame(lines, 4.2, size)
+    assert len(frozen) == size[1]
+    assert all(sum(cell_len(text) for text, _ in line) <= size[0] for line in frozen)
+    assert frozen[-1][0][0] == lines[-1][0][0]
 
 
 def test_an_ascii_terminal_gets_ascii() -> None:

@@ -4,6 +4,7 @@ import threading
 from io import StringIO
 
 import pytest
+from rich.console import ConsoleDimensions
 
 from sellctl.service.output_stream import OutputStream
 from sellctl.ui.frame import STALE
@@ -39,6 +40,20 @@ def test_only_lines_that_have_changed_are_written(painted: tuple[Painter, String
     painter.forget()
     painter.paint(FIRST[:1])
     assert written(out) == "\x1b[2J\x1b[1;1H\x1b[2Ktitle"
+
+
+def test_a_terminal_of_another_size_is_painted_wholly_also_while_the_program_doesnt_answer(
+    painted: tuple[Painter, StringIO],
+) -> None:
+    painter, out = painted
+    painter.console.size = ConsoleDimensions(80, 24)
+    painter.paint(tuple([(f"line {number}", "")] for number in range(24)))
+    written(out)
+    painter.console.size = ConsoleDimensions(40, 10)
+    painter.paint_frozen(4.2)
+    text = written(out)
+    assert text.startswith(f"\x1b[2J\x1b[1;1H\x1b[2K {STALE}")
+    assert text.endswith("\x1b[10;1H\x1b[2Kline 23")
 
 
 def test_markup_and_emoji_codes_are_shown_as_they_are(painted: tuple[Painter, StringIO]) -> None:

@@ -12,6 +12,7 @@ from sellctl.ui.screen_state import (
     CONFIRM_SECONDS,
     LONGEST_FILTER,
     QUESTION_SECONDS,
+    SELECT_FIRST,
     Action,
     Page,
     Question,
@@ -80,7 +81,14 @@ def test_once_its_row_is_gone_nothing_is_selected_and_no_key_acts_on_the_neighbo
 
 @pytest.mark.parametrize(
     ("key", "action"),
-    [("c", Action.CLOSE), ("h", Action.CLOSE_HALF), ("x", Action.EXEMPT)],
+    [
+        ("c", Action.CLOSE),
+        ("h", Action.CLOSE_HALF),
+        ("x", Action.EXEMPT),
+        ("b", Action.BREAKEVEN),
+        ("+", Action.STOP_CLOSER),
+        ("-", Action.STOP_FARTHER),
+    ],
 )
 @pytest.mark.parametrize("page", [Page.LIST, Page.EXPLANATION])
 def test_a_key_asks_for_an_action_on_the_selected_position(key: str, action: Action, page: Page) -> None:
@@ -88,11 +96,22 @@ def test_a_key_asks_for_an_action_on_the_selected_position(key: str, action: Act
     assert wishes == [Wish(action, ROWS[2])]
 
 
-@pytest.mark.parametrize("key", ["c", "h", "x"])
+@pytest.mark.parametrize("key", ["c", "h", "x", "b", "+", "-"])
 def test_without_a_selection_a_key_for_a_position_only_says_so(key: str) -> None:
     state, wishes = pressed(ScreenState(), key)
     assert wishes == []
-    assert state.notes == ("Select a position first, with the arrows or j and k.",)
+    assert state.notes == (SELECT_FIRST,)
+
+
+@pytest.mark.parametrize("key", ["j", DOWN, "?", "/", "H", ESCAPE])
+def test_that_nothing_is_selected_is_not_said_any_more_once_another_key_acts(key: str) -> None:
+    told = ScreenState(notes=(SELECT_FIRST,))
+    assert pressed(told, key)[0].notes == ()
+
+
+def test_what_became_of_an_exit_stays_while_the_selection_moves() -> None:
+    told = ScreenState(notes=("A: filled 3 at $1.00", SELECT_FIRST))
+    assert pressed(told, "j", DOWN)[0].notes == ("A: filled 3 at $1.00",)
 
 
 @pytest.mark.parametrize(("key", "action"), [("H", Action.HALT), ("q", Action.END)])
@@ -100,7 +119,7 @@ def test_a_halt_and_the_end_need_no_position(key: str, action: Action) -> None:
     assert pressed(ScreenState(), key)[1] == [Wish(action)]
 
 
-@pytest.mark.parametrize("key", ["c", "h", "x", "H", "q"])
+@pytest.mark.parametrize("key", ["c", "h", "x", "b", "+", "-", "H", "q"])
 def test_a_key_in_company_asks_for_nothing(key: str) -> None:
     assert press(ON_C, Key(key, 200.0, alone=False), SHOWN) == (ON_C, None)
 
@@ -117,7 +136,10 @@ def test_y_confirms_a_question_once_it_could_be_read() -> None:
         Key("y", 100 + CONFIRM_SECONDS - 0.01),
         Key("y", 99.5),
         Key("y", 200.0, alone=False),
-        *(Key(name, 200.0) for name in ("Y", "n", "c", "h", "x", "H", "q", " ", ENTER, ESCAPE, BACKSPACE, DOWN, "j")),
+        *(
+            Key(name, 200.0)
+            for name in ("Y", "n", "c", "h", "x", "b", "+", "-", "H", "q", " ", ENTER, ESCAPE, BACKSPACE, DOWN, "j")
+        ),
     ],
 )
 def test_anything_else_ends_a_question_and_does_nothing(key: Key) -> None:
@@ -165,7 +187,7 @@ def test_a_page_scrolls_between_its_ends() -> None:
 
 def test_no_action_is_asked_for_on_the_page_of_help() -> None:
     opened, _ = pressed(ON_C, "?")
-    assert pressed(opened, "c", "h", "x", "H")[1] == []
+    assert pressed(opened, "c", "h", "x", "b", "+", "-", "H")[1] == []
 
 
 KEYS = st.sampled_from([*string.printable[:94], *NAVIGATION, ENTER, ESCAPE, BACKSPACE])

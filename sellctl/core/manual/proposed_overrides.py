@@ -39,6 +39,7 @@ class ProposedOverride(Struct, frozen=True):
     triggers: tuple[Trigger, ...]
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    change: OverrideChange = OverrideChange()
 
 
 def check_change(change: OverrideChange) -> None:
@@ -70,7 +71,7 @@ def proposed_override(
     """
     check_change(change)
     now = snapshot.market.now
-    holding, strategy = _subject(snapshot, policy, name)
+    holding, strategy = subject_of(snapshot, policy, name)
     before = holding.state.override
     after = change.applied_to(before, by, now)
     if after is not None and not (after.stop or after.target or after.trail):
@@ -78,7 +79,7 @@ def proposed_override(
     if change.clear and before is None:
         raise ConfigError(f"Nothing is set for {name}.", hint="Its rules are those of the configuration.")
     changed = _with_override(snapshot, name, after)
-    holding_after, strategy_after = _subject(changed, policy, name)
+    holding_after, strategy_after = subject_of(changed, policy, name)
     _refuse_without_entry(holding, after, name)
     triggers_before = strategy.triggers(holding, snapshot.market) if strategy else ()
     triggers = strategy_after.triggers(holding_after, snapshot.market) if strategy_after else ()
@@ -96,11 +97,12 @@ def proposed_override(
         triggers,
         warnings,
         tuple(_notes(holding, snapshot)),
+        change,
     )
 
 
-def _subject(snapshot: Snapshot, policy: Policy, name: str) -> tuple[Holding, BaseStrategy | None]:
-    """What the rules are set for, and the strategy that judges it."""
+def subject_of(snapshot: Snapshot, policy: Policy, name: str) -> tuple[Holding, BaseStrategy | None]:
+    """What the rules of a name are set for, and the strategy that judges it; ConfigError when they can't be set."""
     context = DecisionContext.of(snapshot, policy)
     structure = context.structures_by_name.get(name)
     if structure is not None:
@@ -158,7 +160,7 @@ def _fires_at_once(
 def _moves_away(holding: Holding, before: Iterable[Trigger], after: Iterable[Trigger]) -> Iterator[str]:
     """That the nearest stop of now is given up for one that is farther away, or for none."""
     is_long = holding.position.is_long
-    nearest, then = _nearest_stop(before, is_long=is_long), _nearest_stop(after, is_long=is_long)
+    nearest, then = nearest_stop(before, is_long=is_long), nearest_stop(after, is_long=is_long)
     if nearest is None or (then is not None and (then >= nearest if is_long else then <= nearest)):
         return
     if then is None:
@@ -171,7 +173,8 @@ def _moves_away(holding: Holding, before: Iterable[Trigger], after: Iterable[Tri
     yield f"Its stop moves away from the price, from {as_dollars(nearest)} to {as_dollars(then)}{more}."
 
 
-def _nearest_stop(triggers: Iterable[Trigger], *, is_long: bool) -> Decimal | None:
+def nearest_stop(triggers: Iterable[Trigger], *, is_long: bool) -> Decimal | None:
+    """The price of the stop that a falling price of a long reaches first, a rising one of a short; None without one."""
     prices = [trigger.price for trigger in triggers if not trigger.is_target and trigger.is_finite]
     return (max(prices) if is_long else min(prices)) if prices else None
 
