@@ -22,12 +22,13 @@ from sellctl.chat.buttons import Buttons
 from sellctl.chat.handover import Handover
 from sellctl.chat.messages import Button, Command, Incoming, Message, Tap, TapAnswer
 from sellctl.chat.outbox import Outbox
-from sellctl.chat.requests import command_in, end_of, known_command, name_and_qty, name_and_until
+from sellctl.chat.requests import command_in, known_command, name_and_qty, name_and_until
 from sellctl.core.config.schema import ChatRole
 from sellctl.core.errors import ConfigError, SafetyRefusalError, SellctlError
 from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.market import until_text
 from sellctl.core.model.position import Direction
+from sellctl.core.until import end_of
 from sellctl.core.watching.manual_exits import ProposedExit, QtyOrShare, qty_or_share
 from sellctl.service.halt_flag import HaltOrigin
 from sellctl.ui.formatting import sanitize
@@ -218,7 +219,7 @@ class Desk:
 
     async def _leave_alone(self, chat: int, who: str, name: str, until: str, replaces: int = 0) -> None:
         def exempt() -> str:
-            end = end_of(until, self.verbs.runtime.scheduler.market)
+            end = end_of(until or None, self.verbs.runtime.scheduler.market)
             exempted = self.verbs.exempt(name, person(who, chat), until=end)
             return f"{exempted} is exempt from the next check{f' until {until_text(end)}' if end else ''}."
 

@@ -1,15 +1,11 @@
 """What a person writes, read: the command, its name, quantity and time. Pure."""
 
-import datetime as dt
 import re
 from typing import Final
 
 from msgspec import Struct
 
 from sellctl.core.config.schema import ChatRole
-from sellctl.core.errors import ConfigError
-from sellctl.core.model.market import Market
-from sellctl.core.until import until_of
 
 _QTY: Final = re.compile(r"[+-]?\d[\d.]{0,15}%?", re.ASCII)
 _TIME: Final = re.compile(
@@ -65,15 +61,3 @@ def name_and_until(rest: str) -> tuple[str, str]:
     if not name or not _TIME.fullmatch(last):
         return rest, ""
     return name.removesuffix(" until").removesuffix(" UNTIL"), last
-
-
-def end_of(until: str, market: Market | None) -> dt.datetime | None:
-    """The instant that a time means by the broker's clock; None for "". ConfigError when it can't be one."""
-    if not until:
-        return None
-    if market is None:
-        raise ConfigError("The broker's clock could not be read, so that time is unknown.", hint="Try again.")
-    try:
-        return until_of(until, market)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None

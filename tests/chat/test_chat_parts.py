@@ -1,21 +1,19 @@
 """The parts of the bot by themselves: buttons, outbox, allow-list, commands, and calls into the watcher's loop."""
 
 import asyncio
-import datetime as dt
 import threading
 
 import pytest
-from builders import a_market
 
 from sellctl.chat.access import LINES, QUIET_SECONDS, Access, allows, person
 from sellctl.chat.buttons import KEPT, Buttons
 from sellctl.chat.handover import CALLS, Handover
 from sellctl.chat.messages import Message, Outgoing, TapAnswer
 from sellctl.chat.outbox import KEPT_SECONDS, Outbox
-from sellctl.chat.requests import command_in, end_of, name_and_qty, name_and_until
+from sellctl.chat.requests import command_in, name_and_qty, name_and_until
 from sellctl.chat.texts import LONGEST, fitted
 from sellctl.core.config.schema import ChatRole
-from sellctl.core.errors import BusyError, ConfigError, SellctlError
+from sellctl.core.errors import BusyError, SellctlError
 
 
 class Clock:
@@ -218,16 +216,6 @@ def test_a_quantity_stands_behind_the_name(rest: str, found: tuple[str, str]) ->
 )
 def test_a_time_stands_behind_the_name(rest: str, found: tuple[str, str]) -> None:
     assert name_and_until(rest) == found
-
-
-def test_a_time_is_new_yorks_and_by_the_brokers_clock() -> None:
-    end = end_of("15:30", a_market("12:00"))
-    assert end is not None
-    assert end.astimezone(dt.UTC).strftime("%H:%M") == "20:30"
-    with pytest.raises(ConfigError, match="has passed"):
-        end_of("11:00", a_market("12:00"))
-    with pytest.raises(ConfigError, match="clock could not be read"):
-        end_of("15:30", None)
 
 
 def test_a_long_text_is_shortened_to_what_telegram_takes_and_has_no_control_characters() -> None:
