@@ -15,7 +15,7 @@ from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.policy import Policy
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.gain import AmountUnit, shares_per_unit
-from sellctl.core.model.market import Market
+from sellctl.core.model.market import Market, until_text
 from sellctl.core.model.plan import Trigger
 from sellctl.core.model.position import Direction, Holding, Override, OverrideChange
 from sellctl.core.model.snapshot import Snapshot
@@ -118,6 +118,8 @@ def proposed_override(
     """
     check_change(change)
     now = snapshot.market.now
+    if change.until is not None and change.until <= now:
+        raise ConfigError(f"{until_text(change.until)} has passed: it is {until_text(now)} now.")
     holding, strategy = _subject(snapshot, policy, name)
     before = holding.state.override
     after = change.applied_to(before, by, now)

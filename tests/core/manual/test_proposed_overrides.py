@@ -129,3 +129,8 @@ def test_a_stop_that_closes_at_once_by_now_is_no_stop_that_only_moves_away() -> 
     at_once = proposed(OverrideChange(target="price 0.5"), a_holding(qty="3"))
     assert (len(away.warnings), len(at_once.warnings)) == (1, 1)
     assert (away.at_once, at_once.loosened) == ((), ())
+
+
+def test_an_end_that_has_passed_since_it_was_read_sets_nothing() -> None:
+    with pytest.raises(ConfigError, match="has passed: it is Tue 24 Nov 2026 12:00 ET now"):
+        proposed(OverrideChange(stop="10%", until=at("12:00")))
