@@ -130,12 +130,13 @@ def test_from_an_alert_to_a_stop_of_ones_own_in_one_command_and_one_tap_and_the_
         assert "main (PAPER)" in question
         assert "stop loss: from none to $0.50" in question
         assert set_by_hand(stage) is None
+        token = fake.messages[-1].buttons["Set it"]
         fake.tap("Set it")
         assert fake.wait_for_text("Passed to the watcher").startswith(f"Passed to the watcher, as {by} has confirmed.")
         told = fake.wait_for_text(": set: ")
         assert told == f"main: {CALL_TEXT}: set: stop price 0.50 until Fri 27 Nov 2026 13:00 ET, set by {by}."
         assert set_by_hand(stage) == f"stop price 0.50 until Fri 27 Nov 2026 13:00 ET, set by {by}"
-        fake.tap("Set it")
+        fake.tap_token(token)
         fake.wait_for_text("This button no longer works.")
         log = ended()
     assert stage.sent() == []
