@@ -113,7 +113,8 @@ class Fuzz:
         needed = {"explain": "name", "close": "name", "set": "name", "exempt": "name", "halt": "reason"}.get(name)
         keys = [needed] if needed and rng.random() < 0.9 else []
         keys += [rng.choice(("stop", "target", "trail", "breakeven"))] if name == "set" and rng.random() < 0.8 else []
-        keys += [rng.choice(ARGUMENTS) for _ in range(rng.randrange(3))]
+        own = self.box.tools[name].arguments.__struct_fields__ if name in self.box.tools else ()
+        keys += [rng.choice(own if own and rng.random() < 0.5 else ARGUMENTS) for _ in range(rng.randrange(3))]
         return name, {(key if rng.random() < 0.98 else rng.choice(HOSTILE)): self.value(rng, key) for key in keys}
 
     @staticmethod
