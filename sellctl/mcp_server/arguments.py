@@ -59,7 +59,7 @@ class HistoryArguments(Arguments, frozen=True):
     day: Day = ""
     since: Since = ""
     limit: Annotated[int, Meta(ge=1, le=200, description="The most entries to return.")] = 50
-    before: Annotated[int, Meta(ge=1, description="Continue below this row.")] | None = None
+    before: Annotated[int, Meta(ge=1, le=2**53, description="Continue below this row.")] | None = None
 
 
 class ReportArguments(Arguments, frozen=True):
