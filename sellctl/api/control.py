@@ -191,8 +191,8 @@ class Control:
         return self.runtime.state.current_halt()
 
     def why_idle(self) -> str:
-        """Why nothing is closed now, as no watcher runs; "" while one does."""
-        return "" if self.state is State.WATCHING else f"Nothing is watched now ({self.state}), so nothing is closed."
+        """Why nothing is closed or set now, as no watcher runs; "" while one does."""
+        return "" if self.state is State.WATCHING else f"Nothing is watched now ({self.state}), so nothing is done."
 
     def halted(self) -> str:
         """Why trading is halted; "" when it isn't."""

@@ -1,11 +1,10 @@
 """Setting the rules of one position over the API: shown first, then confirmed by a code, and set by the watchers.
 
 A code is bound to who was shown the change, to what it is, to the position and the rules that were set for it, and to
-whether there was a warning: it confirms nothing else.
+its warnings: it confirms nothing else.
 """
 
 import asyncio
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -13,23 +12,18 @@ from msgspec import Struct
 
 from sellctl.api.confirmations import Confirmations
 from sellctl.api.manual_exits import LOOK_SECONDS, WAIT_SECONDS, Watching
-from sellctl.core.errors import ConfigError, SafetyRefusalError
-from sellctl.core.manual.proposed_overrides import ProposedOverride, check_change
-from sellctl.core.model.position import AT_ENTRY, Override, OverrideChange
-from sellctl.core.until import until_of
+from sellctl.core.errors import SafetyRefusalError
+from sellctl.core.manual.proposed_overrides import ProposedOverride, ShownOverride, shown_of
+from sellctl.core.model.position import OverrideChange
+from sellctl.service.rule_changes import RuleTexts, change_of
 
 
 class SetRequest(Struct, frozen=True):
-    """What a caller asks to set: the texts as `sellctl set` takes them."""
+    """What a caller asks to set, and for which position: the texts as `sellctl set` takes them."""
 
-    name: str = ""
-    account: str = ""
-    stop: str = ""
-    target: str = ""
-    trail: str = ""
-    breakeven: bool = False
-    until: str = ""
-    clear: bool = False
+    name: str
+    account: str
+    rules: RuleTexts
 
 
 class _Shown(Struct, frozen=True):
@@ -37,7 +31,7 @@ class _Shown(Struct, frozen=True):
 
     request: SetRequest
     change: OverrideChange
-    before: frozenset["_Before"]
+    shown: tuple[ShownOverride, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +67,9 @@ class ManualOverrides:
         SafetyRefusalError while nothing is watched; ConfigError when it isn't held, or can't be set.
         """
         self.control.require_watching()
-        change = self._change_of(request)
+        change = change_of(request.rules, self.control.runtime.scheduler.market)
         overrides = self.control.verbs.propose_set(request.name, change, by, account=request.account)
-        return ShownOverrides(overrides, self._codes.offer(subject, _Shown(request, change, _before(overrides))))
+        return ShownOverrides(overrides, self._codes.offer(subject, _Shown(request, change, shown_of(overrides))))
 
     async def confirm(self, code: str, subject: str, by: str) -> SetOverrides:
         """Set what was shown with this code, and wait briefly until the watchers have.
@@ -87,7 +81,7 @@ class ManualOverrides:
         shown = self._codes.take(code, subject)
         verbs, account = self.control.verbs, shown.request.account
         overrides = verbs.propose_set(shown.request.name, shown.change, by, account=account)
-        if _before(overrides) != shown.before:
+        if shown_of(overrides) != shown.shown:
             hint = "Ask again with dry_run."
             raise SafetyRefusalError("What it does has changed since it was shown.", hint=hint)
         requests, clock = verbs.set(overrides, shown.change, by), self.control.runtime.clock
@@ -95,39 +89,3 @@ class ManualOverrides:
         while None in (found := verbs.was_set(requests)) and clock.monotonic() < ends_at:  # noqa: ASYNC110  the journal has no event
             await asyncio.sleep(LOOK_SECONDS)
         return SetOverrides(overrides, [problem for problem in found if problem], None in found)
-
-    def _change_of(self, request: SetRequest) -> OverrideChange:
-        if request.breakeven and request.stop:
-            raise ConfigError("breakeven and stop both set the stop.", hint="Give one of them.")
-        stop = AT_ENTRY if request.breakeven else request.stop
-        change = OverrideChange(stop, request.target, request.trail, self._end_of(request), clear=request.clear)
-        check_change(change)
-        return change
-
-    def _end_of(self, request: SetRequest) -> dt.datetime | None:
-        market = self.control.runtime.scheduler.market
-        if not request.until:
-            return None
-        if market is None:
-            raise SafetyRefusalError("The broker's clock could not be read, so the end is unknown.", hint="Try again.")
-        try:
-            return until_of(request.until, market)
-        except ValueError as error:
-            raise ConfigError(f"until: {error}") from None
-
-
-class _Before(Struct, frozen=True):
-    """One position when a change was shown: since when it is held, what was set for it, how often it was warned."""
-
-    account: str
-    name: str
-    since: dt.datetime | None
-    override: Override | None
-    warnings: int
-
-
-def _before(overrides: Sequence[ProposedOverride]) -> frozenset[_Before]:
-    return frozenset(
-        _Before(each.account, each.name, each.holding.state.first_seen, each.before, len(each.warnings))
-        for each in overrides
-    )

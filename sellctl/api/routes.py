@@ -17,6 +17,7 @@ from sellctl.api.manual_exits import ExitRequest
 from sellctl.api.manual_overrides import SetRequest
 from sellctl.core.manual.verb import Verb
 from sellctl.core.structures.names import name_or_symbol
+from sellctl.service.rule_changes import RuleTexts
 from sellctl.ui.documents import Document
 from sellctl.ui.formatting import sanitize
 
@@ -217,10 +218,8 @@ async def set_rules(request: Request, order: manual_schemas.SetOrder) -> Respons
     if order.confirm:
         found = await control.overrides.confirm(order.confirm, subject, by)
         return _json(manual_documents.set_document(found, control))
-    wanted = SetRequest(
-        order.symbol, order.account, order.stop, order.target, order.trail, order.breakeven, order.until, order.clear
-    )
-    shown = control.overrides.propose(wanted, subject, by)
+    rules = RuleTexts(order.stop, order.target, order.trail, order.breakeven, order.until, order.clear)
+    shown = control.overrides.propose(SetRequest(order.symbol, order.account, rules), subject, by)
     return _json(manual_documents.shown_overrides_document(shown, control))
 
 

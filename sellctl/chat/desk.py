@@ -1,18 +1,19 @@
 """Answers people: commands, and taps on buttons. It runs in the bot's thread, and the watcher's loop does what it asks.
 
-A close always asks first, with account, mode, quantity and estimate, and the button that confirms it works once. Before
-the order it is looked up again: when the position has changed since, it asks again.
+A close always asks first, with account, mode, quantity and estimate, and so does a change of rules, with the prices
+before and after; the button that confirms it works once. Before it is done it is looked up again: when the position has
+changed since, it asks again.
 """
 
 import asyncio
 import datetime as dt
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -22,14 +23,24 @@ from sellctl.chat.buttons import Buttons
 from sellctl.chat.handover import Handover
 from sellctl.chat.messages import Button, Command, Incoming, Message, Tap, TapAnswer
 from sellctl.chat.outbox import Outbox
-from sellctl.chat.requests import command_in, end_of, known_command, name_and_qty, name_and_until
+from sellctl.chat.requests import (
+    SET_EXAMPLE,
+    command_in,
+    known_command,
+    name_and_qty,
+    name_and_rules,
+    name_and_until,
+)
 from sellctl.core.config.schema import ChatRole
 from sellctl.core.errors import ConfigError, SafetyRefusalError, SellctlError
+from sellctl.core.manual.proposed_overrides import ProposedOverride, ShownOverride, shown_of
 from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.market import until_text
-from sellctl.core.model.position import Direction
+from sellctl.core.model.position import Direction, OverrideChange
+from sellctl.core.until import end_of
 from sellctl.core.watching.manual_exits import ProposedExit, QtyOrShare, qty_or_share
 from sellctl.service.halt_flag import HaltOrigin
+from sellctl.service.rule_changes import change_of
 from sellctl.ui.formatting import sanitize
 
 if TYPE_CHECKING:
@@ -43,7 +54,9 @@ OLD_HALT_SECONDS: Final = 600.0  # likewise a halt: what is late there is still 
 COMMANDS_PER_MINUTE: Final = 30  # of one chat
 FILL_SECONDS: Final = 45.0  # how long an exit is followed
 FIRST_ORDER_SECONDS: Final = 10.0  # how long its first order is waited for
+SET_SECONDS: Final = 15.0  # how long it is waited for that rules are set
 _LOOK_SECONDS: Final = 0.5
+_LOOK_WHETHER_SET_SECONDS: Final = 0.1
 _LONGEST_REASON: Final = 200
 _MINUTE: Final = 60.0
 _TODAY: Final = "today"
@@ -83,16 +96,24 @@ class ConfirmExempt(Struct, frozen=True):
     until: str
 
 
+class ConfirmSet(Struct, frozen=True):
+    """Change the rules that are set for a position, as it was shown."""
+
+    name: str
+    change: OverrideChange
+    shown: tuple[ShownOverride, ...]
+
+
 class Dismiss(Struct, frozen=True):
     """Do nothing."""
 
 
-Action = AskClose | AskExempt | ConfirmClose | ConfirmExempt | Dismiss
+Action = AskClose | AskExempt | ConfirmClose | ConfirmExempt | ConfirmSet | Dismiss
 
 
 @dataclass(slots=True)
 class Desk:
-    """Answers what arrives. `why_not` says why nothing can be closed now, as when nothing is watched; else "".
+    """Answers what arrives. `why_not` says why nothing can be closed or set now, as when nothing is watched.
 
     `redact` removes secrets from what is written, `monotonic` is a clock in seconds, and `wall` tells Unix seconds.
     """
@@ -198,6 +219,10 @@ class Desk:
         name, qty = name_and_qty(_required(rest, "/close AAPL, or /close AAPL 2"))
         await self._ask_close(command.chat, name, "", qty_or_share(qty) if qty else None)
 
+    async def _set(self, command: Command, rest: str) -> None:
+        name, given = name_and_rules(_required(rest, SET_EXAMPLE))
+        await self._ask_set(command, name, lambda: change_of(given, self.verbs.runtime.scheduler.market))
+
     async def _exempt(self, command: Command, rest: str) -> None:
         name, until = name_and_until(_required(rest, "/exempt AAPL, or /exempt AAPL friday"))
         await self._leave_alone(command.chat, command.who, name, until)
@@ -218,7 +243,7 @@ class Desk:
 
     async def _leave_alone(self, chat: int, who: str, name: str, until: str, replaces: int = 0) -> None:
         def exempt() -> str:
-            end = end_of(until, self.verbs.runtime.scheduler.market)
+            end = end_of(until or None, self.verbs.runtime.scheduler.market)
             exempted = self.verbs.exempt(name, person(who, chat), until=end)
             return f"{exempted} is exempt from the next check{f' until {until_text(end)}' if end else ''}."
 
@@ -235,11 +260,8 @@ class Desk:
                 await self._ask_close(tap.chat, name, account, None)
             case AskExempt(account, name):
                 await self._ask_exempt(tap.chat, name, account)
-            case ConfirmClose():
-                try:
-                    await self._close_confirmed(tap, action)
-                except SellctlError as error:
-                    self._say(tap.chat, str(error), tap.message)
+            case ConfirmClose() | ConfirmSet():
+                await self._confirmed(tap, action)
             case ConfirmExempt(name, until):
                 await self._leave_alone(tap.chat, tap.who, name, until, tap.message)
             case Dismiss():
@@ -266,6 +288,17 @@ class Desk:
             chat, f"{question}\n\n{held}", f"Yes, leave {contract_text(name)} alone today", ConfirmExempt(name, _TODAY)
         )
 
+    async def _confirmed(self, tap: Tap, action: ConfirmClose | ConfirmSet) -> None:
+        """Do what was confirmed. Why it can't be done stands in the place of the question."""
+        try:
+            match action:
+                case ConfirmClose():
+                    await self._close_confirmed(tap, action)
+                case ConfirmSet():
+                    await self._set_confirmed(tap, action)
+        except SellctlError as error:
+            self._say(tap.chat, str(error), tap.message)
+
     async def _close_confirmed(self, tap: Tap, confirmed: ConfirmClose) -> None:
         """Close what was confirmed, unless it has changed since; then it is asked again."""
         self._refuse_idle()
@@ -282,27 +315,74 @@ class Desk:
             await self._ask_close(tap.chat, confirmed.name, confirmed.account, confirmed.qty)
             return
         self._say(tap.chat, f"Closing, as {by} has confirmed.\n\n{texts.proposed_text(proposed)}", tap.message)
-        following = asyncio.create_task(self._follow(tap, proposed, requests, row))
+        self._follow(tap.chat, self._outcome(proposed, requests, row))
+
+    async def _outcome(self, proposed: "Sequence[ProposedExit]", requests: "Sequence[CommandRequest]", row: int) -> str:
+        """What became of exits, once they are closed or after some time."""
+        possible = [each for each in proposed if each.is_possible]
+        journal, began = self.verbs.runtime.state.journal, self.monotonic()
+        while True:
+            is_done, was_sent = await asyncio.to_thread(lookups.progress_of, journal, row, possible)
+            waited = self.monotonic() - began
+            if is_done or waited > (FILL_SECONDS if was_sent else FIRST_ORDER_SECONDS):
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+        return texts.outcomes_text(await self.handover.call(lambda: self.verbs.outcome(requests)))
+
+    async def _ask_set(self, asked: Incoming, name: str, change_of_it: "Callable[[], OverrideChange]") -> None:
+        """Show what a change would do, and ask. The change is made in the watcher's loop."""
+        self._refuse_idle()
+        verbs, by = self.verbs, person(asked.who, asked.chat)
+
+        def propose() -> tuple[ConfirmSet, str]:
+            change = change_of_it()
+            proposed = verbs.propose_set(name, change, by)
+            confirm = ConfirmSet(proposed[0].name if proposed else name, change, shown_of(proposed))
+            return confirm, texts.rules_text(proposed, lookups.listings_by_name(verbs))
+
+        confirm, text = await self.handover.call(propose)
+        question = f"Set this? It can be confirmed for {CONFIRM_SECONDS / _MINUTE:.0f} minutes.\n\n{text}"
+        self._ask(asked.chat, question, "Set it", confirm, no="Cancel")
+
+    async def _set_confirmed(self, tap: Tap, confirmed: ConfirmSet) -> None:
+        """Set what was confirmed, unless what it does has changed since; then it is asked again."""
+        self._refuse_idle()
+        verbs, by, change = self.verbs, person(tap.who, tap.chat), confirmed.change
+
+        def set_rules() -> "tuple[list[ProposedOverride], list[CommandRequest], str]":
+            proposed = verbs.propose_set(confirmed.name, change, by)
+            requests = verbs.set(proposed, change, by) if shown_of(proposed) == confirmed.shown else []
+            return proposed, requests, texts.rules_text(proposed, lookups.listings_by_name(verbs))
+
+        proposed, requests, text = await self.handover.call(set_rules)
+        if not requests:
+            self._say(tap.chat, "Nothing was set: what it does has changed since this was asked.", tap.message)
+            await self._ask_set(tap, confirmed.name, lambda: change)
+            return
+        self._say(tap.chat, f"Passed to the watcher, as {by} has confirmed.\n\n{text}", tap.message)
+        self._follow(tap.chat, self._what_was_set(proposed, requests))
+
+    async def _what_was_set(self, proposed: "Sequence[ProposedOverride]", requests: "Sequence[CommandRequest]") -> str:
+        """What became of a change, once the watchers have answered or after some time."""
+        began = self.monotonic()
+        while None in (found := await asyncio.to_thread(self.verbs.was_set, requests)):
+            if self.monotonic() - began > SET_SECONDS:
+                break
+            await asyncio.sleep(_LOOK_WHETHER_SET_SECONDS)
+        program = self.verbs.runtime.program
+        return "\n".join(texts.set_text(*each, program) for each in zip(proposed, found, strict=True))
+
+    def _follow(self, chat: int, becoming: "Coroutine[Any, Any, str]") -> None:
+        """Say what became of something, when that is known; other requests are answered meanwhile."""
+        following = asyncio.create_task(self._say_outcome(chat, becoming))
         self._followed.add(following)
         following.add_done_callback(self._followed.discard)
 
-    async def _follow(
-        self, tap: Tap, proposed: "Sequence[ProposedExit]", requests: "Sequence[CommandRequest]", row: int
-    ) -> None:
-        """Wait until it is closed, or for some time, and say what became of it."""
-        possible = [each for each in proposed if each.is_possible]
-        journal, began = self.verbs.runtime.state.journal, self.monotonic()
+    async def _say_outcome(self, chat: int, becoming: "Coroutine[Any, Any, str]") -> None:
         try:
-            while True:
-                is_done, was_sent = await asyncio.to_thread(lookups.progress_of, journal, row, possible)
-                waited = self.monotonic() - began
-                if is_done or waited > (FILL_SECONDS if was_sent else FIRST_ORDER_SECONDS):
-                    break
-                await asyncio.sleep(_LOOK_SECONDS)
-            outcomes = await self.handover.call(lambda: self.verbs.outcome(requests))
-            self._say(tap.chat, texts.outcomes_text(outcomes))
+            self._say(chat, await becoming)
         except SellctlError as error:
-            self._say(tap.chat, f"What became of it is unknown: {error}")
+            self._say(chat, f"What became of it is unknown: {error}")
         except Exception as error:  # noqa: BLE001  a bug costs one answer, not the bot
             self.report(f"Telegram: an outcome was not reported: internal error, {type(error).__name__}")
 
@@ -326,8 +406,8 @@ class Desk:
             buttons = self.buttons.issue(chat, actions, ALERT_SECONDS, exclusive=False) if acts else ()
             self._say(chat, text, buttons=buttons)
 
-    def _ask(self, chat: int, question: str, yes: str, action: Action) -> None:
-        actions: list[tuple[str, Action]] = [(texts.label(yes), action), ("No", Dismiss())]
+    def _ask(self, chat: int, question: str, yes: str, action: Action, no: str = "No") -> None:
+        actions: list[tuple[str, Action]] = [(texts.label(yes), action), (no, Dismiss())]
         self._say(chat, question, buttons=self.buttons.issue(chat, actions, CONFIRM_SECONDS, exclusive=True))
 
     def _say(self, chat: int, text: str, replaces: int = 0, buttons: tuple[Button, ...] = ()) -> None:
@@ -341,6 +421,7 @@ _HANDLERS: Final[Mapping[str, Callable[[Desk, Command, str], Awaitable[None]]]] 
     "report": Desk._report,  # noqa: SLF001
     "trades": Desk._trades,  # noqa: SLF001
     "close": Desk._close,  # noqa: SLF001
+    "set": Desk._set,  # noqa: SLF001
     "exempt": Desk._exempt,  # noqa: SLF001
     "manage": Desk._manage,  # noqa: SLF001
     "halt": Desk._halt,  # noqa: SLF001

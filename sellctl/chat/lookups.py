@@ -35,6 +35,11 @@ def explain_text(verbs: "Verbs", name: str) -> str:
     return "\n\n".join([*(texts.rows_text(page) for page in pages), *unread])
 
 
+def listings_by_name(verbs: "Verbs") -> "dict[str, AccountListing]":
+    """Each account, by its name."""
+    return {each.account: each for each in verbs.listings()}
+
+
 def held_text(verbs: "Verbs", name: str, account: str) -> str:
     """A position or the legs of a structure in an account, each with its gain. ConfigError when it isn't held there."""
     name = name_of(name)

@@ -54,7 +54,7 @@ class Chat:
     def start(self, runtime: "Runtime", verbs: "Verbs", why_not: Callable[[], str] = lambda: "") -> None:
         """Start the bot's thread. To be called in the watchers' event loop.
 
-        `why_not` says why nothing can be closed now; "" while something can.
+        `why_not` says why nothing can be closed or set now; "" while something can.
         """
         import asyncio  # noqa: PLC0415  help and completion don't need it
 

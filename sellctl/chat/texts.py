@@ -1,19 +1,21 @@
 """What the bot writes: plain text without markup, in lines that a phone can show."""
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 from sellctl.chat.access import allows
 from sellctl.chat.requests import COMMANDS
 from sellctl.core.config.schema import ChatRole
+from sellctl.core.manual.proposed_overrides import ProposedOverride
 from sellctl.core.model.exit_record import Exit
 from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.plan import PositionDecision
 from sellctl.core.model.view import AccountListing
 from sellctl.core.text import as_dollars, as_net
 from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit, Result, total
+from sellctl.ui.contracts import readable_name
 from sellctl.ui.entries import Entry, entries_of, symbol_cell
 from sellctl.ui.formatting import (
     amount_cell,
@@ -29,6 +31,7 @@ from sellctl.ui.formatting import (
     sanitize,
     state_text,
 )
+from sellctl.ui.override_rows import changes_of
 from sellctl.ui.summaries import summary_lines
 from sellctl.ui.trades import totals_lines
 
@@ -192,6 +195,40 @@ def possible_text(possible: Sequence[ProposedExit]) -> str:
 
 def _amounts(proceeds: Decimal | None, pnl: Decimal | None) -> str:
     return f"estimated proceeds {amount_cell(proceeds).text}, P&L {profit_cell(pnl).text}"
+
+
+# --- setting rules ----------------------------------------------------------------------------------------------------
+
+
+def rules_text(proposed: Sequence[ProposedOverride], accounts: Mapping[str, AccountListing]) -> str:
+    """What setting rules would change: account, mode, position, each price before and after, and warnings."""
+    return "\n\n".join(_rules_text(each, accounts[each.account]) for each in proposed)
+
+
+def _rules_text(each: ProposedOverride, account: AccountListing) -> str:
+    position = each.holding.position
+    entry = "unknown" if position.entry_price is None else as_dollars(position.entry_price)
+    lines = [
+        f"{account.account} ({account.mode.value.upper()})",
+        f"{position.direction.value} {number(position.qty)} {readable_name(each.name)}, entry {entry}",
+        *(f"{rule}: {change}" for rule, change in changes_of(each)),
+        *(f"Warning: {warning}" for warning in each.warnings),
+        *each.notes,
+    ]
+    return "\n".join(lines)
+
+
+def set_text(each: ProposedOverride, problem: str | None, program: str) -> str:
+    """What became of setting rules for a position; `problem` as `Verbs.was_set` returns it."""
+    name = f"{each.account}: {readable_name(each.name)}"
+    if problem is None:
+        return f"{name}: the watcher has not answered yet; `{program} positions` shows what is set."
+    if problem:
+        return f"{name}: not set: {problem}."
+    return f"{name}: set: {each.after.text}." if each.after else f"{name}: cleared; its rules are those of before."
+
+
+# --- what became of exits ---------------------------------------------------------------------------------------------
 
 
 def outcomes_text(outcomes: Sequence[ExitOutcome]) -> str:

@@ -1,19 +1,23 @@
 """`sellctl confirm CODE`: carry out what an assistant has proposed, once you have seen it and said yes."""
 
+import getpass
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from sellctl.commands import close, exempt, halt
+from sellctl.commands import close, exempt, halt, set_rules
 from sellctl.commands.session import options_of, record
 from sellctl.core.errors import SafetyRefusalError
 
 if TYPE_CHECKING:
     from sellctl.service.options import Options
     from sellctl.service.proposals import Proposal
+    from sellctl.service.state_folder import StateFolder
 
 _KIND = "confirm"  # the journal's row
+_CHANGED = "What it does has changed since it was proposed."
+_AGAIN = "Ask for a new proposal."
 
 
 def confirm(
@@ -22,8 +26,8 @@ def confirm(
 ) -> None:
     """Carry out what an assistant has proposed.
 
-    Shows what was proposed, by whom, and asks. Then it does what close, exempt or halt does, and has its exit status.
-    A code works once, whatever you answer, for five minutes, and only at a terminal.
+    Shows what was proposed, by whom, and asks. Then it does what close, set, exempt or halt does, and has its exit
+    status. A code works once, whatever you answer, for five minutes, and only at a terminal.
     """
     from sellctl.bootstrap import state_of
     from sellctl.service.proposals import Action, Proposals
@@ -42,13 +46,33 @@ def confirm(
         more: dict[str, Any] = dict(proposal.options)
         close.close(context, proposal.name, account=list(proposal.accounts), **more)
         return
+    if proposal.action is Action.SET:
+        _set(options, state, proposal)
+    if proposal.action is Action.EXEMPT and proposal.name in state.exempt():
+        raise SafetyRefusalError(_CHANGED, hint=f"{proposal.name} is exempt already.")
     if not typer.confirm("Do that?", err=True):
         raise SafetyRefusalError("Nothing was done.")
     record(state, _KIND, _facts(proposal))
     if proposal.action is Action.EXEMPT:
-        exempt.exempt(context, proposal.name)
+        exempt.exempt(context, proposal.name, until=proposal.options.get("until"))
     else:
         halt.halt(context, proposal.reason)
+
+
+def _set(options: "Options", state: "StateFolder", proposal: "Proposal") -> NoReturn:
+    """Show what it would change by now, ask, and set it. SafetyRefusalError when that isn't what was proposed."""
+    from sellctl.core.manual.proposed_overrides import shown_of
+    from sellctl.service.rule_changes import RuleTexts
+    from sellctl.ui.formatting import sanitize
+
+    more: dict[str, Any] = {**proposal.options, "clear": "clear" in proposal.options}
+    by = f"{getpass.getuser()} at the command line, as {sanitize(proposal.by)} proposed"
+    rules = set_rules.propose(options, proposal.name, RuleTexts(**more), proposal.accounts, by)
+    if shown_of(rules.overrides, elsewhere=True) != proposal.shown:
+        raise SafetyRefusalError(_CHANGED, hint=_AGAIN)
+    set_rules.ask(rules)
+    record(state, _KIND, _facts(proposal))
+    raise typer.Exit(set_rules.carry_out(options, rules, None))
 
 
 def _show(proposal: "Proposal") -> None:
@@ -69,7 +93,7 @@ def _check_live(options: "Options", proposal: "Proposal") -> None:
     from sellctl.core.model.account_state import RunMode
     from sellctl.service.proposals import Action
 
-    if proposal.action is Action.CLOSE:
+    if proposal.action in {Action.CLOSE, Action.SET}:
         check_live(load(options), options, RunOptions("confirm", RunMode.ACT, proposal.accounts))
 
 
@@ -78,6 +102,7 @@ def _facts(proposal: "Proposal") -> dict[str, object]:
     return {
         "action": proposal.action.value,
         "proposed_by": proposal.by,
+        "confirmed_by": getpass.getuser(),
         "symbol": proposal.name,
         "accounts": list(proposal.accounts),
         "reason": proposal.reason,

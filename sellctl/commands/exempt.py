@@ -7,12 +7,9 @@ import typer
 from sellctl.commands.completion import exempt_names, held_underlyings
 from sellctl.commands.names import held_name, own_legs
 from sellctl.commands.session import options_of, record, run
-from sellctl.core.errors import ConfigError, SellctlError
 from sellctl.service.names import exempted_as, exempted_on, name_of, part_of, refuse_part, whole_of
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from sellctl.bootstrap import Runtime
     from sellctl.service.options import Options
 
@@ -43,6 +40,7 @@ def exempt(
     """
     from sellctl.bootstrap import load, state_of
     from sellctl.core.model.market import until_text
+    from sellctl.core.until import end_of
 
     options, name = options_of(context), name_of(name)
     state = state_of(options)
@@ -56,7 +54,7 @@ def exempt(
         name = name if name in known else _to_come(options, name)
     elif runtime and name not in known:
         name = held_name(runtime, name, "Add --not-held to exempt it before it is held.")
-    end = _end_of(until, runtime) if until is not None and runtime else None
+    end = end_of(until, runtime.scheduler.market, "--until") if runtime else None
     state.set_exempt(name, wanted=True, until=end)
     record(state, "exempt", {"symbol": name, **({"until": end.isoformat()} if end else {})})
     until_then = f" until {until_text(end)}" if end else ""
@@ -101,20 +99,6 @@ def _dry_run(options: "Options") -> "Runtime":
     from sellctl.core.model.account_state import RunMode
 
     return run(options, RunOptions("exempt", RunMode.DRY_RUN))
-
-
-def _end_of(until: str, runtime: "Runtime") -> "dt.datetime":
-    """The end of an exemption by the broker's clock. ConfigError when the text means none, or one that has passed."""
-    from sellctl.core.until import until_of
-
-    market = runtime.scheduler.market
-    if market is None:
-        sentence = "The broker's clock could not be read, so the end of the exemption is unknown."
-        raise SellctlError(sentence, hint="Try again, or leave --until out and run `sellctl manage` later.")
-    try:
-        return until_of(until, market)
-    except ValueError as error:
-        raise ConfigError(f"--until: {error}") from None
 
 
 def _to_come(options: "Options", name: str) -> str:

@@ -3,7 +3,8 @@
 import getpass
 import time
 import uuid
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,19 +19,24 @@ from sellctl.commands.session import (
     run,
     status_of,
 )
-from sellctl.core.errors import ConfigError, SellctlError
 from sellctl.core.exit_codes import ExitCode
 from sellctl.service.names import name_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sellctl.bootstrap import Runtime
     from sellctl.core.manual.proposed_overrides import ProposedOverride
     from sellctl.core.model.position import OverrideChange
-    from sellctl.core.watching.manual_requests import CommandRequest
+    from sellctl.core.model.view import AccountListing
     from sellctl.service.options import Options
+    from sellctl.service.rule_changes import RuleTexts
+    from sellctl.ui.formats import OutputFormat
+    from sellctl.ui.rows import TableRow
 
 _SET_WITHIN_SECONDS = 15.0
 _READ_AGAIN_SECONDS = 0.05
+_PREFIX = "--"  # of the options, in errors
 _AMOUNT = "25%, '$120/contract', '$500/position' or 'price 4.20'"
 
 
@@ -79,79 +85,115 @@ def set_rules(
     that moves away from the price, and anything that would close it at once, is shown and asked about. A running
     watcher follows it within a second. Exits 0 when it is set, 5 when it isn't.
     """
-    from sellctl.bootstrap import RunOptions
-    from sellctl.core.manual.proposed_overrides import check_change, proposed_override
-    from sellctl.core.model.account_state import RunMode
-    from sellctl.core.model.position import AT_ENTRY, OverrideChange
-    from sellctl.service.verbs import holders_of
-    from sellctl.ui.override_rows import PROPOSED_OVERRIDE_COLUMNS, override_document, proposed_override_rows
-    from sellctl.ui.render import emit, emit_before_question
+    from sellctl.service.rule_changes import RuleTexts, change_of
+    from sellctl.ui.override_rows import PROPOSED_OVERRIDE_COLUMNS
+    from sellctl.ui.render import emit
 
-    if breakeven and stop:
-        raise ConfigError("--breakeven and --stop both set the stop.", hint="Give one of them.")
     name, options = name_of(name), options_of(context)
-    change = OverrideChange(AT_ENTRY if breakeven else stop, target, trail, clear=clear)
+    given = RuleTexts(stop, target, trail, breakeven, until, clear)
     if not until:
-        check_change(change)
-    runtime = run(options, RunOptions("set", RunMode.DRY_RUN, account or ()))
-    change = _with_end(change, until, runtime)
-    accounts = {listing.account: listing for listing in first_listings(runtime)}
-    name, holders = holders_of(name, list(accounts.values()))
+        change_of(given, None, _PREFIX)  # a mistake costs no request
+    rules = propose(options, name, given, account or (), f"{getpass.getuser()} at the command line")
+    if dry_run:
+        emit(PROPOSED_OVERRIDE_COLUMNS, rules.rows, output, title=rules.title, document=rules.document)
+        raise typer.Exit(status_of(rules.runtime.scheduler))
+    if rules.warnings and not yes:
+        ask(rules)
+    raise typer.Exit(carry_out(options, rules, output))
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedRules:
+    """A change of what is set for a position, `by` somebody, and what it does in each account; nothing is set yet."""
+
+    runtime: "Runtime"
+    name: str
+    change: "OverrideChange"
+    by: str
+    overrides: "Sequence[ProposedOverride]"
+
+    @property
+    def title(self) -> str:
+        """The title of its table."""
+        return "Clear" if self.change.clear else "Set"
+
+    @property
+    def warnings(self) -> str:
+        """What has to be confirmed, each sentence once; "" for nothing."""
+        return " ".join(dict.fromkeys(warning for each in self.overrides for warning in each.warnings))
+
+    @property
+    def rows(self) -> "list[TableRow]":
+        """The rows of its table."""
+        from sellctl.ui.override_rows import proposed_override_rows
+
+        return proposed_override_rows(self.overrides, self._accounts)
+
+    @property
+    def document(self) -> "dict[str, Any]":
+        """The same for JSON."""
+        from sellctl.ui.override_rows import override_document
+
+        return override_document(self.overrides, self._accounts)
+
+    @property
+    def _accounts(self) -> "dict[str, AccountListing]":
+        return {listing.account: listing for listing in first_listings(self.runtime)}
+
+
+def propose(options: "Options", name: str, given: "RuleTexts", accounts: "Sequence[str]", by: str) -> ProposedRules:
+    """Poll once, and return what setting this would do. ConfigError or SellctlError when it can't be set."""
+    from sellctl.bootstrap import RunOptions
+    from sellctl.core.manual.proposed_overrides import proposed_override
+    from sellctl.core.model.account_state import RunMode
+    from sellctl.service.rule_changes import change_of
+    from sellctl.service.verbs import holders_of
+
+    runtime = run(options, RunOptions("set", RunMode.DRY_RUN, accounts))
+    change = change_of(given, runtime.scheduler.market, _PREFIX)
+    name, holders = holders_of(name, first_listings(runtime))
     watchers = {watcher.name: watcher for watcher in runtime.scheduler.watchers}
-    by = f"{getpass.getuser()} at the command line"
-    proposed = [
+    overrides = [
         proposed_override(snapshot, watchers[each].policy, name, change, by)
         for each in holders
         if (snapshot := watchers[each].state.snapshot)
     ]
-    rows, document = proposed_override_rows(proposed, accounts), override_document(proposed, accounts)
-    title = "Set" if not clear else "Clear"
-    if dry_run:
-        emit(PROPOSED_OVERRIDE_COLUMNS, rows, output, title=title, document=document)
-        raise typer.Exit(status_of(runtime.scheduler))
-    warnings = [warning for each in proposed for warning in each.warnings]
-    if warnings and not yes:
-        emit_before_question(PROPOSED_OVERRIDE_COLUMNS, rows, title)
-        confirm(f"{' '.join(dict.fromkeys(warnings))} Set it?", done="set")
-    problems = [_carry_out(options, runtime, each.account, _request(each, change, by)) for each in proposed]
-    emit(PROPOSED_OVERRIDE_COLUMNS, rows, output, title=title, document=document)
-    for each, problem in zip(proposed, problems, strict=True):
+    return ProposedRules(runtime, name, change, by, overrides)
+
+
+def ask(rules: ProposedRules) -> None:
+    """Print what would change, and ask. SafetyRefusalError when the answer is no, or without a terminal."""
+    from sellctl.ui.override_rows import PROPOSED_OVERRIDE_COLUMNS
+    from sellctl.ui.render import emit_before_question
+
+    emit_before_question(PROPOSED_OVERRIDE_COLUMNS, rules.rows, rules.title)
+    confirm(f"{rules.warnings} Set it?".lstrip(), done="set")
+
+
+def carry_out(options: "Options", rules: ProposedRules, output: "OutputFormat | None") -> ExitCode:
+    """Have it set by the running watchers, or here, and print what became of it. Returns the exit status."""
+    from sellctl.ui.override_rows import PROPOSED_OVERRIDE_COLUMNS
+    from sellctl.ui.render import emit
+
+    problems = [_set(options, rules, each) for each in rules.overrides]
+    emit(PROPOSED_OVERRIDE_COLUMNS, rules.rows, output, title=rules.title, document=rules.document)
+    for each, problem in zip(rules.overrides, problems, strict=True):
         done = f"not set: {problem}" if problem else "set" if each.after else "cleared"
-        typer.echo(f"{each.account}: {name}: {done}.", err=True)
-    raise typer.Exit(ExitCode.REFUSED if any(problems) else status_of(runtime.scheduler))
+        typer.echo(f"{each.account}: {rules.name}: {done}.", err=True)
+    return ExitCode.REFUSED if any(problems) else status_of(rules.runtime.scheduler)
 
 
-def _with_end(change: "OverrideChange", until: str, runtime: "Runtime") -> "OverrideChange":
-    """The change with the end that --until means by the broker's clock."""
-    from msgspec.structs import replace
-
-    from sellctl.core.until import until_of
-
-    if not until:
-        return change
-    market = runtime.scheduler.market
-    if market is None:
-        raise SellctlError("The broker's clock could not be read, so the end is unknown.", hint="Try again.")
-    try:
-        return replace(change, until=until_of(until, market))
-    except ValueError as error:
-        raise ConfigError(f"--until: {error}") from None
-
-
-def _request(proposed: "ProposedOverride", change: "OverrideChange", by: str) -> "CommandRequest":
-    from sellctl.core.manual.verb import Verb
-    from sellctl.core.watching.manual_requests import CommandRequest
-
-    return CommandRequest(uuid.uuid4().hex, Verb.SET, proposed.name, (proposed.account,), by, change=change)
-
-
-def _carry_out(options: "Options", runtime: "Runtime", account: str, request: "CommandRequest") -> str:
+def _set(options: "Options", rules: ProposedRules, proposed: "ProposedOverride") -> str:
     """Have the running watcher of the account set it, or set it here. Returns why it isn't set; "" when it is."""
     from sellctl.bootstrap import RunOptions
+    from sellctl.core.manual.verb import Verb
     from sellctl.core.model.account_state import RunMode
+    from sellctl.core.watching.manual_requests import CommandRequest
     from sellctl.journal.exits_since import newest_row
     from sellctl.service.command_inbox import was_accepted
 
+    runtime, account = rules.runtime, proposed.account
+    request = CommandRequest(uuid.uuid4().hex, Verb.SET, proposed.name, (account,), rules.by, change=rules.change)
     start_row = newest_row(runtime.state.journal)
     state = next(each for each in runtime.scheduler.states if each.name == account)
     if state.facts and runtime.state.lock_holder(state.facts.number):
@@ -163,18 +205,16 @@ def _carry_out(options: "Options", runtime: "Runtime", account: str, request: "C
         problem = next((each.problem for each in acted.scheduler.states if each.problem), acted.scheduler.problem)
         if problem is not None:
             return problem.sentence
-    return _wait_until_set(runtime, account, request, start_row)
+    return _wait_until_set(runtime, account, request.id, start_row)
 
 
-def _wait_until_set(runtime: "Runtime", account: str, request: "CommandRequest", start_row: int) -> str:
+def _wait_until_set(runtime: "Runtime", account: str, request: str, start_row: int) -> str:
     """Wait until it is on record, and so on disk, that it was set. Returns why it isn't; "" when it is."""
-    from sellctl.journal.notes_since import notes_since
+    from sellctl.service.rule_changes import why_not_set
 
     ends_at = time.monotonic() + _SET_WITHIN_SECONDS
-    while True:
-        for note in notes_since(runtime.state.journal, account, "override", start_row):
-            if note.get("id") == request.id:
-                return str(note.get("problem", ""))
+    while (problem := why_not_set(runtime.state.journal, account, request, start_row)) is None:
         if time.monotonic() > ends_at:
             return f"no answer within {_SET_WITHIN_SECONDS:.0f} s; `sellctl positions` shows what is set"
         time.sleep(_READ_AGAIN_SECONDS)
+    return problem

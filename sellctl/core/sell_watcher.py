@@ -247,6 +247,11 @@ class SellWatcher:
             no_multi_leg=self.orders.no_multi_leg(market.today) if self._may_leave_as_one(rows) else frozenset(),
         )
 
+    def follow_overrides(self) -> None:
+        """Take over what another process has set for the positions, in a dry run; the next read shows it."""
+        if self.options.mode is not RunMode.ACT:
+            self.positions.episodes.follow_stored_overrides()
+
     def _change_overrides(self, market: Market) -> bool:
         """Set what was requested for positions, and end what has had its time. Returns whether anything has changed.
 

@@ -6,6 +6,7 @@ All times are New York's. What decides is the broker's clock, which the caller p
 import datetime as dt
 import re
 
+from sellctl.core.errors import BrokerError, ConfigError
 from sellctl.core.model.market import NEW_YORK, Market, regular_session, until_text
 
 HINT = "Write friday, today, 15:30, 2026-12-04 or 2026-12-04T15:30, New York time."
@@ -18,6 +19,22 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DATE_AND_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[t ]\d{2}:\d{2}(:\d{2})?(z|[+-]\d{2}:\d{2})?", re.ASCII)
 _LONGEST = 40
 _FARTHEST = dt.timedelta(days=3653)
+
+
+def end_of(text: str | None, market: Market | None, option: str = "until") -> dt.datetime | None:
+    """The end that a person gave, by the broker's clock; None for None. `option` is what the surface calls it.
+
+    ConfigError for a text that `until_of` refuses, and BrokerError while the broker's clock is unknown.
+    """
+    if text is None:
+        return None
+    if market is None:
+        hint = f"Try again, or leave {option} out."
+        raise BrokerError("The broker's clock could not be read, so the end is unknown.", hint=hint)
+    try:
+        return until_of(text, market)
+    except ValueError as error:
+        raise ConfigError(f"{option}: {error}") from None
 
 
 def until_of(text: str, market: Market) -> dt.datetime:

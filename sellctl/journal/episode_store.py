@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -62,11 +63,11 @@ class SqliteEpisodeStore:
 
 
 class DryRunEpisodeStore:
-    """The episodes of a dry run: the stored ones are read once, and nothing is written."""
+    """The episodes of a dry run: those that an acting process has stored by now; nothing is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._kept: dict[str, dict[str, Episode]] = {}
+        self._read: dict[str, dict[str, Episode]] = {}
         self._numbers: dict[str, str] = {}
 
     def set_account_number(self, account: str, number: str) -> str:
@@ -78,21 +79,17 @@ class DryRunEpisodeStore:
         return ""
 
     def load(self, account: str) -> dict[str, Episode]:
-        """The stored episodes of an account; none when there is no journal or it can't be read."""
-        if account not in self._kept:
-            try:
-                self._kept[account] = read_only(self._path, lambda tx: self._episodes_of(tx, account), missing={})
-            except JournalError:
-                self._kept[account] = {}
-        return dict(self._kept[account])
+        """The stored episodes of an account; those of the last call, at first none, when the journal can't be read."""
+        with suppress(JournalError):
+            self._read[account] = read_only(self._path, lambda tx: self._episodes_of(tx, account), missing={})
+        return dict(self._read.get(account, {}))
 
     def _episodes_of(self, tx: sa.Connection, account: str) -> dict[str, Episode]:
         recorded, number = number_of(tx, account).number, self._numbers.get(account, "")
         return _all_of(tx, account if number in {"", recorded} or not recorded else archived_name(account, number))
 
     async def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
-        """Keep the episodes for this process only."""
-        self._kept[account] = dict(episodes)
+        """Do nothing: what a dry run has seen is its own."""
 
 
 def _all_of(tx: sa.Connection, account: str) -> dict[str, Episode]:

@@ -1,6 +1,6 @@
-"""The notes of one kind that the journal recorded since a given row, by any process; read without a lock."""
+"""The notes of a kind that the journal recorded since a given row, by any process; read without a lock."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,3 +17,14 @@ def notes_since(path: Path, account: str, kind: str, row: int) -> tuple[Mapping[
     statement = sa.select(*COLUMNS).where(*wanted).order_by(audit.c.seq)
     nothing: tuple[Mapping[str, Any], ...] = ()
     return read_only(path, lambda tx: tuple(as_row(each).body for each in tx.execute(statement)), missing=nothing)
+
+
+def accounts_noted_since(path: Path, kinds: Collection[str], row: int) -> tuple[frozenset[str], int]:
+    """The accounts with notes of these kinds after this row, and the number of the newest row."""
+
+    def query(tx: sa.Connection) -> tuple[frozenset[str], int]:
+        newest = tx.scalar(sa.select(sa.func.max(audit.c.seq))) or 0
+        wanted = (audit.c.seq > row, audit.c.seq <= newest, audit.c.kind.in_(kinds))
+        return frozenset(tx.scalars(sa.select(audit.c.account).where(*wanted))), newest
+
+    return read_only(path, query, missing=(frozenset[str](), row))

@@ -18,6 +18,10 @@ Account = Annotated[str, Meta(max_length=64, description="Only this account of t
 Reason = Annotated[str, Meta(max_length=40, description="Only exits for this reason, e.g. stop_loss.")]
 Day = Annotated[str, Meta(max_length=10, description="Only this exchange date, e.g. 2026-11-24.")]
 Since = Annotated[str, Meta(max_length=10, description="Only this exchange date and later ones.")]
+Until = Annotated[
+    str,
+    Meta(max_length=40, description="Until then only: friday, today, 15:30, a date, or a date and time, New York."),
+]
 
 
 class Arguments(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,7 +59,7 @@ class HistoryArguments(Arguments, frozen=True):
     day: Day = ""
     since: Since = ""
     limit: Annotated[int, Meta(ge=1, le=200, description="The most entries to return.")] = 50
-    before: Annotated[int, Meta(ge=1, description="Continue below this row.")] | None = None
+    before: Annotated[int, Meta(ge=1, le=2**53, description="Continue below this row.")] | None = None
 
 
 class ReportArguments(Arguments, frozen=True):
@@ -80,6 +84,24 @@ class CloseArguments(Arguments, frozen=True):
     ] = ""
 
 
+class SetArguments(Arguments, frozen=True):
+    """For which position to set rules, and which."""
+
+    name: Name
+    account: Account = ""
+    stop: Annotated[
+        str, Meta(max_length=64, description="Its stop: 25%, $120/contract, $500/position or price 4.20.")
+    ] = ""
+    target: Annotated[str, Meta(max_length=64, description="Its target, written likewise.")] = ""
+    trail: Annotated[
+        str,
+        Meta(max_length=64, description="Its trailing stop: 10pt (points of return) or 10% below the best price."),
+    ] = ""
+    breakeven: Annotated[bool, Meta(description="Its stop at the entry price.")] = False
+    until: Until = ""
+    clear: Annotated[bool, Meta(description="Back to the rules of the configuration.")] = False
+
+
 class HaltArguments(Arguments, frozen=True):
     """Why to halt."""
 
@@ -87,9 +109,10 @@ class HaltArguments(Arguments, frozen=True):
 
 
 class ExemptArguments(Arguments, frozen=True):
-    """What to leave alone."""
+    """What to leave alone, and until when."""
 
     name: Name
+    until: Until = ""
 
 
 def schema_of(arguments: type[Arguments]) -> dict[str, Any]:

@@ -7,20 +7,27 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sellctl.core.errors import ConfigError, SafetyRefusalError
+from sellctl.core.manual.proposed_overrides import shown_of
+from sellctl.core.model.market import until_text
+from sellctl.core.model.position import OverrideChange
 from sellctl.core.model.view import Mode
 from sellctl.core.text import as_dollars
+from sellctl.core.until import end_of
 from sellctl.core.watching.manual_exits import about_limit, limit_of, patience_of, qty_or_share, total
 from sellctl.core.watching.manual_requests import ALL
-from sellctl.mcp_server.arguments import CloseArguments, ExemptArguments, HaltArguments
+from sellctl.mcp_server.arguments import CloseArguments, ExemptArguments, HaltArguments, SetArguments
 from sellctl.mcp_server.tools import NOTICE, Caller, Tool, ToolBox
 from sellctl.service.names import exempted_as, held_name, name_of
 from sellctl.service.proposals import VALID_SECONDS, Action, Proposal
+from sellctl.service.rule_changes import RuleTexts, change_of
 from sellctl.service.verbs import why_not
 from sellctl.ui.contracts import readable_name
 from sellctl.ui.documents import holding_part, manual_exits_document
 from sellctl.ui.formatting import counted, number_data, sanitize, today_of
+from sellctl.ui.override_rows import changes_of, override_document
 
 if TYPE_CHECKING:
+    from sellctl.core.manual.proposed_overrides import ProposedOverride
     from sellctl.core.model.view import AccountListing
     from sellctl.core.watching.manual_exits import ProposedExit
 
@@ -67,6 +74,43 @@ def _close_line(each: "ProposedExit") -> str:
     return sanitize(f"close {qty} {readable_name(each.symbol)} of {_account_text(each.listing)}: {estimates}{note}")
 
 
+async def _set(box: ToolBox, given: SetArguments, caller: Caller) -> Document:
+    texts = RuleTexts(given.stop, given.target, given.trail, given.breakeven, given.until, given.clear)
+    change = change_of(texts, box.accounts.runtime.scheduler.market)
+    proposed = box.verbs.propose_set(given.name, change, caller.name, account=given.account)
+    listings = {each.account: each for each in box.verbs.listings()}
+    proposal = Proposal(
+        Action.SET,
+        by=caller.name,
+        summary=tuple(sanitize(line) for each in proposed for line in _set_lines(each, change, listings[each.account])),
+        name=proposed[0].name,
+        accounts=tuple(each.account for each in proposed),
+        options=_options_of(change),
+        shown=shown_of(proposed, elsewhere=True),
+    )
+    plan: Document = {
+        "action": "set",
+        "name": proposal.name,
+        "change": change.text,
+        "overrides": override_document(proposed, listings)["overrides"],
+    }
+    return _stored(box, proposal, plan, is_live=_is_live(listings[each.account] for each in proposed))
+
+
+def _set_lines(each: "ProposedOverride", change: OverrideChange, listing: "AccountListing") -> "Iterable[str]":
+    of = f"{readable_name(each.name)} of {_account_text(listing)}"
+    yield f"clear what is set by hand for {of}" if change.clear else f"set {change.text} for {of}"
+    yield from (f"{rule}: {becomes}" for rule, becomes in changes_of(each))
+    yield from (*each.warnings, *each.notes)
+
+
+def _options_of(change: OverrideChange) -> dict[str, str]:
+    """The change as options of a proposal; its end as an instant, which means the same whenever it is confirmed."""
+    end = change.until.isoformat() if change.until else ""
+    options = {"stop": change.stop, "target": change.target, "trail": change.trail, "until": end}
+    return {key: value for key, value in options.items() if value} | ({"clear": "yes"} if change.clear else {})
+
+
 async def _exempt(box: ToolBox, given: ExemptArguments, caller: Caller) -> Document:
     runtime = box.accounts.runtime
     name, exempted = name_of(given.name), runtime.state.exempt()
@@ -74,19 +118,28 @@ async def _exempt(box: ToolBox, given: ExemptArguments, caller: Caller) -> Docum
     if name in exempted:
         raise ConfigError(f"{name} is exempt already.", hint="sellctl manage ends that.")
     name = held_name(name, box.accounts.every_listing(), "")
-    held = box.accounts.listings_of(name)
+    held, end = box.accounts.listings_of(name), end_of(given.until or None, runtime.scheduler.market)
+    until = f" until {until_text(end)}" if end else ""
     lines = [
-        f"exempt {readable_name(symbol)} of {_account_text(listing)}: no order is sent for it, also by no stop"
+        f"exempt {readable_name(symbol)} of {_account_text(listing)}{until}: no order is sent for it, also by no stop"
         for listing, symbols in held
         for symbol in symbols
     ]
-    proposal = Proposal(Action.EXEMPT, by=caller.name, summary=tuple(map(sanitize, lines)), name=name)
+    proposal = Proposal(
+        Action.EXEMPT,
+        by=caller.name,
+        summary=tuple(map(sanitize, lines)),
+        name=name,
+        options={"until": end.isoformat()} if end else {},
+    )
     plan: Document = {
         "action": "exempt",
         "name": name,
+        "until": end.isoformat() if end else None,
         "positions": [each for listing, symbols in held for each in _positions(listing, symbols)],
-        "consequence": "From the next check on, no order is sent for these positions, also by no stop, until "
-        "`sellctl manage`. Orders that are working at the broker stay there.",
+        "consequence": "From the next check on, no order is sent for these positions, also by no stop, "
+        f"{f'until {until_text(end)} or `sellctl manage`' if end else 'until `sellctl manage`'}. "
+        "Orders that are working at the broker stay there.",
     }
     return _stored(box, proposal, plan, is_live=False)
 
@@ -157,9 +210,20 @@ PROPOSING = (
         destructive=True,
     ),
     Tool(
+        "set",
+        "Propose rules of one position",
+        "Proposes the stop, target or trailing stop of one position or structure, in place of its strategy's, until it "
+        f"is closed or until a time; or to clear what was set so. {_CODE} {NOTICE}",
+        SetArguments,
+        _set,
+        proposes=True,
+        destructive=True,
+    ),
+    Tool(
         "exempt",
         "Propose to leave alone",
-        f"Proposes to stop managing a position: no order is sent for it, also by no stop. {_CODE} {NOTICE}",
+        "Proposes to stop managing a position, for good or until a time: no order is sent for it, also by no stop. "
+        f"{_CODE} {NOTICE}",
         ExemptArguments,
         _exempt,
         proposes=True,

@@ -24,8 +24,8 @@ _LONGEST_NAME = 40  # characters of a client's name in the journal
 _READS = "sellctl watches positions at Alpaca and closes each one when a rule says so. The tools read only."
 _PROPOSES = (
     "sellctl watches positions at Alpaca and closes each one when a rule says so. The tools read, and propose: close, "
-    "exempt and halt do nothing by themselves, but return a plan with a code that a person confirms at a terminal with "
-    "`sellctl confirm CODE`. Show the person the plan and that command. You can't confirm it yourself."
+    "set, exempt and halt do nothing by themselves, but return a plan with a code that a person confirms at a terminal "
+    "with `sellctl confirm CODE`. Show the person the plan and that command. You can't confirm it yourself."
 )
 
 

@@ -6,10 +6,12 @@ and leaves requests of other commands to that process.
 
 import asyncio
 import datetime as dt
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sellctl.core.errors import SellctlError
+from sellctl.core.errors import JournalError, SellctlError
+from sellctl.journal.notes_since import accounts_noted_since
 from sellctl.service.garbage_collection import exempt_what_is_loaded
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 SHORTEST_INTERVAL = dt.timedelta(seconds=15)  # the request budget of a key is shared with the process that acts
 FLAGS_SECONDS = 0.5
+OVERRIDES_SECONDS = 1.0
+_OVERRIDES = ("override", "override ended")  # kinds of notes in the journal
 
 
 @dataclass(slots=True)
@@ -35,11 +39,12 @@ class Watching:
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set."""
         self.spread_reads()
-        flags = asyncio.create_task(self._follow_flags())
+        followed = [asyncio.create_task(each) for each in (self._follow_flags(), self._follow_overrides())]
         try:
             await self._runtime.scheduler.watch(stop, self._after_poll)
         finally:
-            flags.cancel()
+            for task in followed:
+                task.cancel()
             if self._warming:
                 self._warming.cancel()
 
@@ -70,6 +75,23 @@ class Watching:
             if now != before:
                 before = now
                 self._runtime.scheduler.read_at_once(watcher.name for watcher in self._runtime.scheduler.watchers)
+
+    async def _follow_overrides(self) -> None:
+        """Take over what other processes set for positions, and read those accounts at once."""
+        journal, row, is_known = self._runtime.state.journal, 0, False
+        while True:
+            with suppress(JournalError):  # while it can't be read, nothing is known to have changed
+                accounts, row = await asyncio.to_thread(accounts_noted_since, journal, _OVERRIDES, row)
+                if is_known and accounts:
+                    self._take_over_overrides(accounts)
+                is_known = True
+            await asyncio.sleep(OVERRIDES_SECONDS)
+
+    def _take_over_overrides(self, accounts: frozenset[str]) -> None:
+        changed = [watcher for watcher in self._runtime.scheduler.watchers if watcher.name in accounts]
+        for watcher in changed:
+            watcher.follow_overrides()
+        self._runtime.scheduler.read_at_once([watcher.name for watcher in changed])
 
     def _flags(self) -> tuple[str, object]:
         state = self._runtime.state

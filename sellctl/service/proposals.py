@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from sellctl.core.errors import SafetyRefusalError, SellctlError
+from sellctl.core.manual.proposed_overrides import ShownOverride
 from sellctl.private_files import NotPrivateError, make_private_folder, read_private, replace_private
 
 VALID_SECONDS = 300.0
@@ -37,6 +38,7 @@ class Action(StrEnum):
     """What can be proposed."""
 
     CLOSE = "close"
+    SET = "set"
     EXEMPT = "exempt"
     HALT = "halt"
 
@@ -44,7 +46,8 @@ class Action(StrEnum):
 class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What somebody asks a person to do. `summary` says it in lines for people, `by` who asked.
 
-    `options` are further options of the command, by name. `made_at` is in seconds of the host's clock since 1970.
+    `options` are further options of the command, by name. `shown` is what the confirmation of SET is bound to, and
+    `made_at` is in seconds of the host's clock since 1970.
     """
 
     action: Action
@@ -54,6 +57,7 @@ class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accounts: tuple[str, ...] = ()
     reason: str = ""
     options: Mapping[str, str] = msgspec.field(default_factory=dict)
+    shown: tuple[ShownOverride, ...] = ()
     made_at: float = 0.0
 
 

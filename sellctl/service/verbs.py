@@ -40,6 +40,7 @@ from sellctl.service.names import (
     refuse_part,
     structures_called,
 )
+from sellctl.service.rule_changes import why_not_set
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -200,15 +201,12 @@ class Verbs:
         return requests
 
     def was_set(self, requests: Sequence[CommandRequest]) -> list[str | None]:
-        """Of each request of `set`: None while it is not on record, then why it was not set; "" when it was."""
-        from sellctl.journal.notes_since import notes_since  # noqa: PLC0415  loads SQLAlchemy
+        """Of each request of `set`: None while it is not on record, then why it was not set; "" when it was.
 
-        found: list[str | None] = []
-        for request in requests:
-            row, account = self._passed[request.id].row, request.accounts[0]
-            notes = notes_since(self.runtime.state.journal, account, "override", row)
-            found.append(next((str(note.get("problem", "")) for note in notes if note.get("id") == request.id), None))
-        return found
+        It reads the journal only, and may be called in any thread.
+        """
+        journal, passed = self.runtime.state.journal, [(each, self._passed.get(each.id)) for each in requests]
+        return [why_not_set(journal, each.accounts[0], each.id, known.row) if known else None for each, known in passed]
 
     # --- what is managed ----------------------------------------------------------------------------------------------
 

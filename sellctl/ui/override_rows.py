@@ -23,16 +23,22 @@ def proposed_override_rows(
 
 def _rows_of(each: ProposedOverride, listing: AccountListing) -> Iterator[TableRow]:
     first = account_cells(listing, each.name)
+    for rule, change in changes_of(each):
+        yield (*first, rule, change)
+    for text in (*each.warnings, *each.notes):
+        yield (*first, "note", text)
+
+
+def changes_of(each: ProposedOverride) -> Iterator[tuple[str, str]]:
+    """What is set by hand, and each rule with a price, with what it was and what it becomes."""
     before, after = (override.text if override else "nothing" for override in (each.before, each.after))
-    yield (*first, "set by hand", _change(before, after))
+    yield "set by hand", _change(before, after)
     prices = [
         {trigger.reason: _at(trigger) for trigger in triggers} for triggers in (each.triggers_before, each.triggers)
     ]
     for reason in dict.fromkeys(key for of_rules in prices for key in of_rules):
         was, becomes = (of_rules.get(reason, "none") for of_rules in prices)
-        yield (*first, reason.value.replace("_", " "), _change(was, becomes))
-    for text in (*each.warnings, *each.notes):
-        yield (*first, "note", text)
+        yield reason.value.replace("_", " "), _change(was, becomes)
 
 
 def _change(was: str, becomes: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sellctl.core.errors import SafetyRefusalError, SellctlError
-from sellctl.core.manual.proposed_overrides import ProposedOverride, nearest_stop
+from sellctl.core.manual.proposed_overrides import ProposedOverride, nearest_stop, shown_of
 from sellctl.core.model.market import until_text
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import AT_ENTRY, OverrideChange
@@ -67,7 +67,7 @@ class StopActions:
             raise SafetyRefusalError("Nothing was set: it was not confirmed.")
         change = asked.proposed.change
         now = _only(self._verbs.propose_set(target.name, change, self._by, account=target.account), target)
-        if not _is_as_shown(now, asked.proposed):
+        if shown_of([now]) != shown_of([asked.proposed]):
             raise SafetyRefusalError(
                 "Nothing was set: what it does has changed meanwhile.", hint="Press the key again."
             )
@@ -123,13 +123,6 @@ def _only(found: list[ProposedOverride], target: Target) -> ProposedOverride:
     if not found:
         raise SellctlError(f"Account {target.account} was not read yet, so nothing can be set.", hint="Try again.")
     return found[0]
-
-
-def _is_as_shown(now: ProposedOverride, shown: ProposedOverride) -> bool:
-    """Whether it still does what was shown: to as much of the same position, with as many warnings."""
-    before, then = shown.holding, now.holding
-    is_same = (before.state.first_seen, before.position.qty) == (then.state.first_seen, then.position.qty)
-    return is_same and now.before == shown.before and len(now.warnings) == len(shown.warnings)
 
 
 def _question_lines(target: Target, proposed: ProposedOverride, account: AccountListing) -> Iterator[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-from builders import a_config
+from builders import CALL, a_config
 from shell_fakes import World
 
 from sellctl.chat.access import Access
@@ -16,6 +16,7 @@ from sellctl.chat.handover import Handover
 from sellctl.chat.messages import Command, Incoming, Message, Tap
 from sellctl.chat.outbox import Outbox
 from sellctl.core.config.schema import ChatRole
+from sellctl.core.watching.manual_requests import CommandRequest
 from sellctl.service.logs import redactor
 from sellctl.service.state_folder import StateFolder
 from sellctl.service.verbs import Verbs
@@ -107,6 +108,17 @@ class DeskStage:
     def requests(self) -> list[Any]:
         """Who has asked to close, by the journal."""
         return [detail["by"] for _, kind, detail in self.world.journal.notes if kind == "request"]
+
+    @property
+    def changes(self) -> list[CommandRequest]:
+        """The changes of rules that the watcher was asked for, and has not carried out."""
+        return list(self.world.requests.changes)
+
+    @property
+    def override(self) -> str:
+        """What is set for the position by hand; "" for nothing."""
+        override = self.world.watcher.positions.episodes.known[CALL].override
+        return override.text if override else ""
 
 
 def texts_of(messages: Iterable[Message]) -> str:

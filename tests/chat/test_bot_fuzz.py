@@ -1,4 +1,4 @@
-"""Random and hostile updates: no order without its confirmation, no secret in an answer, no halt lifted, no traceback.
+"""Random and hostile updates: no order and no rule without its confirmation, no secret in an answer, no halt lifted.
 
 SELLCTL_FUZZED_UPDATES says how many, 400 when it isn't set.
 """
@@ -24,7 +24,7 @@ from sellctl.chat.messages import Incoming, Message, Tap
 from sellctl.chat.telegram import incoming_of, readable_updates
 
 COUNT = int(os.environ.get("SELLCTL_FUZZED_UPDATES", "400"))
-SEED = 20
+SEED = 21
 HOSTILE: Sequence[Any] = (
     "A" * 4096,
     "<script>alert(1)</script>",
@@ -54,11 +54,28 @@ HOSTILE: Sequence[Any] = (
     ["x"],
     {"id": 1},
 )
+RULES = (
+    "stop 40%",
+    "stop 10%",
+    "Stop price 1.20",
+    "target \u201cprice 0.50\u201d",
+    "target 80%",
+    "trail 10pt",
+    "breakeven",
+    "until friday",
+    "until 2026-12-04 15:30",
+    "clear",
+    "stop",
+    "until",
+    "stop 25",
+    'target "',
+)
 WORDS = (CALL, CALL_TEXT, "AAPL", "APPL", "2", "50%", "today", "friday", "until", "15:30", "1999-01-01", "now", "all")
 COMMANDS = (
     "/positions",
     "/explain",
     "/close",
+    "/set",
     "/exempt",
     "/manage",
     "/halt",
@@ -88,8 +105,19 @@ class Fuzz:
         return {"update_id": self.number, **made}
 
     def _message(self) -> dict[str, Any]:
-        words = [self.rng.choice((*COMMANDS, f"/close {CALL}", "/nonsense", "hello"))]
-        words += [str(self.rng.choice((*WORDS, *WORDS, *HOSTILE))) for _ in range(self.rng.randrange(3))]
+        words = [
+            self.rng.choice(
+                (
+                    *COMMANDS,
+                    f"/close {CALL}",
+                    *(f"/set {CALL}{rule}" for rule in ("", " stop 10%", " stop 10%")),
+                    "/nonsense",
+                    "hello",
+                )
+            )
+        ]
+        likely = RULES if words[0].startswith("/set ") else WORDS
+        words += [str(self.rng.choice((*likely, *likely, *WORDS, *HOSTILE))) for _ in range(self.rng.randrange(3))]
         return {"message": {**self._envelope(self.rng.choice(CHATS)), "text": " ".join(words)[:4096]}}
 
     def _tap(self) -> dict[str, Any]:
@@ -150,10 +178,22 @@ def check_answers(answers: Sequence[Message]) -> None:
         assert len(answer.text.encode("utf-16-le")) // 2 <= 4096
 
 
-async def fuzzed(stage: DeskStage) -> tuple[int, int, int]:
-    """How many updates were closes, exemptions and halts, after the checks of each."""
+def confirmed_changes(fuzz: Fuzz, incoming: Incoming, used: set[str]) -> int:
+    """How many changes of rules an update has asked the watcher for, after the checks of them; they are dropped."""
+    changes = fuzz.stage.world.requests.take_changes()
+    if changes:
+        assert isinstance(incoming, Tap)
+        assert fuzz.confirms(incoming, "Set it")
+        assert incoming.token not in used
+        assert all(f"(chat {incoming.chat})" in each.by for each in changes)
+        used.add(incoming.token)
+    return len(changes)
+
+
+async def fuzzed(stage: DeskStage) -> tuple[int, int, int, int]:
+    """How many updates were closes, changes of rules, exemptions and halts, after the checks of each."""
     fuzz = Fuzz(random.Random(SEED), stage)  # noqa: S311  a test's choices
-    closes = exemptions = halts = 0
+    closes = changes = exemptions = halts = 0
     used: set[str] = set()
     for _ in range(COUNT):
         stage.seconds += 3
@@ -172,6 +212,7 @@ async def fuzzed(stage: DeskStage) -> tuple[int, int, int]:
             assert incoming.token not in used
             used.add(incoming.token)
             closes += 1
+        changes += confirmed_changes(fuzz, incoming, used)
         if stage.state.exempt() != exempt:
             assert text.startswith(("/exempt", "/manage")) or fuzz.confirms(incoming, "Yes, leave")
             exemptions += 1
@@ -189,11 +230,12 @@ async def fuzzed(stage: DeskStage) -> tuple[int, int, int]:
             stage.world.requests.closing = frozenset()
     assert not any("internal error" in line for line in stage.lines)
     assert not any(CANARY in line for line in stage.lines)
-    return closes, exemptions, halts
+    assert (stage.override, stage.world.broker.sent) == ("", [])
+    return closes, changes, exemptions, halts
 
 
-def test_no_update_closes_without_its_confirmation_lifts_a_halt_or_tells_a_secret(tmp_path: Path) -> None:
-    async def run() -> tuple[int, int, int]:
+def test_no_update_closes_or_sets_without_its_confirmation_lifts_a_halt_or_tells_a_secret(tmp_path: Path) -> None:
+    async def run() -> tuple[int, int, int, int]:
         stage = DeskStage(tmp_path / "state", asyncio.get_running_loop())
         await stage.scheduler.poll()
         return await fuzzed(stage)

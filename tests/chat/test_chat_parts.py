@@ -1,21 +1,20 @@
 """The parts of the bot by themselves: buttons, outbox, allow-list, commands, and calls into the watcher's loop."""
 
 import asyncio
-import datetime as dt
 import threading
 
 import pytest
-from builders import a_market
 
 from sellctl.chat.access import LINES, QUIET_SECONDS, Access, allows, person
 from sellctl.chat.buttons import KEPT, Buttons
 from sellctl.chat.handover import CALLS, Handover
 from sellctl.chat.messages import Message, Outgoing, TapAnswer
 from sellctl.chat.outbox import KEPT_SECONDS, Outbox
-from sellctl.chat.requests import command_in, end_of, name_and_qty, name_and_until
+from sellctl.chat.requests import command_in, name_and_qty, name_and_rules, name_and_until
 from sellctl.chat.texts import LONGEST, fitted
 from sellctl.core.config.schema import ChatRole
 from sellctl.core.errors import BusyError, ConfigError, SellctlError
+from sellctl.service.rule_changes import RuleTexts
 
 
 class Clock:
@@ -220,14 +219,42 @@ def test_a_time_stands_behind_the_name(rest: str, found: tuple[str, str]) -> Non
     assert name_and_until(rest) == found
 
 
-def test_a_time_is_new_yorks_and_by_the_brokers_clock() -> None:
-    end = end_of("15:30", a_market("12:00"))
-    assert end is not None
-    assert end.astimezone(dt.UTC).strftime("%H:%M") == "20:30"
-    with pytest.raises(ConfigError, match="has passed"):
-        end_of("11:00", a_market("12:00"))
-    with pytest.raises(ConfigError, match="clock could not be read"):
-        end_of("15:30", None)
+@pytest.mark.parametrize(
+    ("rest", "name", "rules"),
+    [
+        ("AAPL stop 25%", "AAPL", RuleTexts(stop="25%")),
+        ("AAPL Stop 25% TARGET 80%", "AAPL", RuleTexts(stop="25%", target="80%")),
+        ("AAPL 18 Dec 26 230 C trail 10pt", "AAPL 18 Dec 26 230 C", RuleTexts(trail="10pt")),
+        ('"AAPL 18 Dec 26 230 C" breakeven', "AAPL 18 Dec 26 230 C", RuleTexts(breakeven=True)),
+        ("AAPL stop price 1.20 until friday", "AAPL", RuleTexts(stop="price 1.20", until="friday")),
+        ("AAPL stop \u201cprice 1.20\u201d until 'friday'", "AAPL", RuleTexts(stop="price 1.20", until="friday")),
+        ("AAPL until 2026-12-04 15:30 clear", "AAPL", RuleTexts(until="2026-12-04 15:30", clear=True)),
+        ("QQQ-condor-261218 target $120/contract", "QQQ-condor-261218", RuleTexts(target="$120/contract")),
+        ("stop stop 10PT", "stop", RuleTexts(stop="10pt")),
+        ("AAPL", "AAPL", RuleTexts()),
+    ],
+)
+def test_rules_stand_behind_the_name_each_with_its_value(rest: str, name: str, rules: RuleTexts) -> None:
+    assert name_and_rules(rest) == (name, rules)
+
+
+@pytest.mark.parametrize(
+    ("rest", "says"),
+    [
+        ("AAPL stpo 25%", "'stpo' is no rule."),
+        ("AAPL stop 25% 80%", "'80%' is no rule."),
+        ("AAPL stop", "stop needs a value."),
+        ("AAPL stop 25% target", "target needs a value."),
+        ("AAPL stop 25% stop 30%", "stop is given twice."),
+        (f"AAPL {'x' * 4096}", "x…' is no rule."),
+        ("AAPL \u202e", "'?' is no rule."),
+    ],
+)
+def test_a_rule_that_cannot_be_read_is_one_sentence_with_an_example(rest: str, says: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        name_and_rules(rest)
+    assert str(refused.value).endswith(f"{says} Write it like /set AAPL stop 25% target 80% until friday.")
+    assert len(str(refused.value)) < 200
 
 
 def test_a_long_text_is_shortened_to_what_telegram_takes_and_has_no_control_characters() -> None:

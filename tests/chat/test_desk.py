@@ -131,6 +131,15 @@ def test_what_is_gone_by_the_answer_is_not_sent(act: Act) -> None:
         ("/close <b>*_`[x](http://x.example)", "is not held in any account"),
         ("/close \u202eLPAA", "can't be a symbol"),
         (f"/exempt {CALL} 1999-01-01", "has passed"),
+        ("/set", "The name of a position is missing. Write it like /set AAPL stop 25% target 80% until friday."),
+        (f"/set {CALL}", "Nothing is to be set."),
+        (f"/set {CALL} stpo 25%", "'stpo' is no rule. Write it like /set AAPL stop 25%"),
+        (f"/set {CALL} stop 25", "stop: '25' has no unit."),
+        (f"/set {CALL} stop 25% breakeven", "breakeven and stop both set the stop."),
+        (f"/set {CALL} stop 25% until 1999-01-01", "has passed"),
+        (f"/set {CALL} clear", "Nothing is set for"),
+        ("/set APPL stop 25%", "APPL is not held in any account."),
+        (f"/set {'A' * 4096} stop 25%", "can't be a symbol"),
         ("/explain", "The name of a position is missing."),
         ("/resume", "/resume is no command."),
         ("/panic", "/panic is no command."),
@@ -151,7 +160,7 @@ def test_a_viewer_reads_and_does_nothing_else(act: Act) -> None:
         assert f"{CALL_TEXT} +3; 1.00" in await stage.write("/positions", BOB)
         assert "rule: " in await stage.write(f"/explain {CALL}", BOB)
         assert "/close" not in await stage.write("/help", BOB)
-        for text in (f"/close {CALL}", f"/exempt {CALL}", f"/manage {CALL}", "/halt now"):
+        for text in (f"/close {CALL}", f"/set {CALL} stop 5%", f"/exempt {CALL}", f"/manage {CALL}", "/halt now"):
             assert "needs the role operator, and this chat has viewer." in await stage.write(text, BOB)
         assert stage.state.exempt() == frozenset()
         assert stage.state.halted() == ""
@@ -257,6 +266,7 @@ def test_nothing_is_closed_while_nothing_is_watched(act: Act) -> None:
         stage.desk.why_not = lambda: "Nothing is watched now."
         assert await stage.tap("Yes") == "Nothing is watched now."
         assert await stage.write(f"/close {CALL}") == "Nothing is watched now."
+        assert await stage.write(f"/set {CALL} stop 5%") == "Nothing is watched now."
         assert stage.requests == []
 
     act(scene)
@@ -266,5 +276,112 @@ def test_a_journal_without_exits_has_an_empty_report(act: Act) -> None:
     async def scene(stage: DeskStage) -> None:
         assert await stage.write("/report") == "No exits in the last seven days."
         assert await stage.write("/trades") == "No trades in the last seven days."
+
+    act(scene)
+
+
+# --- setting rules ----------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_is_shown_in_dollars_before_and_after_and_set_by_its_button_only(act: Act) -> None:
+    async def scene(stage: DeskStage) -> None:
+        question = await stage.write(f"/set {CALL} stop 40% until friday")
+        assert f"main (PAPER)\nlong 3 {CALL_TEXT}, entry $1.00\n" in question
+        assert "stop loss: from $0.80 (-20.8%) to $0.60 (-40.6%)" in question
+        assert "take profit: stays $1.10" in question
+        assert "Warning: Its stop moves away from the price, from $0.80 to $0.60: $60.00 more can be lost." in question
+        assert [button.label for button in stage.written[-1].buttons] == ["Set it", "Cancel"]
+        assert (stage.changes, stage.override) == ([], "")
+        answer = await stage.tap("Set it")
+        assert f"Passed to the watcher, as {BY_ANN} has confirmed." in answer
+        assert ": set" not in answer  # that is only said when it is on record
+        assert [each.by for each in stage.changes] == [BY_ANN]
+        await stage.poll_later()
+        assert stage.override == f"stop 40% until Fri 27 Nov 2026 16:00 ET, set by {BY_ANN}"
+        notes = [detail for _, kind, detail in stage.world.journal.notes if kind == "override"]
+        assert [each["by"] for each in notes] == [BY_ANN]
+
+    act(scene)
+
+
+def test_a_tighter_stop_without_a_warning_asks_too(act: Act) -> None:
+    async def scene(stage: DeskStage) -> None:
+        question = await stage.write(f"/set {CALL} stop 10%")
+        assert question.startswith("Set this? It can be confirmed for 2 minutes.")
+        assert "Warning" not in question
+        assert await stage.tap("Cancel") == "Nothing was done."
+        assert await stage.tap("Set it") == "This button no longer works."
+        assert stage.changes == []
+
+    act(scene)
+
+
+def test_the_button_that_sets_works_once_and_in_its_chat(act: Act) -> None:
+    async def scene(stage: DeskStage) -> None:
+        await stage.write(f"/set {CALL} stop 10%")
+        for chat in (GROUP, BOB, STRANGER):
+            await stage.tap("Set it", chat, "Mallory", of=ANN)
+        assert stage.changes == []
+        await stage.tap("Set it")
+        assert await stage.tap("Set it") == "This button no longer works."
+        assert len(stage.changes) == 1
+        await stage.write(f"/set {CALL} stop 15%")
+        stage.seconds += CONFIRM_SECONDS + 1
+        assert await stage.tap("Set it") == "This button no longer works."
+        assert len(stage.changes) == 1
+
+    act(scene)
+
+
+def test_a_stop_that_would_close_at_once_by_now_is_not_set_and_asked_again_with_that(act: Act) -> None:
+    async def scene(stage: DeskStage) -> None:
+        await stage.write(f"/set {CALL} stop 10%")
+        stage.world.quoted("0.86", "0.88")
+        await stage.poll_later()
+        answer = await stage.tap("Set it")
+        assert "Nothing was set: what it does has changed since this was asked." in answer
+        assert "Warning: It is closed at once: " in answer
+        assert stage.changes == []
+        await stage.tap("Set it")
+        assert len(stage.changes) == 1
+
+    act(scene)
+
+
+def test_an_end_that_has_passed_until_the_tap_sets_nothing(act: Act) -> None:
+    async def scene(stage: DeskStage) -> None:
+        await stage.write(f"/set {CALL} stop 10% until 12:01")
+        stage.world.clock.seconds += 60
+        await stage.poll_later()
+        assert "has passed" in await stage.tap("Set it")
+        assert stage.changes == []
+
+    act(scene)
+
+
+def test_what_was_set_by_somebody_else_meanwhile_is_not_overwritten_unseen(act: Act) -> None:
+    async def scene(stage: DeskStage) -> None:
+        for chat, who, stop in ((ANN, "Ann", "10%"), (GROUP, "Bob", "15%")):
+            await stage.write(f"/set {CALL} stop {stop}", chat, who)
+        await stage.tap("Set it", GROUP, "Bob")
+        await stage.poll_later()
+        answer = await stage.tap("Set it")
+        assert "has changed since this was asked" in answer
+        assert "set by hand: from stop 15%, set by Bob (chat -100) over Telegram to stop 10%" in answer
+        assert stage.override.startswith("stop 15%")
+
+    act(scene)
+
+
+def test_clearing_returns_to_the_rules_of_the_configuration(act: Act) -> None:
+    async def scene(stage: DeskStage) -> None:
+        await stage.write(f"/set {CALL} breakeven target price 1.50")
+        await stage.tap("Set it")
+        await stage.poll_later()
+        assert stage.override.startswith("stop at the entry price, target price 1.50")
+        assert "stop loss: from $1.00" in await stage.write(f"/set {CALL} clear")
+        await stage.tap("Set it")
+        await stage.poll_later()
+        assert stage.override == ""
 
     act(scene)

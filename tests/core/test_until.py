@@ -5,8 +5,9 @@ import datetime as dt
 import pytest
 from builders import HALF_DAY, TUESDAY, a_market, at, replace
 
+from sellctl.core.errors import BrokerError, ConfigError
 from sellctl.core.model.market import Calendar, Market, Session
-from sellctl.core.until import HINT, until_of, until_text
+from sellctl.core.until import HINT, end_of, until_of, until_text
 
 FRIDAY = HALF_DAY  # the day after Thanksgiving 2026
 NEXT_FRIDAY = dt.date(2026, 12, 4)
@@ -107,3 +108,14 @@ def test_a_time_at_the_end_of_the_calendar_is_refused_without_an_overflow() -> N
 
 def test_an_end_is_shown_with_its_date_and_zone() -> None:
     assert until_text(at("16:00", NEXT_FRIDAY)) == "Fri 04 Dec 2026 16:00 ET"
+
+
+def test_an_end_names_the_option_and_needs_the_brokers_clock() -> None:
+    assert end_of(None, None) is None
+    assert end_of("15:30", TUESDAY_NOON) == at("15:30")
+    for text, says in (("11:00", "has passed"), ("", "An empty text isn't a time."), ("soon", "soon isn't a time.")):
+        with pytest.raises(ConfigError, match=says) as refused:
+            end_of(text, TUESDAY_NOON, "--until")
+        assert refused.value.sentence.startswith("--until: ")
+    with pytest.raises(BrokerError, match=r"so the end is unknown\. Try again, or leave --until out\."):
+        end_of("15:30", None, "--until")

@@ -57,6 +57,13 @@ def audit(stage: Stage, kind: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["kind"] == kind]
 
 
+def set_by_hand(stage: Stage) -> str | None:
+    """What is set for the position, by `positions` in another process."""
+    (position,) = stage.run("positions", CALL, "--format", "json").document["positions"]
+    text: str | None = position["set_by_hand"]
+    return text
+
+
 def until(what: Callable[[], object], seconds: float = PATIENCE) -> None:
     ends = time.monotonic() + seconds
     while not what():
@@ -110,6 +117,42 @@ def test_a_part_is_closed_by_command_and_the_estimate_has_its_profit(play: Play,
         fake.write("/trades")
         assert "PAPER" in fake.wait_for_text("2 of 3 at $1.05, +$10.00")
     assert stage.held(CALL) == 1
+
+
+def test_from_an_alert_to_a_stop_of_ones_own_in_one_command_and_one_tap_and_the_journal_says_who(
+    play: Play, fake: FakeTelegram
+) -> None:
+    stage, by = play(WITHOUT_ENTRY, bot(fake)), f"Ann (chat {ANN}) over Telegram"
+    with watching(stage) as ended:
+        fake.wait_for_text(CALL_TEXT)
+        fake.write(f"/set {CALL_TEXT} stop price 0.50 until friday")
+        question = fake.wait_for_text("Set this?")
+        assert "main (PAPER)" in question
+        assert "stop loss: from none to $0.50" in question
+        assert set_by_hand(stage) is None
+        token = fake.messages[-1].buttons["Set it"]
+        fake.tap("Set it")
+        assert fake.wait_for_text("Passed to the watcher").startswith(f"Passed to the watcher, as {by} has confirmed.")
+        told = fake.wait_for_text(": set: ")
+        assert told == f"main: {CALL_TEXT}: set: stop price 0.50 until Fri 27 Nov 2026 13:00 ET, set by {by}."
+        assert set_by_hand(stage) == f"stop price 0.50 until Fri 27 Nov 2026 13:00 ET, set by {by}"
+        fake.tap_token(token)
+        fake.wait_for_text("This button no longer works.")
+        log = ended()
+    assert stage.sent() == []
+    assert f"set by {by}: stop price 0.50" in log
+    assert [row["body"]["by"] for row in audit(stage, "override")] == [by]
+
+
+def test_no_button_that_sets_works_after_a_restart(play: Play, fake: FakeTelegram) -> None:
+    stage = play(QUIET, bot(fake))
+    with watching(stage):
+        fake.write(f"/set {CALL} stop 10%")
+        fake.wait_for_text("Set this?")
+    with watching(stage):
+        fake.tap("Set it")
+        fake.wait_for_text("This button no longer works.")
+    assert set_by_hand(stage) is None
 
 
 def test_a_halt_from_the_chat_stops_new_orders_and_no_chat_lifts_it(play: Play, fake: FakeTelegram) -> None:
@@ -167,7 +210,7 @@ def test_serve_has_the_bot_too_and_closes_nothing_while_nothing_is_watched(play:
     process = stage.spawn("serve", "--port", "0", env={"SELLCTL_API_SECRET": SIGNS})
     try:
         fake.write(f"/close {CALL}")
-        fake.wait_for_text("Nothing is watched now (stopped), so nothing is closed.")
+        fake.wait_for_text("Nothing is watched now (stopped), so nothing is done.")
     finally:
         process.terminate()
         end_of(process)

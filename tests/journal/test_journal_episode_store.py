@@ -13,7 +13,7 @@ from journal_builders import NOON, a_journal
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction, Override, PastAverage
-from sellctl.journal.episode_store import SqliteEpisodeStore
+from sellctl.journal.episode_store import DryRunEpisodeStore, SqliteEpisodeStore
 from sellctl.journal.store import SqliteJournal
 
 SPY = Episode("SPY", Direction.LONG, NOON, Decimal(10), Decimal("1.10"))
@@ -93,3 +93,17 @@ def test_a_save_that_failed_is_not_taken_for_done(journal: SqliteJournal) -> Non
     journal.database.raw.execute("PRAGMA query_only=OFF")
     asyncio.run(episode_store.save("main", {"SPY": SPY}))
     assert fresh(journal).load("main") == {"SPY": SPY}
+
+
+def test_a_dry_run_loads_what_is_stored_by_now_and_the_last_of_it_when_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    dry = DryRunEpisodeStore(path)
+    assert dry.load("main") == {}
+    journal = a_journal(tmp_path)
+    for stored in ({"SPY": SPY}, {"SPY": SPY, "QQQ": QQQ}):
+        asyncio.run(fresh(journal).save("main", stored))
+        assert dry.load("main") == stored
+    journal.close()
+    asyncio.run(dry.save("main", {}))
+    path.write_bytes(b"no database" * 1000)
+    assert dry.load("main") == {"SPY": SPY, "QQQ": QQQ}

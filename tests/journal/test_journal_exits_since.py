@@ -7,6 +7,7 @@ from journal_builders import CALL, a_journal, intend
 
 from sellctl.core.model.exit_record import ExitsSince
 from sellctl.journal.exits_since import exits_since, newest_row
+from sellctl.journal.notes_since import accounts_noted_since
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal
 
@@ -22,6 +23,17 @@ def test_without_a_journal_nothing_is_recorded(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     assert (newest_row(path), exits_since(path, "main", 0)) == (0, {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_accounts_with_notes_of_a_kind_after_a_row_are_found_with_the_newest_row(tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+    assert accounts_noted_since(path, ["override"], 0) == (frozenset(), 0)
+    journal = a_journal(tmp_path)
+    for account, kind in (("main", "override"), ("ira", "override ended"), ("other", "exempt")):
+        journal.note(account, kind, {})
+    kinds, newest = ("override", "override ended"), newest_row(path)
+    assert accounts_noted_since(path, kinds, 0) == ({"main", "ira"}, newest)
+    assert accounts_noted_since(path, kinds, newest) == (frozenset(), newest)
 
 
 def test_fills_add_up_over_orders_with_their_average_price(tmp_path: Path) -> None:

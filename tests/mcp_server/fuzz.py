@@ -1,6 +1,8 @@
 """Random and hostile calls of the tools, drawn from a seed, and what must hold after each of them."""
 
 import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,14 +11,28 @@ from stage import CALL, Stage
 
 from sellctl.mcp_server.tools import Answer, Caller, ToolBox
 
-TOOLS = ("positions", "explain", "plan", "history", "trades", "report", "close", "exempt", "halt")
-ARGUMENTS = ("name", "account", "limit", "offset", "before", "day", "since", "reason", "qty", "patience", "until")
+TOOLS = ("positions", "explain", "plan", "history", "trades", "report", "close", "set", "exempt", "halt")
+ARGUMENTS = (
+    "name",
+    "account",
+    "limit",
+    "offset",
+    "before",
+    "day",
+    "since",
+    "reason",
+    "qty",
+    "patience",
+    "until",
+    *("stop", "target", "trail", "breakeven", "clear"),
+)
+RULES = ("25%", "10%", "price 0.50", "price 4.20", "$120/contract", "10pt", "25", "-5%", "entry")
+ENDS = ("friday", "today", "15:30", "2026-12-04", "2026-12-04 15:30", "1999-01-01")
 UNKNOWN_TOOLS = (
     "",
     "resume",
     "manage",
     "confirm",
-    "set",
     "config",
     "panic",
     "run-once",
@@ -55,6 +71,13 @@ HOSTILE = (
     "friday",
 )
 AMOUNTS = ("1", "2", "3", "50%", "100%", "1.5", "0", "4", "1.00", "$2", "1000000000000")
+PACES = (*AMOUNTS, "profit", "time", "protective", "forced")
+LIKELY: Mapping[str, Sequence[Any]] = {
+    **dict.fromkeys(("qty", "patience"), PACES),
+    **dict.fromkeys(("stop", "target", "trail"), RULES),
+    **dict.fromkeys(("breakeven", "clear"), (True, False, "true")),
+    "until": ENDS,
+}
 TRACES = ("Traceback", 'File "', "Error(", "object at 0x")
 
 
@@ -69,6 +92,7 @@ class Fuzz:
     answered: int = 0
     refused: int = 0
     codes: set[str] = field(default_factory=set)
+    proposed: Counter[str] = field(default_factory=Counter)  # by action
 
     async def run(self, count: int) -> None:
         """Make so many calls, and check each answer and what it brought about."""
@@ -86,9 +110,11 @@ class Fuzz:
         name = rng.choice(TOOLS) if rng.random() < 0.95 else rng.choice(UNKNOWN_TOOLS)
         if rng.random() < 0.03:
             return name, rng.choice((None, [], "x", 7, {"": ""}, {"name": {"$ref": "#"}}))
-        needed = {"explain": "name", "close": "name", "exempt": "name", "halt": "reason"}.get(name)
+        needed = {"explain": "name", "close": "name", "set": "name", "exempt": "name", "halt": "reason"}.get(name)
         keys = [needed] if needed and rng.random() < 0.9 else []
-        keys += [rng.choice(ARGUMENTS) for _ in range(rng.randrange(3))]
+        keys += [rng.choice(("stop", "target", "trail", "breakeven"))] if name == "set" and rng.random() < 0.8 else []
+        own = self.box.tools[name].arguments.__struct_fields__ if name in self.box.tools else ()
+        keys += [rng.choice(own if own and rng.random() < 0.5 else ARGUMENTS) for _ in range(rng.randrange(3))]
         return name, {(key if rng.random() < 0.98 else rng.choice(HOSTILE)): self.value(rng, key) for key in keys}
 
     @staticmethod
@@ -102,12 +128,10 @@ class Fuzz:
             return "".join(chr(rng.randrange(0x2FF)) for _ in range(rng.randrange(100)))
         if key in {"limit", "offset", "before"}:
             return rng.choice((rng.randrange(1, 200), rng.choice(AMOUNTS)))
-        if key in {"qty", "patience"}:
-            return rng.choice((*AMOUNTS, "profit", "time", "protective", "forced"))
-        return rng.choice(NAMES)
+        return rng.choice(LIKELY.get(key, NAMES))
 
     def check(self, answer: Answer) -> None:
-        """The answer is valid and holds no secret and no traceback; no order was sent, and the halt stands."""
+        """The answer is valid and holds no secret and no traceback; no order was sent and no rule set."""
         assert OUTPUT.is_valid(answer.document), OUTPUT.validate(answer.document)
         for secret in self.secrets:
             assert secret not in answer.text, "a secret"
@@ -117,9 +141,11 @@ class Fuzz:
         assert answer.text.isascii()
         assert not answer.is_error or answer.document["data"]["error"]["sentence"]
         assert self.stage.sent() == []
+        assert not any(each.positions.episodes.has_overrides for each in self.box.accounts.runtime.scheduler.watchers)
         self.refused += answer.is_error
         self.answered += not answer.is_error
         if not answer.is_error and "code" in answer.document["data"]:
             code = answer.document["data"]["code"]
             assert code not in self.codes
             self.codes.add(code)
+            self.proposed[answer.document["data"]["plan"]["action"]] += 1

@@ -8,6 +8,7 @@ from sellctl.core.errors import ConfigError
 from sellctl.mcp_server.arguments import (
     CloseArguments,
     ExplainArguments,
+    HistoryArguments,
     PositionsArguments,
     arguments_of,
     schema_of,
@@ -37,6 +38,13 @@ def test_what_does_not_fit_is_one_short_sentence(given: Any) -> None:
         arguments_of(ExplainArguments, given)
     assert len(refused.value.sentence) < 300
     assert refused.value.sentence.isprintable()
+
+
+def test_a_row_that_no_journal_can_have_does_not_fit() -> None:
+    assert arguments_of(HistoryArguments, {"before": 2**53}) == HistoryArguments(before=2**53)
+    for row in (0, 10**18, 10**30):
+        with pytest.raises(ConfigError, match="The arguments don't fit"):
+            arguments_of(HistoryArguments, {"before": row})
 
 
 def test_the_schema_names_each_argument_and_refuses_others() -> None:

@@ -3,6 +3,7 @@
 Every surface that sets rules shows a ProposedOverride before it asks.
 """
 
+import datetime as dt
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
@@ -14,20 +15,23 @@ from sellctl.core.decision.context import DecisionContext
 from sellctl.core.decision.policy import Policy
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.gain import AmountUnit, shares_per_unit
-from sellctl.core.model.market import Market
+from sellctl.core.model.market import Market, until_text
 from sellctl.core.model.plan import Trigger
-from sellctl.core.model.position import Holding, Override, OverrideChange
+from sellctl.core.model.position import Direction, Holding, Override, OverrideChange
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.sell_strategies.overridden import Overridden, amount_of_stop
 from sellctl.core.text import as_dollars
+
+_GIVE = "Give a stop, a target, a trailing stop (trail) or breakeven"
 
 
 class ProposedOverride(Struct, frozen=True):
     """One position, or structure, and what a change of the rules that are set for it would do.
 
     `triggers` are the prices at which its rules become true after the change, and `triggers_before` those of now.
-    `warnings` are consequences that have to be confirmed; `notes` are others.
+    `at_once` are the exits that it makes due now, and `loosened` says which stop moves away; `notes` are other
+    consequences.
     """
 
     account: str
@@ -37,19 +41,63 @@ class ProposedOverride(Struct, frozen=True):
     after: Override | None
     triggers_before: tuple[Trigger, ...]
     triggers: tuple[Trigger, ...]
-    warnings: tuple[str, ...] = ()
+    at_once: tuple[str, ...] = ()
+    loosened: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     change: OverrideChange = OverrideChange()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The consequences that have to be confirmed."""
+        return (*self.at_once, *self.loosened)
+
+
+class ShownOverride(Struct, frozen=True):
+    """What a confirmation is bound to: the position, what was set for it, and how many warnings there were of a kind.
+
+    `since` is when the position was first seen, which another process may not know: None there.
+    """
+
+    account: str
+    name: str
+    direction: Direction
+    qty: Decimal
+    entry_price: Decimal | None
+    before: Override | None
+    at_once: int
+    loosened: int
+    since: dt.datetime | None = None
+
+
+def shown_of(proposed: Iterable[ProposedOverride], *, elsewhere: bool = False) -> tuple[ShownOverride, ...]:
+    """What was shown of a change. It must be the same when the change is proposed again at its confirmation.
+
+    `elsewhere`: another process may confirm it.
+    """
+    return tuple(
+        ShownOverride(
+            each.account,
+            each.name,
+            each.holding.position.direction,
+            each.holding.position.qty,
+            each.holding.position.entry_price,
+            each.before,
+            len(each.at_once),
+            len(each.loosened),
+            None if elsewhere else each.holding.state.first_seen,
+        )
+        for each in sorted(proposed, key=lambda each: each.account)
+    )
 
 
 def check_change(change: OverrideChange) -> None:
     """ConfigError when nothing is to be changed, or an amount can't be read."""
     if change.clear:
         if (change.stop, change.target, change.trail, change.until) != ("", "", "", None):
-            raise ConfigError("Clearing leaves nothing to set.", hint="Give --clear alone.")
+            raise ConfigError("Clearing leaves nothing to set.", hint="Clear it alone.")
         return
     if not (change.stop or change.target or change.trail or change.until):
-        raise ConfigError("Nothing is to be set.", hint="Give --stop, --target, --trail, --breakeven or --clear.")
+        raise ConfigError("Nothing is to be set.", hint=f"{_GIVE}, or clear what is set.")
     for name, text, read in (
         ("stop", change.stop, amount_of_stop),
         ("target", change.target, read_amount),
@@ -71,11 +119,13 @@ def proposed_override(
     """
     check_change(change)
     now = snapshot.market.now
+    if change.until is not None and change.until <= now:
+        raise ConfigError(f"{until_text(change.until)} has passed: it is {until_text(now)} now.")
     holding, strategy = subject_of(snapshot, policy, name)
     before = holding.state.override
     after = change.applied_to(before, by, now)
     if after is not None and not (after.stop or after.target or after.trail):
-        raise ConfigError(f"Nothing is set for {name}.", hint="Give --stop, --target, --trail or --breakeven with it.")
+        raise ConfigError(f"Nothing is set for {name}.", hint=f"{_GIVE} with it.")
     if change.clear and before is None:
         raise ConfigError(f"Nothing is set for {name}.", hint="Its rules are those of the configuration.")
     changed = _with_override(snapshot, name, after)
@@ -83,10 +133,6 @@ def proposed_override(
     _refuse_without_entry(holding, after, name)
     triggers_before = strategy.triggers(holding, snapshot.market) if strategy else ()
     triggers = strategy_after.triggers(holding_after, snapshot.market) if strategy_after else ()
-    warnings = (
-        *_fires_at_once(holding_after, strategy, strategy_after, snapshot.market),
-        *_moves_away(holding, triggers_before, triggers),
-    )
     return ProposedOverride(
         policy.account,
         name,
@@ -95,7 +141,8 @@ def proposed_override(
         after,
         triggers_before,
         triggers,
-        warnings,
+        tuple(_fires_at_once(holding_after, strategy, strategy_after, snapshot.market)),
+        tuple(_moves_away(holding, triggers_before, triggers)),
         tuple(_notes(holding, snapshot)),
         change,
     )
@@ -139,7 +186,7 @@ def _refuse_without_entry(holding: Holding, override: Override | None, name: str
     amounts = [amount_of_stop(override.stop)] if override.stop else []
     amounts += [read_amount(override.target)] if override.target else []
     if override.trail or any(amount.unit is not AmountUnit.PRICE for amount in amounts):
-        hint = 'Give prices: --stop "price 1.20".'
+        hint = "Give a stop or a target as a price, such as price 1.20."
         raise ConfigError(f"The entry price of {name} is unknown, so that no gain can be measured.", hint=hint)
 
 

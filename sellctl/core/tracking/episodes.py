@@ -221,6 +221,14 @@ class Episodes:
         self.known[symbol] = replace(episode, override=change.applied_to(episode.override, by, now))
         return True
 
+    def follow_stored_overrides(self) -> None:
+        """Take over what another process has set for the positions by now, where this one stores nothing itself."""
+        stored = _by_todays_names(self._store.load(self._account))
+        for symbol, episode in self.known.items():
+            override = stored[symbol].override if symbol in stored else None
+            if override != episode.override:
+                self.known[symbol] = replace(episode, override=override)
+
     def end_overrides(self, now: dt.datetime) -> tuple[tuple[str, Override], ...]:
         """End those overrides whose time is over; returns them with their symbols. `now` is the broker's clock."""
         ended = tuple((s, e.override) for s, e in self.known.items() if e.override and not e.override.is_in_force(now))

@@ -6,7 +6,7 @@ import pytest
 from builders import CALL, a_holding, a_policy, a_snapshot, at, replace
 
 from sellctl.core.errors import ConfigError
-from sellctl.core.manual.proposed_overrides import ProposedOverride, check_change, proposed_override
+from sellctl.core.manual.proposed_overrides import ProposedOverride, check_change, proposed_override, shown_of
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import AT_ENTRY, Holding, Override, OverrideChange
 
@@ -110,3 +110,27 @@ def test_that_it_is_exempt_is_said() -> None:
     snapshot = replace(a_snapshot(a_holding()), exempt=frozenset({"AAPL"}))
     change = proposed_override(snapshot, a_policy(), CALL, OverrideChange(stop="10%"), "alice")
     assert change.notes == ("It is exempt: no rule closes it until that has ended.",)
+
+
+def test_what_was_shown_is_the_same_until_the_position_its_rules_or_the_warnings_change() -> None:
+    holding, change = a_holding(qty="3"), OverrideChange(stop="10%")
+    shown = shown_of([proposed(change, holding)])
+    assert shown_of([proposed(change, holding)]) == shown
+    cheaper = a_holding(qty="3", bid="0.85", ask="0.87")
+    by_bob = replace(holding, state=replace(holding.state, override=Override("bob", at("11:00"), target="50%")))
+    anew = replace(holding, state=replace(holding.state, first_seen=at("11:59")))
+    for other in (a_holding(qty="2"), a_holding(qty="3", entry="1.01"), cheaper, by_bob, anew):
+        assert shown_of([proposed(change, other)]) != shown
+    assert shown_of([proposed(change, anew)], elsewhere=True) == shown_of([proposed(change, holding)], elsewhere=True)
+
+
+def test_a_stop_that_closes_at_once_by_now_is_no_stop_that_only_moves_away() -> None:
+    away = proposed(OverrideChange(stop="30%"), a_holding(qty="3"))
+    at_once = proposed(OverrideChange(target="price 0.5"), a_holding(qty="3"))
+    assert (len(away.warnings), len(at_once.warnings)) == (1, 1)
+    assert (away.at_once, at_once.loosened) == ((), ())
+
+
+def test_an_end_that_has_passed_since_it_was_read_sets_nothing() -> None:
+    with pytest.raises(ConfigError, match="has passed: it is Tue 24 Nov 2026 12:00 ET now"):
+        proposed(OverrideChange(stop="10%", until=at("12:00")))

@@ -409,3 +409,14 @@ def test_resumed_rules_are_those_of_the_configuration() -> None:
     assert episodes.known[CALL].override
     episodes.resume(frozenset({CALL}))
     assert episodes.known[CALL].override is None
+
+
+def test_a_dry_run_takes_over_what_another_process_has_set_and_keeps_what_it_has_seen_itself() -> None:
+    kept = Kept()
+    acting, dry = (seen((a_position(),), kept=kept) for _ in range(2))
+    dry.peaked(CALL, D("1.50"))
+    for override in (Override("alice", NOON, stop="25%"), None):
+        acting.known[CALL] = replace(acting.known[CALL], override=override)
+        asyncio.run(acting.save())
+        dry.follow_stored_overrides()
+        assert (dry.known[CALL].override, dry.known[CALL].peak) == (override, D("1.50"))
