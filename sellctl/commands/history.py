@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 COLUMNS = ("row", "at", "account", "mode", "symbol", "what", "reason", "detail", "order")
 # A row's detail is the value of the first of these keys in its body; without one the whole body is shown.
 _SUMMARY_KEYS = ("sentence", "why", "message", "sells", "denied", "cancels", "reason")
+_MOST = 2**53  # rows: more than any journal has, and few enough for its database
 _FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 _FOR_PROGRAMS = frozenset({OutputFormat.JSON, OutputFormat.CSV})
 
@@ -47,8 +48,8 @@ def history(
         bool, typer.Option("--open", help="Only the evidence of orders whose end is not known yet.")
     ] = False,
     check: Annotated[bool, typer.Option("--verify", help="Check that no row is missing or changed.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="Rows on a page.")] = 50,
-    before: Annotated[int | None, typer.Option(min=1, help="Continue below this row.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=_MOST, help="Rows on a page.")] = 50,
+    before: Annotated[int | None, typer.Option(min=1, max=_MOST, help="Continue below this row.")] = None,
     fmt: FormatOption = None,
 ) -> None:
     """Show what happened, one row per exit, newest first.
