@@ -48,8 +48,8 @@ def history(
         bool, typer.Option("--open", help="Only the evidence of orders whose end is not known yet.")
     ] = False,
     check: Annotated[bool, typer.Option("--verify", help="Check that no row is missing or changed.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=_MOST, help="Rows on a page.")] = 50,
-    before: Annotated[int | None, typer.Option(min=1, max=_MOST, help="Continue below this row.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows on a page.")] = 50,
+    before: Annotated[int | None, typer.Option(min=1, help="Continue below this row.")] = None,
     fmt: FormatOption = None,
 ) -> None:
     """Show what happened, one row per exit, newest first.
@@ -63,7 +63,8 @@ def history(
         _verify(journal_path(ctx))
         return
     asked = journal_query(ctx, symbol, account, reason, day, since)
-    filters = replace(asked.filters, only_open=only_open, before=before, limit=limit)
+    below = None if before is None else min(before, _MOST)
+    filters = replace(asked.filters, only_open=only_open, before=below, limit=min(limit, _MOST))
     asked = replace(asked, filters=filters)
     show = _show_evidence if evidence or only_open or fmt in _FOR_PROGRAMS else _show_exits
     more = show(asked, fmt)
