@@ -107,7 +107,10 @@ def _make_private(path: Path) -> int:
 
 
 def read_only(path: Path, query: Callable[[sa.Connection], T], *, missing: T) -> T:
-    """What `query` returns, without a lock and without a byte written; `missing` when there is no file.
+    """What `query` returns, without a lock and without a byte written; `missing` when there is no journal yet.
+
+    There is none without a file, nor in one without a table: a process that was killed while it made the file leaves it
+    so, and the next one that writes goes on from there.
 
     SQLite would create its -wal and -shm files on the first read. Without a -wal, the file alone is complete and is
     opened as immutable; when a writer has started meanwhile, the query is run again.
@@ -117,7 +120,7 @@ def read_only(path: Path, query: Callable[[sa.Connection], T], *, missing: T) ->
     wal = _wal(path)
     if not wal.exists():
         try:
-            answer = _run(path, "immutable=1", query)
+            answer = _run(path, "immutable=1", query, missing)
         except JournalError:
             if not wal.exists():
                 raise
@@ -125,24 +128,24 @@ def read_only(path: Path, query: Callable[[sa.Connection], T], *, missing: T) ->
             if not wal.exists():
                 return answer
     if not path.with_name(path.name + "-shm").exists():
-        return _run_on_a_copy(path, query)
-    return _run(path, "mode=ro", query)
+        return _run_on_a_copy(path, query, missing)
+    return _run(path, "mode=ro", query, missing)
 
 
 def _wal(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def _run_on_a_copy(path: Path, query: Callable[[sa.Connection], T]) -> T:
+def _run_on_a_copy(path: Path, query: Callable[[sa.Connection], T], missing: T) -> T:
     """A -wal without its -shm cannot be read in place without creating one, so a copy elsewhere is read."""
     with map_errors(path), tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         shutil.copyfile(path, copy)
         shutil.copyfile(_wal(path), _wal(copy))
-        return _run(copy, "mode=rw", query)
+        return _run(copy, "mode=rw", query, missing)
 
 
-def _run(path: Path, how: str, query: Callable[[sa.Connection], T]) -> T:
+def _run(path: Path, how: str, query: Callable[[sa.Connection], T], missing: T) -> T:
     uri = f"{path.absolute().as_uri()}?{how}"
     engine = sa.create_engine(
         "sqlite://",
@@ -151,5 +154,6 @@ def _run(path: Path, how: str, query: Callable[[sa.Connection], T]) -> T:
         isolation_level="AUTOCOMMIT",
     )
     with map_errors(path), engine.connect() as connection, transaction(connection, READ):
-        refuse_newer(version_of(connection), path)
-        return query(connection)
+        version = version_of(connection)
+        refuse_newer(version, path)
+        return query(connection) if version or sa.inspect(connection).get_table_names() else missing

@@ -1,6 +1,7 @@
 """Every way in which the file can fail is one clear sentence, and the next write works once the cause is gone."""
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -11,7 +12,8 @@ import pytest
 from journal_builders import a_journal, intend
 
 from sellctl.core.errors import JournalError
-from sellctl.journal.database import read_only
+from sellctl.journal.database import apply_pragmas, read_only
+from sellctl.journal.exits_since import newest_row
 from sellctl.journal.queries import Filters, history
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqliteJournal
@@ -115,6 +117,27 @@ def test_an_empty_file_is_a_new_journal(tmp_path: Path) -> None:
     intend(journal)
     journal.close()
     assert verify(journal.path).rows == 1
+
+
+@pytest.mark.parametrize("left", [(), ("-wal", "-shm"), ("-wal",)], ids=["alone", "open", "without -shm"])
+def test_a_file_whose_making_was_killed_before_its_first_table_is_a_new_journal(
+    tmp_path: Path, left: tuple[str, ...]
+) -> None:
+    killed, path = tmp_path / "killed", tmp_path / FILE_NAME
+    with closing(sqlite3.connect(killed)) as connection:
+        apply_pragmas(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("CREATE TABLE audit (seq)")
+        for suffix in ("", *left):
+            shutil.copyfile(f"{killed}{suffix}", f"{path}{suffix}")
+    assert path.stat().st_size > 0
+    assert history(path, Filters()) == ()
+    assert newest_row(path) == 0
+    assert verify(path).fault == ""
+    journal = a_journal(tmp_path)
+    intend(journal)
+    journal.close()
+    assert verify(path).rows == 1
 
 
 def test_a_write_ahead_log_cut_short_is_told(tmp_path: Path) -> None:
