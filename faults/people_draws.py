@@ -187,14 +187,14 @@ class _Drawer:
         clear, until = Step(changes=((BOB, CLEARED),)), None
         ends = self._end_after(due_at)
         if how == "during":
-            steps = (Step(pause=pause, during_exit=True, changes=((ALICE, change),)), _after(clear, 2 * MINUTE))
-            return self._errand(held, Effect.REPLACED, *steps, reason=reason)
+            during = Step(pause=pause, during_exit=True, changes=((ALICE, change),))
+            return self._errand(held, Effect.REPLACED, during, _after(clear, 2 * MINUTE), reason=reason)
         if how == "until" and self.day.planned(WRONG_CLOCK) is None:
             until = ends
             change = OverrideChange(change.stop, change.target, change.trail, until)
         first = Step(at, changes=((ALICE, change),))
-        steps = (first, Step(ends, changes=clear.changes)) if how == "clear" else (first,)
-        return self._errand(held, Effect.REPLACED, *steps, reason=reason, ends_at=until)
+        then = [Step(ends, changes=clear.changes)] if how == "clear" else []
+        return self._errand(held, Effect.REPLACED, first, *then, reason=reason, ends_at=until)
 
     def _end_after(self, due_at: dt.datetime) -> dt.datetime:
         """Some time after a rule has become true, and before the end of the faults where that is possible."""

@@ -119,16 +119,16 @@ export const actions = (call, refresh) => {
 
   const setRules = (it) => show({
     title: `Set the rules of ${it.title}?`,
-    text: "What is set here replaces the same rule of its strategy until the position is closed. Nothing is set before you have seen what it does.",
+    text: "It replaces the same rule of its strategy until the position is closed. Nothing is set yet.",
     fields: [
-      { key: "stop", label: "Stop, such as 25%, $120/contract or price 4.20", longest: 64 },
+      { key: "stop", label: "Stop, such as 25% or price 4.20", longest: 64 },
       { key: "target", label: "Target, written likewise", longest: 64 },
       { key: "trail", label: "Trailing stop, such as 10pt or 10%", longest: 64 },
-      { key: "until", label: "Until, such as friday, 15:30 or 2026-12-04, New York time (empty: until it is closed)", longest: 40 },
+      { key: "until", label: "Until, such as friday, 2026-12-04 or 15:30 ET", longest: 40 },
       { key: "breakeven", label: "Stop at the entry price (breakeven)", isChoice: true },
-      { key: "clear", label: "Clear all that is set: back to the configuration", isChoice: true },
+      { key: "clear", label: "Clear what is set by hand", isChoice: true },
     ],
-    button: "Show what would change",
+    button: "Show changes",
     isSafe: true,
     run: async (given) => shownRules(it, await send("/set", { symbol: it.symbol, account: it.account, dry_run: true, ...given })),
   });
