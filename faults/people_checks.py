@@ -69,7 +69,7 @@ class PeopleChecker:
         self._s9(asked, order, reason)
         if self._is_excused(asked):
             return
-        is_other = asked.errand.effect is Effect.PART and bool(asked.parts) and reason != Reason.CLOSED_MANUALLY
+        is_other = asked.errand.effect is Effect.PART and bool(asked.parts) and reason not in _reasons_of(asked)
         if is_other and not any(map(self.checker.is_far_from_market, parts(order))):
             self._violated("must-not-fire", f"{asked.errand.name} was closed for {reason}, and only a part was asked")
         set_now = self.people.set_on(asked.errand.name)
@@ -81,17 +81,17 @@ class PeopleChecker:
 
     def _s9(self, asked: Asked, order: SimOrder, reason: str) -> None:
         """S9: of each symbol no more is filled by request than was asked."""
-        if reason != Reason.CLOSED_MANUALLY:
+        if reason not in _reasons_of(asked):
             return
         for symbol in {part.symbol for part in parts(order)} & asked.errand.symbols:
-            filled = self._filled_by_request(symbol)
+            filled = self._filled_by_request(asked, symbol)
             if filled > asked.parts.get(symbol, ZERO):
                 self._violated("S9", f"{filled} of {symbol} closed, {asked.parts.get(symbol, ZERO)} were asked")
 
-    def _filled_by_request(self, symbol: str) -> Decimal:
+    def _filled_by_request(self, asked: Asked, symbol: str) -> Decimal:
         ours = (order for order in self.account.orders.values() if is_ours(order) and symbol in order.symbols)
-        asked = (order for order in ours if self._reason(order) == Reason.CLOSED_MANUALLY)
-        return sum((part.filled_qty for order in asked for part in parts(order) if part.symbol == symbol), ZERO)
+        by_request = (order for order in ours if self._reason(order) in _reasons_of(asked))
+        return sum((part.filled_qty for order in by_request for part in parts(order) if part.symbol == symbol), ZERO)
 
     def _reason(self, order: SimOrder) -> str:
         """Why we sent an order, by the journal; "" while it can't be read."""
@@ -170,7 +170,7 @@ class PeopleChecker:
         if asked.process != self.people.processes or asked.has_limit or self._is_excused(asked) or self._works(asked):
             return
         for symbol, wanted in asked.parts.items():
-            if (filled := self._filled_by_request(symbol)) < wanted:
+            if (filled := self._filled_by_request(asked, symbol)) < wanted:
                 self._violated("R6", f"{wanted} of {symbol} were asked to be closed, {filled} are and no order works")
 
     def _works(self, asked: Asked) -> bool:
@@ -189,6 +189,12 @@ class PeopleChecker:
 
     def _violated(self, invariant: str, text: str) -> None:
         self.findings.add(invariant, self.exchange.now, text)
+
+
+def _reasons_of(asked: Asked) -> frozenset[str]:
+    """The reasons of the orders of a request. A leg that is left behind by its structure follows it."""
+    follows = asked.errand.effect is Effect.PART and len(asked.errand.symbols) > 1
+    return frozenset({Reason.CLOSED_MANUALLY, Reason.STRUCTURE} if follows else {Reason.CLOSED_MANUALLY})
 
 
 def _is_in_force(override: Override, now: dt.datetime) -> bool:

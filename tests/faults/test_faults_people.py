@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from builders import replace
-from faults_scenes import a_day, found, with_fault
+from faults_scenes import a_day, a_structures_day, found, with_fault
 
 from faults.day import ACCOUNT, Stage, a_stage
 from faults.draws import with_draws
@@ -16,9 +16,11 @@ from faults.generate import MINUTE, Day, Role, generate_day
 from faults.mutants import MUTANTS, mutated
 from faults.people import Asked
 from faults.people_draws import ALICE, BOB, CLEARED, FAR, Effect, Errand, Part, Step, errands_of
-from faults.structure_draws import with_structures
+from faults.structure_draws import CONDOR, with_structures
+from faults.structures import Course
 from sellctl.core.model.plan import Reason
 from sellctl.core.model.position import OverrideChange
+from sellctl.sim.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 HOLD = OverrideChange(stop="60%")
@@ -114,3 +116,18 @@ def test_a_part_that_is_asked_for_in_the_middle_of_an_exit_leaves_the_rest_to_th
     stage = asked_on(day, on(position.symbol, Effect.PART_OF_EXIT, part), tmp_path)
     assert not stage.exchange.accounts[ACCOUNT].positions
     assert not found(stage)
+
+
+def test_a_unit_of_a_structure_by_legs_is_all_that_is_closed_while_positions_lag_behind_fills(tmp_path: Path) -> None:
+    """A leg that follows was sent again while the position did not show its fill yet, until all of it was closed."""
+    lagging = Settings(position_lag=dt.timedelta(seconds=9))
+    days = (a_structures_day(CONDOR, Course.QUIET, seed=seed, settings=lagging) for seed in range(2, 40))
+    day = next(day for day in days if day.structures[0].units > 1)
+    (structure,) = day.structures
+    day = with_fault(day, "A13", day.begins_at - dt.timedelta(seconds=1))
+    at = day.begins_at + 5 * MINUTE
+    day = replace(day, recovers_at=at + 15 * MINUTE, ends_at=at + 30 * MINUTE)
+    errand = Errand(structure.name, structure.symbols, Effect.PART, (Step(at, parts=((ALICE, Part()),)),))
+    stage = asked_on(day, errand, tmp_path)
+    left = {abs(stage.exchange.accounts[ACCOUNT].qty_of(symbol)) for symbol in structure.symbols}
+    assert (left, found(stage)) == ({structure.units - 1}, [])
