@@ -242,6 +242,12 @@ SEPARATE: tuple[Fault, ...] = (
         share=0.5,
     ),
     Fault(
+        "O21",
+        Timing.ONCE,
+        does="people set rules for positions and structures, clear them, and close parts, also while an exit goes on",
+        share=1.0,
+    ),
+    Fault(
         "T11",
         Timing.ONCE,
         _on(seconds=(45, 60, 120)),

@@ -111,7 +111,7 @@ class ExchangeChecker:
         for check in (self._s1, self._s3, self._s6, self._s7, self._i1, self._i2, self._i4, self._t3, self._k2):
             check(account, order)
         for part in parts(order):
-            if part.symbol in self.must_stay and not is_backstop(order) and not self._is_far_from_market(part):
+            if part.symbol in self.must_stay and not is_backstop(order) and not self.is_far_from_market(part):
                 text = f"{part.side} {part.qty} {part.symbol} was sent although no rule was true"
                 self._violated("must-not-fire", text)
 
@@ -201,7 +201,7 @@ class ExchangeChecker:
         times.append(self.exchange.now)
         return sum(self.exchange.now - at < ONE_MINUTE for at in times)
 
-    def _is_far_from_market(self, order: SimOrder) -> bool:
+    def is_far_from_market(self, order: SimOrder) -> bool:
         """Whether a sale's limit is far above the market, as after a single wrong quote met a target.
 
         Such an order is harmless, and right after a start nothing distinguishes a wrong quote from a correct one. The
@@ -219,7 +219,7 @@ class ExchangeChecker:
         """Check a fill. That of a multi-leg order is of units, each of which has `ratio_qty` of every leg."""
         filled: list[tuple[str, Decimal]] = []
         for part in parts(order):
-            excused = is_backstop(order) or self._is_far_from_market(part)
+            excused = is_backstop(order) or self.is_far_from_market(part)
             if is_ours(order) and part.symbol in self.must_stay and not excused:
                 self._violated("must-not-fire", f"{part.side} {part.symbol} filled although no rule was true")
             key, after = (account.name, part.symbol), account.qty_of(part.symbol)

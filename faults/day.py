@@ -20,6 +20,8 @@ from faults.injector import FaultInjector
 from faults.liveness import LivenessChecker
 from faults.loop import LoopClock
 from faults.network import Network
+from faults.people import People
+from faults.people_checks import ENDED_WITHIN, PeopleChecker
 from faults.polls import PollChecker
 from faults.process_run import Connections, ProcessRun
 from faults.remembered import ANOTHER_NUMBER, check_another_account, check_feeds_tried, check_increments
@@ -29,6 +31,7 @@ from faults.structure_checks import StructureChecker
 from faults.structure_draws import with_structures
 from faults.structures import Entry
 from faults.transport import through_adapter
+from sellctl.bootstrap import Runtime
 from sellctl.core.config.schema import (
     AccountConfig,
     AccountGuardConfig,
@@ -156,6 +159,8 @@ class Stage:
     network: Network
     polls: PollChecker
     structures: StructureChecker
+    people: People
+    requests: PeopleChecker
     clock: LoopClock
     connections: Connections
     streams: Streams | None = None
@@ -169,6 +174,7 @@ class Stage:
         if not self.once:  # between two cron runs no target order works, by design
             self.liveness.plan()
             self.structures.plan()
+            self.requests.plan()
         self.exchange.advance_to(self.exchange.now)
         while self.exchange.now < self.day.ends_at:
             self._run_process()
@@ -179,6 +185,7 @@ class Stage:
             self.exchange.advance_to(self._next_start())
         self.liveness.at_the_end()
         self.structures.at_the_end()
+        self.requests.at_the_end()
         self.evidence.check_all(compile_policy(config_of(self.day), ACCOUNT), self.network.log)
         self._check_memory()
 
@@ -198,6 +205,10 @@ class Stage:
         soon = self.exchange.now + dt.timedelta(seconds=2)
         return soon + dt.timedelta(seconds=60 - soon.second) if self.once else soon
 
+    def _after_poll(self, runtime: Runtime) -> None:
+        self.polls.after_poll(runtime)
+        self.requests.after_poll(runtime)
+
     def _polling_interval(self, now: dt.datetime) -> tuple[dt.timedelta, dt.datetime]:
         return self.day.interval_at(now, self.network.polls)
 
@@ -209,7 +220,7 @@ class Stage:
         process = self.now = ProcessRun(
             self.exchange, self.folder, config_of(self.day), self.connections, self.clock, self.network,
             self.injector.step, self.liveness.on_event, self._polling_interval, self.once, self.streams,
-            after_poll=self.polls.after_poll,
+            after_poll=self._after_poll, people=self.people.ask if self.people.asked else None,
         )  # fmt: skip
         try:
             process.run(self.day.ends_at)
@@ -240,9 +251,17 @@ def a_stage(day: Day, folder: Path, connections_of: ConnectionsOf = in_process, 
 
     network = Network(clock, injector.step, day.latency, _rng(day.seed + 3).random, arrives, checker.cancels)
     polls = PollChecker(exchange, findings, network, injector.clock_outages)
+    people = People(day, exchange, account, findings, clock, checker, injector.requests_accepted)
     liveness = LivenessChecker(
-        day, exchange, account, findings, injector.changed_by_others, network.clock_reads, polls.decided_at
-    )
+        day, exchange, account, findings, injector.changed_by_others, network.clock_reads, polls.decided_at,
+        kept=lambda name: people.may_keep(name, ENDED_WITHIN),
+    )  # fmt: skip
+    requests = PeopleChecker(
+        day, exchange, account, findings, folder, people, checker, injector, liveness, network,
+        injector.changed_by_others,
+    )  # fmt: skip
+    people.listen()
+    requests.listen()
     stage = Stage(
         day=day,
         exchange=exchange,
@@ -255,6 +274,8 @@ def a_stage(day: Day, folder: Path, connections_of: ConnectionsOf = in_process, 
         network=network,
         polls=polls,
         structures=StructureChecker(day, exchange, account, findings, injector.trades, liveness, polls.decided_at),
+        people=people,
+        requests=requests,
         clock=clock,
         connections=connections_of(exchange, evidence),
         streams=Streams(exchange, clock, day.seed + 6) if day.streams and not once else None,
@@ -328,6 +349,7 @@ def print_events(stage: Stage, report: Callable[[str], None]) -> None:
     lines += [(e.at, f"venue {e.kind} {_order_description(e.order)}") for e in stage.exchange.events]
     lines += [(s.at, f"sent  {s.what} {s.client_order_id[-6:]} {s.answer}") for s in stage.network.log]
     lines += [(e.at, f"event {e.severity} {e.sentence}") for e in stage.liveness.events]
+    lines += [(at, f"asked {text}") for at, text in stage.people.done]
     lines += [(v.at, f"***   {v}") for v in stage.findings.found]
     lines += [(stage.day.recovers_at, "all faults end")]
     for at, text in sorted(lines, key=lambda line: line[0]):

@@ -113,5 +113,6 @@ _TIMES: dict[str, Callable[[Day, dict[str, Any], random.Random], tuple[dt.dateti
     "O18": _once_entered,
     "O19": _on_a_structure,
     "O20": _on_a_structure,
+    "O21": _before_the_start,
     CLOCK_OUTAGE: _without_a_clock,
 }

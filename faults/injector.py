@@ -69,6 +69,7 @@ class FaultInjector:
     clock_outages: list[tuple[dt.datetime, dt.datetime]] = field(default_factory=list)
     outdated: set[str] = field(default_factory=set)  # underlyings whose increment is remembered from an earlier day
     another_account_since: dt.datetime | None = None
+    requests_accepted: list[tuple[dt.datetime, str]] = field(default_factory=list)  # what people asked for (O21)
     _next_account: bool = False
     _disk: dict[str, float] = field(default_factory=dict)
     _wrote: bool = False
@@ -253,6 +254,9 @@ class FaultInjector:
     def _meet_orders(self, _planned: PlannedFault) -> None:
         """Each order meets its fault when it arrives (O20)."""
 
+    def _people_ask(self, _planned: PlannedFault) -> None:
+        """They begin with the first process (O21)."""
+
     def _change_increments(self, planned: PlannedFault) -> None:
         """The remembered price increments are wrong (O17)."""
         age, folder = planned.options["age_in_days"], self.checker.folders[0]
@@ -347,8 +351,8 @@ class FaultInjector:
     def all_fired(self) -> Counter[str]:
         """How often each fault occurred."""
         theirs = Counter({p.fault.name: self.exchange.faults.fired[p.fault.name] for p in self.day.faults})
-        on_structures = Counter({"O19": self.trades.closed_a_leg, "O20": self.trades.met})
-        return +(theirs + self.fired + on_structures + Counter({"P01": self.steps.kills}))
+        others = {"O19": self.trades.closed_a_leg, "O20": self.trades.met, "O21": len(self.requests_accepted)}
+        return +(theirs + self.fired + Counter(others) + Counter({"P01": self.steps.kills}))
 
     @property
     def unfired(self) -> tuple[str, ...]:
@@ -369,6 +373,7 @@ class FaultInjector:
         if self.all_fired["A13"] or self.all_fired["H21"]:
             no_occasion.add("O18")  # after another refusal none is sent any more
         no_occasion |= {"O19", "O20"}  # without an order that closes the structure, nothing happens to it
+        no_occasion.add("O21")  # they may be refused each time, as long as the account can't be read
         held = self.account.positions.keys()
         no_occasion |= {p.fault.name for p in self.day.faults if p.options.get("symbol") not in {None, *held}}
         return tuple(sorted({p.fault.name for p in self.day.faults} - set(self.all_fired) - no_occasion))
@@ -447,5 +452,6 @@ _BENCH_FAULTS: dict[str, Callable[[FaultInjector, PlannedFault], None]] = {
     "O18": FaultInjector._refuse_multi_leg,  # noqa: SLF001  likewise
     "O19": FaultInjector._close_a_leg,  # noqa: SLF001  likewise
     "O20": FaultInjector._meet_orders,  # noqa: SLF001  likewise
+    "O21": FaultInjector._people_ask,  # noqa: SLF001  likewise
     CLOCK_OUTAGE: FaultInjector._stop_clock,  # noqa: SLF001  likewise
 }

@@ -30,18 +30,27 @@ def was_cancelled_for_an_exit(folder: Path, client_order_id: str) -> bool:
     return any("to make way for" in str(entry.get("why")) for entry in _entries(folder, "cancel", client_order_id))
 
 
+def reason_of(folder: Path, client_order_id: str) -> str:
+    """Why an order of ours was sent, by its newest committed intent; "" when there is none."""
+    return next((reason for reason, _ in reversed(_rows(folder, "intent", client_order_id))), "")
+
+
 def _entries(folder: Path, kind: str, client_order_id: str) -> Iterator[dict[str, Any]]:
     """The journal's entries of one kind about an order, read through a connection of its own, also while it is away."""
+    yield from (json.loads(body) for _, body in _rows(folder, kind, client_order_id))
+
+
+def _rows(folder: Path, kind: str, client_order_id: str) -> list[tuple[str, str]]:
+    """The reasons and bodies of such entries, oldest first."""
     path = next((each for each in (folder / JOURNAL, away_from(folder) / JOURNAL) if each.exists()), None)
     if path is None:
-        return
+        return []
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
-        query = "SELECT body FROM audit WHERE kind = ? AND client_order_id = ?"
-        rows = connection.execute(query, (kind, client_order_id)).fetchall()
+        query = "SELECT reason, body FROM audit WHERE kind = ? AND client_order_id = ? ORDER BY seq"
+        return connection.execute(query, (kind, client_order_id)).fetchall()
     finally:
         connection.close()
-    yield from (json.loads(row[0]) for row in rows)
 
 
 def is_same(intent: dict[str, Any], order: SimOrder) -> bool:

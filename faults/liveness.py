@@ -33,6 +33,7 @@ class LivenessChecker:
     changed_by_others: set[str]
     clock_reads: Sequence[dt.datetime]  # when the program read the broker's clock, which every decision requires
     decided_at: Sequence[dt.datetime]  # when a poll led to a decision
+    kept: Callable[[str], bool] = lambda _name: False  # whether what a person set may keep it from being closed
     events: list[Event] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
@@ -92,7 +93,7 @@ class LivenessChecker:
         held = self.account.positions.get(position.symbol)
         unknown_entry = held is not None and held.avg_entry_price <= 0
         unknowable = position.symbol in self.changed_by_others or unknown_entry or self._peak_was_unobservable(position)
-        return unknowable or self._halted(position) or not self._still_due(position)
+        return unknowable or self.kept(position.symbol) or self._halted(position) or not self._still_due(position)
 
     def _peak_was_unobservable(self, position: PlannedPosition) -> bool:
         """Whether too few polls could observe its peak, because the broker's clock was down.

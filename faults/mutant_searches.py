@@ -69,9 +69,9 @@ def by_pair(seed: int) -> tuple[str, ...]:
     return tuple(map(str, play_pair(seed, shared=seed % 2 == 0).violations))
 
 
-def by_draw(name: str) -> Search:
-    """A day on which nothing goes wrong but one fault that is drawn separately."""
-    return lambda seed: tuple(map(str, play(seed, (name,)).violations))
+def by_draw(*names: str) -> Search:
+    """A day on which nothing goes wrong but faults that are drawn separately, or those of a family."""
+    return lambda seed: tuple(map(str, play(seed, names).violations))
 
 
 def by_adapter_draw(name: str) -> Search:

@@ -26,6 +26,7 @@ from faults.mutant_searches import (
 )
 from faults.order_mutants import ORDER_MUTANTS
 from faults.patching import patched
+from faults.people_mutants import PEOPLE_MUTANTS
 from faults.structure_mutants import STRUCTURE_MUTANTS
 from sellctl.alpaca import broker as alpaca_broker
 from sellctl.alpaca import rest
@@ -436,4 +437,5 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("strategy inside", "a user's strategy runs in the watcher's own process", ((isolated, "start_isolated", _in_this_process),), by_watch("strategy inside", "sleep")),
     *STRUCTURE_MUTANTS,
     *ORDER_MUTANTS,
+    *PEOPLE_MUTANTS,
 )  # fmt: skip

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import inspect
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -57,6 +57,7 @@ class ProcessRun:
     once: bool = False  # run-once instead of watch
     streams: Streams | None = None  # None: prices and orders are only fetched
     after_poll: Callable[[Runtime], None] = lambda _runtime: None
+    people: Callable[[Runtime], Coroutine[Any, Any, None]] | None = None  # who ask something of it
     runtime: Runtime | None = None
     loop: VirtualLoop | None = None
     _stop: asyncio.Event | None = field(default=None)
@@ -103,9 +104,12 @@ class ProcessRun:
         setting_interval = asyncio.ensure_future(self._set_interval(until))
         watching = asyncio.ensure_future(scheduler.watch(self._stop, lambda _seconds: self.after_poll(runtime)))
         ticking = asyncio.ensure_future(self.streams.keep_ticking(self.polling_interval)) if self.streams else None
+        asking = asyncio.ensure_future(self.people(runtime)) if self.people else None
         await asyncio.wait({setting_interval, watching}, return_when=asyncio.FIRST_COMPLETED)
         self._stop.set()
         setting_interval.cancel()
+        if asking:
+            asking.cancel()
         await watching
         if self.streams and ticking:
             ticking.cancel()

@@ -127,6 +127,7 @@ class StructureChecker:
         changed = not self.trades.changed.isdisjoint(structure.symbols) or structure.name not in self.trades.entered
         return (
             changed
+            or self.liveness.kept(structure.name)
             or self._peak_was_unobservable(structure)
             or self._halted(structure)
             or not self._still_due(structure)

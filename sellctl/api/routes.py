@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Res
 from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPBearer
 
-from sellctl.api import documents, manual_documents, manual_schemas, schemas
+from sellctl.api import documents, manual_documents, manual_schemas, schemas, trade_schemas
 from sellctl.api.events import EventHub, Inbox, TooManyStreamsError, frames
 from sellctl.api.guarded import CLAIMS_KEY, GuardedRoute, caller_of, control_of
 from sellctl.api.lifespan import running
@@ -20,6 +20,7 @@ from sellctl.core.structures.names import name_or_symbol
 from sellctl.service.rule_changes import RuleTexts
 from sellctl.ui.documents import Document
 from sellctl.ui.formatting import sanitize
+from sellctl.ui.trades import trades_document
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -36,6 +37,9 @@ _REFUSED: dict[int | str, dict[str, Any]] = {
 }
 _UNKNOWN: dict[int | str, dict[str, Any]] = {
     400: {"model": schemas.Problem, "description": "No such position; `detail` says which one may be meant."},
+}
+_UNRECORDED: dict[int | str, dict[str, Any]] = {
+    400: {"model": schemas.Problem, "description": "The journal knows none of that name; `detail` may say which one."},
 }
 _FORGOTTEN: dict[int | str, dict[str, Any]] = {
     404: {"model": schemas.Problem, "description": "No such exits are known (any more)."},
@@ -106,6 +110,18 @@ async def history(request: Request, query: Annotated[schemas.HistoryQuery, Query
     )
     rows = await asyncio.to_thread(page, control_of(request).runtime.state.journal, filters)
     return _json(documents.history_document(rows, query.limit))
+
+
+@sell_router.get("/trades", response_model=trade_schemas.Trades, responses=_UNRECORDED)
+async def trades(request: Request, query: Annotated[trade_schemas.TradesQuery, Query()]) -> Response:
+    """The closed exits, oldest first, with totals per mode: the document of `sellctl trades`."""
+    from sellctl.service.recorded_exits import ExitsAsked, recorded_trades  # noqa: PLC0415  the journal is an adapter
+
+    day, since = (date.isoformat() if date else "" for date in (query.day, query.since))
+    asked = ExitsAsked(query.symbol, query.account, query.reason, day, since)
+    runtime = control_of(request).runtime
+    found = await asyncio.to_thread(recorded_trades, runtime.state.journal, runtime.loaded.config, asked)
+    return _json(trades_document(found))
 
 
 @sell_router.get(

@@ -276,6 +276,91 @@ def test_a_close_that_is_cancelled_or_wrong_sends_nothing(tab: Tab, calm: Served
     assert not [each for each in calm.server.requests if each.method == "POST"]
 
 
+def fill_in(tab: Tab, key: str, text: str) -> None:
+    """Type into a field of the question."""
+    tab.until(f"document.getElementById('ask-{key}')")
+    tab.run(f"document.getElementById('ask-{key}').focus()")
+    tab.type(text)
+
+
+def test_a_stop_is_set_after_what_it_was_and_becomes_was_shown_and_stands_in_the_position(
+    tab: Tab, calm: Served
+) -> None:
+    tab.size(1280, 860)
+    sign_in(tab, calm, "operator")
+    open_position(tab, "AAPL")
+    press(tab, "details-set")
+    fill_in(tab, "stop", "10%")
+    fill_in(tab, "until", "2026-12-04")
+    save_picture(tab, "page-set-form.png")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-confirm').innerText === 'Set them now'")
+    assert "main (PAPER): from nothing set by hand to stop 10% until Fri 04 Dec 2026 16:00 ET" in tab.text("#ask-text")
+    assert "stop from $0.80" in tab.text("#ask-lines")
+    assert "to $0.90" in tab.text("#ask-lines")
+    assert tab.run("document.querySelectorAll('#ask-lines .warn').length") == 0
+    assert "set by hand" not in tab.text("#details-dialog")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-title').innerText === 'Set for AAPL 18 Dec 26 200 C'")
+    press(tab, "ask-cancel")
+    tab.until("document.getElementById('positions').innerText.includes('stop $0.90')")
+    open_position(tab, "AAPL")
+    tab.until("document.getElementById('details-set-by-hand').innerText")
+    assert tab.text("#details-set-by-hand") == (
+        "Set by hand: stop 10% until Fri 04 Dec 2026 16:00 ET, set by ana over the API"
+    )
+    assert (held(calm), tab.complaints) == (3, [])
+
+
+def test_a_stop_that_is_loosened_is_a_warning_before_it_is_set_and_is_cleared_again(tab: Tab, calm: Served) -> None:
+    tab.size(390, 844, phone=True, dark=True)
+    sign_in(tab, calm, "operator")
+    open_position(tab, "AAPL")
+    press(tab, "details-set")
+    fill_in(tab, "stop", "40%")
+    assert tab.run("document.documentElement.scrollWidth <= 390")
+    nodes = tab.send("Accessibility.getFullAXTree")["nodes"]
+    found = {(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if "role" in node}
+    assert ("checkbox", "Stop at the entry price (breakeven)") in found
+    assert not {role for role, name in found if role in {"button", "textbox", "checkbox"} and not name}
+    save_picture(tab, "page-set-phone.png")
+    tab.press(*ENTER)
+    tab.until("document.getElementById('ask-confirm').innerText === 'Set them now'")
+    assert "more can be lost" in tab.text("#ask-lines .warn")
+    assert tab.run("document.getElementById('ask-confirm').className") == "danger"
+    assert tab.run("document.documentElement.scrollWidth <= 390")
+    save_picture(tab, "page-set-warning-phone.png")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-title').innerText.startsWith('Set for')")
+    press(tab, "ask-cancel")
+    tab.until("document.getElementById('positions').innerText.includes('stop $0.60')")
+    open_position(tab, "AAPL")
+    press(tab, "details-set")
+    press(tab, "ask-clear")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-confirm').innerText === 'Set them now'")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-text').innerText.includes('nothing is set by hand')")
+    press(tab, "ask-cancel")
+    tab.until("document.getElementById('positions').innerText.includes('stop $0.80')")
+    assert tab.complaints == []
+    tab.size(1180, 860)
+
+
+def test_a_value_that_cannot_be_set_is_one_sentence_and_sets_nothing(tab: Tab, calm: Served) -> None:
+    sign_in(tab, calm, "operator")
+    open_position(tab, "AAPL")
+    press(tab, "details-set")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-error').innerText.startsWith('Nothing is to be set.')")
+    fill_in(tab, "stop", "25")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-error').innerText.includes('has no unit')")
+    assert tab.run("document.getElementById('ask-stop').value") == "25"
+    press(tab, "ask-cancel")
+    assert "stop $0.80" in tab.text("#positions")
+
+
 def test_a_position_is_left_alone_and_managed_again(tab: Tab, calm: Served) -> None:
     sign_in(tab, calm, "operator")
     for button, state in (("details-exempt", "exempt"), ("details-manage", "watching")):
@@ -366,7 +451,7 @@ def test_a_viewer_sees_a_position_and_can_change_nothing(tab: Tab, calm: Served)
     sign_in(tab, calm, "viewer")
     open_position(tab, "AAPL")
     tab.until("document.getElementById('details-text').innerText")
-    for identity in ("details-close", "details-exempt", "details-manage", "resume"):
+    for identity in ("details-close", "details-set", "details-exempt", "details-manage", "resume"):
         assert tab.run(f"document.getElementById('{identity}').hidden"), identity
     for identity in ("halt", "run-once"):
         assert tab.run(f"document.getElementById('{identity}').disabled"), identity

@@ -26,7 +26,7 @@ from builders import replace
 from fastapi import FastAPI
 from served import write_config
 
-from sellctl.api import schemas, sell_router
+from sellctl.api import schemas, sell_router, trade_schemas
 from sellctl.api.application import CONTENT_POLICY, PAGE, SCRIPTS
 from sellctl.api.audit import OTHERS, ApiCall, Audit
 from sellctl.api.control import State
@@ -54,6 +54,7 @@ ANSWERS = {
     "/positions": schemas.Positions,
     "/plan": schemas.Plans,
     "/history": schemas.History,
+    "/trades": trade_schemas.Trades,
 }
 
 

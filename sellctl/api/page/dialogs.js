@@ -1,7 +1,7 @@
 // The dialogs of the control page: one position with its chart, and what is asked before anything is changed or sent.
 
 import { drawChart } from "./chart.js";
-import { $, amount, clock, element, profit, setText } from "./format.js";
+import { $, amount, clock, dollars, element, name, percent, profit, setText } from "./format.js";
 
 const OUTCOME_EVERY = 1_000; // milliseconds between two looks at what became of an exit
 const OUTCOME_LOOKS = 60;
@@ -17,7 +17,8 @@ const show = (next) => {
   setText($("ask-title"), step.title);
   setText($("ask-text"), step.text);
   setText($("ask-error"), "");
-  $("ask-lines").replaceChildren(...(step.lines || []).map((line) => element("li", line)));
+  const warnings = (step.warnings || []).map((line) => element("li", line, "warn"));
+  $("ask-lines").replaceChildren(...(step.lines || []).map((line) => element("li", line)), ...warnings);
   $("ask-fields").replaceChildren(...(step.fields || []).flatMap(field));
   $("ask-confirm").hidden = !step.run;
   $("ask-confirm").disabled = false;
@@ -28,7 +29,18 @@ const show = (next) => {
   ($("ask-fields").querySelector("input") || $("ask-cancel")).focus();
 };
 
-const field = (it) => {
+const field = (it) => (it.isChoice ? choice(it) : textField(it));
+
+// A box to tick; the label is beside it.
+const choice = (it) => {
+  const label = element("label", "", "choice");
+  const input = element("input");
+  Object.assign(input, { id: `ask-${it.key}`, name: it.key, type: "checkbox" });
+  label.append(input, element("span", it.label));
+  return [label];
+};
+
+const textField = (it) => {
   const label = element("label", it.label);
   label.htmlFor = `ask-${it.key}`;
   const input = element("input");
@@ -41,7 +53,8 @@ const confirmed = async (event) => {
   event.preventDefault();
   if (!step || !step.run) return;
   const asked = step;
-  const given = Object.fromEntries([...$("ask-fields").querySelectorAll("input")].map((it) => [it.name, it.value.trim()]).filter(([, value]) => value));
+  const value = (it) => (it.type === "checkbox" ? it.checked : it.value.trim());
+  const given = Object.fromEntries([...$("ask-fields").querySelectorAll("input")].map((it) => [it.name, value(it)]).filter(([, each]) => each));
   $("ask-confirm").disabled = true;
   setText($("ask-error"), "");
   try {
@@ -104,6 +117,39 @@ export const actions = (call, refresh) => {
     }
   };
 
+  const setRules = (it) => show({
+    title: `Set the rules of ${it.title}?`,
+    text: "It replaces the same rule of its strategy until the position is closed. Nothing is set yet.",
+    fields: [
+      { key: "stop", label: "Stop, such as 25% or price 4.20", longest: 64 },
+      { key: "target", label: "Target, written likewise", longest: 64 },
+      { key: "trail", label: "Trailing stop, such as 10pt or 10%", longest: 64 },
+      { key: "until", label: "Until, such as friday, 2026-12-04 or 15:30 ET", longest: 40 },
+      { key: "breakeven", label: "Stop at the entry price (breakeven)", isChoice: true },
+      { key: "clear", label: "Clear what is set by hand", isChoice: true },
+    ],
+    button: "Show changes",
+    isSafe: true,
+    run: async (given) => shownRules(it, await send("/set", { symbol: it.symbol, account: it.account, dry_run: true, ...given })),
+  });
+
+  const shownRules = (it, proposal) => ({
+    title: `Set the rules of ${it.title}?`,
+    text: proposal.overrides.map(changedRules).join(" "),
+    lines: proposal.overrides.flatMap((each) => [...triggerLines(each), ...each.notes]),
+    warnings: proposal.overrides.flatMap((each) => each.warnings),
+    button: "Set them now",
+    isSafe: !proposal.overrides.some((each) => each.warnings.length),
+    run: async () => rulesSet(it, await send("/set", { confirm: proposal.confirm })),
+  });
+
+  const rulesSet = (it, answer) => {
+    const now = answer.overrides.map((each) => `${each.account}: ${each.after || "nothing is set by hand"}.`).join(" ");
+    if (answer.is_set) return { title: `Set for ${it.title}`, text: now };
+    if (answer.problems.length) return { title: `Not set for ${it.title}`, text: answer.problems.join(" ") };
+    return { title: `Being set for ${it.title}`, text: "The watcher has not answered yet; the position shows it when it is set." };
+  };
+
   const exempt = (it) => show({
     title: `Leave ${it.title} alone?`,
     text: `From the next check on, no order is sent for ${it.symbol}, not even for a stop, in all accounts. Orders that are working at the broker stay there.`,
@@ -139,7 +185,7 @@ export const actions = (call, refresh) => {
     run: async (given) => done("Resumed", await send("/resume", given)),
   });
 
-  return { close, exempt, manage, runOnce, resume };
+  return { close, exempt, manage, runOnce, resume, set: setRules };
 };
 
 const exitLine = (it) => {
@@ -147,6 +193,20 @@ const exitLine = (it) => {
   const bring = `estimated proceeds ${amount(it.proceeds)}, P&L ${profit(it.pnl)}`;
   return it.is_possible ? `${what}, ${bring}` : `${what}: ${it.sentence}`;
 };
+
+const changedRules = (it) => `${it.account} (${it.mode.toUpperCase()}): from ${it.before || "nothing set by hand"} to ${it.after || "nothing set by hand"}.`;
+
+// A line per rule with a price: what it was, and what it becomes.
+const triggerLines = (it) => {
+  const prices = [it.triggers_before, it.triggers].map((triggers) => new Map(triggers.map((each) => [each.reason, atPrice(each)])));
+  const reasons = new Set(prices.flatMap((of) => [...of.keys()]));
+  return [...reasons].map((reason) => {
+    const [was, becomes] = prices.map((of) => of.get(reason) || "none");
+    return was === becomes ? `${name(reason)} stays ${was}` : `${name(reason)} from ${was} to ${becomes}`;
+  });
+};
+
+const atPrice = (it) => `${dollars(it.price)}${it.distance === null ? "" : ` (${percent(it.distance)})`}`;
 
 const outcomeLine = (it) => `${it.account} (${it.mode.toUpperCase()}): ${it.contract || it.symbol}: ${it.sentence}`;
 
@@ -161,9 +221,10 @@ export const showDetails = (it, may) => {
   setText($("details-title"), it.title);
   setText($("details-where"), [symbol, `${it.account} (${it.mode.toUpperCase()})`].filter((each) => each !== it.title).join(" · "));
   setText($("details-text"), `${position.state}: ${position.sentence}`);
+  setText($("details-set-by-hand"), position.set_by_hand ? `Set by hand: ${position.set_by_hand}` : "");
   $("details-rules").replaceChildren(...it.rules.map((rule) => element("li", rule)));
   const isExempt = position.state === "exempt";
-  $("details-close").hidden = !may;
+  $("details-close").hidden = $("details-set").hidden = !may;
   $("details-exempt").hidden = !may || isExempt;
   $("details-manage").hidden = !may || !isExempt;
   if (!$("details-dialog").open) $("details-dialog").showModal();

@@ -288,7 +288,7 @@ const ask = actions(call, () => refresh());
 
 const accountsText = () => status.accounts.map((it) => `${it.account} (${it.mode.toUpperCase()})`).join(" and ");
 
-for (const verb of ["close", "exempt", "manage"]) {
+for (const verb of ["close", "exempt", "manage", "set"]) {
   $(`details-${verb}`).addEventListener("click", () => { $("details-dialog").close(); ask[verb](shown); });
 }
 

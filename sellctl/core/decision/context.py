@@ -14,7 +14,7 @@ from sellctl.core.decision.confirmation import at_the_best, at_the_worst
 from sellctl.core.decision.multi_leg.wholes import with_state_of_legs
 from sellctl.core.decision.policy import Policy
 from sellctl.core.decision.quote_checks import judge_quote
-from sellctl.core.decision.risk_checks import MAX_NON_URGENT_ORDERS_PER_MINUTE, account_violations
+from sellctl.core.decision.risk_checks import MAX_NON_URGENT_ORDERS_PER_MINUTE, account_violations, remaining_qty
 from sellctl.core.model.holding_time import days_left, is_last_day
 from sellctl.core.model.instrument import AssetClass, Right, underlying_of
 from sellctl.core.model.order import ZERO, Order
@@ -233,12 +233,15 @@ class DecisionContext(Struct, frozen=True):
         return tuple(each for name, each in found.items() if name != part.name)
 
     def left_to_follow(self, holding: Holding) -> Decimal:
-        """How much of a leg is to be closed because its structure is being closed and has lost that much of it."""
+        """How much of a leg is to be closed because its structure is being closed and has lost that much of it.
+
+        Our own fills count before the position shows them: otherwise each of them would be repeated meanwhile.
+        """
         if not holding.state.exit_after:
             return ZERO
         mark, structure = ExitAfter.of(holding.state.exit_after), self.structures.get(holding.symbol)
         in_it = structure.qty_of(holding.symbol) if structure and structure.name == mark.structure else ZERO
-        return holding.position.qty - mark.kept - in_it
+        return remaining_qty(holding) - mark.kept - in_it
 
     def at_the_best(self, holding: Holding) -> Holding | None:
         """A holding, or a structure, at its best prices in the window of quotes; None without an earlier quote."""

@@ -67,6 +67,18 @@ def sent(decisions: dict[str, PositionDecision]) -> dict[str, Decimal]:
     return {symbol: each.submit.qty for symbol, each in decisions.items() if each.submit}
 
 
+def test_a_leg_whose_fill_the_position_does_not_show_yet_does_not_follow_a_second_time() -> None:
+    held = [leg(symbol, 3 * ratio, closing=NAME) for symbol, ratio in CONDOR.items()]
+    short_put, short_call = (next(each for each in held if each.symbol == symbol) for symbol in (put(180), call(210)))
+    ahead = replace(short_call, position=replace(short_call.position, qty=Decimal(2)))
+    waiting = [ahead if each is short_call else each for each in held]
+    far = policy(StructureKind.IRON_CONDOR, stop_loss=Amount(Decimal(5)))
+    assert sent(decided(*waiting, by=far, known=(NAME,), level=2))[put(180)] == 1
+    filled = replace(short_put, state=replace(short_put.state, qty_left=Decimal(2)))
+    unseen = [filled if each is short_put else each for each in waiting]
+    assert put(180) not in sent(decided(*unseen, by=far, known=(NAME,), level=2))
+
+
 def test_by_legs_both_short_ones_are_sent_at_the_stop_of_the_net_and_the_long_ones_wait_for_them() -> None:
     decisions = decided(*condor(2), level=2)
     assert sent(decisions) == {put(180): 2, call(210): 2}
