@@ -32,8 +32,8 @@ from sellctl.sim.venue.orders import SimEvent
 if TYPE_CHECKING:
     from sellctl.core.watching.manual_requests import CommandRequest
 
-ASKS_AGAIN_AFTER = 10 * SECOND
-TRIES = 60
+ASKS_AGAIN_AFTER = 10 * SECOND  # the first time, and as much later each time: each proposal costs a decision
+TRIES = 14
 ON_RECORD_WITHIN, LOOKS_EVERY = 60 * SECOND, 2 * SECOND
 TICK = Decimal("0.1")  # on it, a limit is on the grid of any option or stock
 
@@ -116,10 +116,10 @@ class People:
             if step.at is not None:
                 await self._sleep(max(step.at - self.exchange.now, 0 * SECOND))
             await self._sleep(step.pause)
-            for _ in range(TRIES):
+            for tries in range(1, TRIES + 1):
                 if await self._try(verbs, asked, step):
                     break
-                await self._sleep(ASKS_AGAIN_AFTER)
+                await self._sleep(tries * ASKS_AGAIN_AFTER)
             asked.steps_done += 1
 
     async def _sleep(self, pause: dt.timedelta) -> None:
