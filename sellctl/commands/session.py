@@ -243,10 +243,12 @@ def show_plans(runtime: "Runtime", run_options: "RunOptions", output: OutputForm
 
 def print_halt(runtime: "Runtime") -> str:
     """Print on stderr that new orders are halted, even if no order is due. Returns why; "" when they aren't."""
+    from sellctl.ui.formatting import sanitize
+
     halted = runtime.state.halted()
     if halted:
         hint = f"Lift the halt: {runtime.program} resume --reason ..."
-        typer.echo(f"HALTED: no new orders are sent ({halted}). {hint}", err=True)
+        typer.echo(f"HALTED: no new orders are sent ({sanitize(halted)}). {hint}", err=True)
     return halted
 
 

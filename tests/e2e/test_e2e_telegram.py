@@ -169,7 +169,7 @@ def test_a_position_is_left_alone_and_managed_again_from_the_chat_and_the_journa
         fake.tap("Yes, leave")
         fake.wait_for_text("is exempt from the next check until Tue 24 Nov 2026 16:00 ET.")
         fake.write(f"/manage {CALL}")
-        fake.wait_for_text(f"{CALL} is managed again")
+        fake.wait_for_text(f"{CALL} is managed from the next check.")
     for kind in ("exempt", "manage"):
         ((by, symbol),) = [(row["body"]["by"], row["body"]["symbol"]) for row in audit(stage, kind)]
         assert (by, symbol) == (f"Ann (chat {ANN}) over Telegram", CALL)
