@@ -129,9 +129,11 @@ def main() -> None:
     try:
         app()
     except SellctlError as error:
+        from sellctl.ui.formatting import sanitize
         from sellctl.ui.sentences import for_terminal
 
-        typer.echo(for_terminal(f"sellctl: {error}"), err=True)
+        lines = map(sanitize, f"sellctl: {error}".split("\n"))  # a sentence may have a text of somebody else in it
+        typer.echo(for_terminal("\n".join(lines)), err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -36,6 +36,7 @@ from sellctl.service.descriptors import ensure_descriptors
 from sellctl.service.facts_file import FactsFile
 from sellctl.service.halt_flag import HaltOrigin
 from sellctl.service.host_clock import RealClock
+from sellctl.service.person import at_the_command_line
 from sellctl.service.state_folder import StateFolder
 from sellctl.user_strategies.entries import own_strategies
 
@@ -247,14 +248,14 @@ def unconfirmed_live(loaded: LoadedConfig, options: "Options", run_options: RunO
     return {name: known for name, known in fingerprints.items() if known not in confirmed and options.live}
 
 
-def note(state: StateFolder, kind: str, detail: Mapping[str, object]) -> None:
+def note(state: StateFolder, kind: str, detail: Mapping[str, object], account: str = "") -> None:
     """Write one note outside a run. JournalError when it can't be written."""
     from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  SQLAlchemy loads only when something is written
 
     state.make()
     journal = SqliteJournal(state.journal, RealClock().now)
     try:
-        journal.note("", kind, detail)
+        journal.note(account, kind, detail)
     finally:
         journal.close()
 
@@ -413,7 +414,9 @@ def open_records(
         name: mode_of(paper=account.paper, simulated=config.simulator).value
         for name, account in config.accounts.items()
     }
-    journal.run_started(__version__, _fingerprint(loaded), modes)
+    journal.run_started(
+        __version__, _fingerprint(loaded), modes, {"command": run_options.what, "by": at_the_command_line()}
+    )
     return Records(journal, SqliteEpisodeStore(journal.database), journal.set_account_number, journal.alarm)
 
 

@@ -34,6 +34,7 @@ class Terminal:
     environment: Mapping[str, str] = field(default_factory=dict)
     columns: int = 80
     rows: int = 50
+    program: tuple[str, ...] = tuple(MAIN)
     shown: str = ""  # since the last answer, without colours
     output: bytes = b""  # since the start, as it was written
     _raw: bytes = b""
@@ -43,12 +44,12 @@ class Terminal:
         self.resize(self.columns, self.rows)
         self.first_modes = self.modes
         self.process = subprocess.Popen(  # noqa: S603  our own interpreter
-            [*MAIN, *self.arguments],
+            [*self.program, *self.arguments],
             stdin=its_end,
             stdout=its_end,
             stderr=its_end,
             cwd=self.folder,
-            env=clean_environment(self.folder) | {"TERM": "xterm"} | dict(self.environment),
+            env=_of_a_terminal(clean_environment(self.folder)) | dict(self.environment),
             start_new_session=True,
             preexec_fn=_take_terminal,  # noqa: PLW1509  Ctrl-C reaches only processes of a controlling terminal
         )
@@ -142,6 +143,11 @@ class Terminal:
         self.output += got
         self.shown = _STYLES.sub("", self._raw.decode("utf-8", "replace")).replace("\r\n", "\n")
         return bool(got)
+
+
+def _of_a_terminal(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the size of another terminal."""
+    return {name: value for name, value in environment.items() if name not in {"COLUMNS", "LINES"}} | {"TERM": "xterm"}
 
 
 def _take_terminal() -> None:

@@ -1,13 +1,12 @@
 """`sellctl confirm CODE`: carry out what an assistant has proposed, once you have seen it and said yes."""
 
-import getpass
 import sys
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from sellctl.commands import close, exempt, halt, set_rules
-from sellctl.commands.session import options_of, record
+from sellctl.commands.session import confirmed, options_of, record
 from sellctl.core.errors import SafetyRefusalError
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def confirm(
         _set(options, state, proposal)
     if proposal.action is Action.EXEMPT and proposal.name in state.exempt():
         raise SafetyRefusalError(_CHANGED, hint=f"{proposal.name} is exempt already.")
-    if not typer.confirm("Do that?", err=True):
+    if not confirmed("Do that?", done="done"):
         raise SafetyRefusalError("Nothing was done.")
     record(state, _KIND, _facts(proposal))
     if proposal.action is Action.EXEMPT:
@@ -62,17 +61,18 @@ def confirm(
 def _set(options: "Options", state: "StateFolder", proposal: "Proposal") -> NoReturn:
     """Show what it would change by now, ask, and set it. SafetyRefusalError when that isn't what was proposed."""
     from sellctl.core.manual.proposed_overrides import shown_of
+    from sellctl.service.person import at_the_command_line
     from sellctl.service.rule_changes import RuleTexts
     from sellctl.ui.formatting import sanitize
 
     more: dict[str, Any] = {**proposal.options, "clear": "clear" in proposal.options}
-    by = f"{getpass.getuser()} at the command line, as {sanitize(proposal.by)} proposed"
+    by = f"{at_the_command_line()}, as {sanitize(proposal.by)} proposed"
     rules = set_rules.propose(options, proposal.name, RuleTexts(**more), proposal.accounts, by)
     if shown_of(rules.overrides, elsewhere=True) != proposal.shown:
         raise SafetyRefusalError(_CHANGED, hint=_AGAIN)
-    set_rules.ask(rules)
+    rules = set_rules.ask(options, rules)
     record(state, _KIND, _facts(proposal))
-    raise typer.Exit(set_rules.carry_out(options, rules, None))
+    raise typer.Exit(set_rules.carry_out(options, rules, None, was_shown=True))
 
 
 def _show(proposal: "Proposal") -> None:
@@ -99,10 +99,12 @@ def _check_live(options: "Options", proposal: "Proposal") -> None:
 
 def _facts(proposal: "Proposal") -> dict[str, object]:
     """What is recorded of a confirmation."""
+    from sellctl.service.person import person
+
     return {
         "action": proposal.action.value,
         "proposed_by": proposal.by,
-        "confirmed_by": getpass.getuser(),
+        "confirmed_by": person(),
         "symbol": proposal.name,
         "accounts": list(proposal.accounts),
         "reason": proposal.reason,

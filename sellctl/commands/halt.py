@@ -20,11 +20,12 @@ def halt(
     Orders that are working at the broker stay there.
     """
     from sellctl.bootstrap import state_to_halt
+    from sellctl.service.person import at_the_command_line
 
     state, unread = state_to_halt(options_of(context))
     if unread:
         typer.echo(f"sellctl: {unread}\nsellctl: real accounts are halted, whatever that file says.", err=True)
-    problem = state.halt(reason, by="sellctl halt")
+    problem = state.halt(reason, by=at_the_command_line())
     if problem:
         typer.echo(f"sellctl: the reason is not stored: {problem}.", err=True)
     record(state, "halt", {"reason": reason})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import YesOption, options_of, run, show_plans, status_of
+from sellctl.commands.session import YesOption, confirmed, options_of, run, show_plans, status_of
 from sellctl.core.errors import BrokerError, ConfigError, SafetyRefusalError
 from sellctl.core.exit_codes import ExitCode
 
@@ -102,8 +102,8 @@ def init(
     try:
         _init(path, answers, options, simulator, written)
     except (KeyboardInterrupt, typer.Abort):
-        outcome = f"{written[0]} is written" if written else "nothing was written"
-        typer.echo(f"\nsellctl: interrupted: {outcome}.", err=True)
+        outcome = f"{written[0]} is written" if written else "Nothing was written"
+        typer.echo(f"\nsellctl: interrupted. {outcome}.", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
@@ -142,7 +142,7 @@ def _confirm_replacing(path: Path, answers: _Answers) -> None:
         return
     if not sys.stdin.isatty():
         raise ConfigError(f"{path} already exists.", hint="Add --yes to replace it (a backup is kept), or --out FILE.")
-    if not typer.confirm(f"{path} already exists. Replace it? A backup is kept.", err=True):
+    if not confirmed(f"{path} already exists. A backup is kept. Replace it?", done="written"):
         raise SafetyRefusalError("Nothing was written.", hint="Choose another path with --out.")
 
 
@@ -215,7 +215,7 @@ def _confirm_real_money(facts: "AccountFacts", answers: _Answers, *, simulated: 
         return
     if answers.yes or not sys.stdin.isatty():
         raise SafetyRefusalError(f"Account {facts.number} trades real money.", hint="Add --real-money to set it up.")
-    if not typer.confirm("Set it up with real money? Nothing is sent without --live.", default=False, err=True):
+    if not confirmed("Nothing is sent without --live. Set it up with real money?", done="written"):
         raise SafetyRefusalError("Nothing was written.", hint="Use the keys of a paper account.")
 
 

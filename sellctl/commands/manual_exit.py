@@ -2,12 +2,13 @@
 
 import sys
 import time
+import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import typer
 
-from sellctl.commands.session import confirmed, first_listings, listings, print_halt, run, status_of
+from sellctl.commands.session import confirmed, first_listings, listings, print_halt, record, run, status_of
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.manual.verb import Verb
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.exit_record import ExitsSince
     from sellctl.core.model.view import AccountListing
     from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit
+    from sellctl.core.watching.manual_requests import CommandRequest
     from sellctl.service.options import Options
     from sellctl.ui.formats import OutputFormat
 
@@ -120,6 +122,8 @@ def carry_out(
     local = [name for name in names if name not in passed]
     code, afterwards = ExitCode.OK, dict[str, "AccountListing"]()
     if local:
+        for name in local:
+            record(runtime.state, "request", dict(_request(wanted, name).row), name)
         acted = run(options, replace(wanted.run_options, accounts=local, yes=True))
         code = status_of(acted.scheduler)
         afterwards |= {each.account: each for each in listings(acted)}
@@ -157,18 +161,25 @@ def _pass_to_watcher(runtime: "Runtime", account: str, wanted: ManualExit) -> bo
 
     If the account could not be read, it is unknown whether a watcher runs for it: the request is passed in any case.
     """
-    from sellctl.core.watching.manual_requests import ALL
     from sellctl.service.command_inbox import was_accepted
 
     state = next(state for state in runtime.scheduler.states if state.name == account)
     if state.facts is not None and not runtime.state.lock_holder(state.facts.number):
         return False
-    by = f"sellctl {wanted.verb.value}"
-    terms = wanted.run_options.terms.get(account, ALL)
-    if not was_accepted(runtime.state.ask(wanted.verb, symbol=wanted.symbol, accounts=(account,), by=by, terms=terms)):
+    if not was_accepted(runtime.state.pass_on(_request(wanted, account))):
         return False
     typer.echo(f"{account}: passed to the running watcher.", err=True)
     return True
+
+
+def _request(wanted: ManualExit, account: str) -> "CommandRequest":
+    """The request for one account, by whoever runs this."""
+    from sellctl.core.watching.manual_requests import ALL, CommandRequest
+    from sellctl.service.person import at_the_command_line
+
+    terms = wanted.run_options.terms.get(account, ALL)
+    by = at_the_command_line()
+    return CommandRequest(uuid.uuid4().hex, wanted.verb, wanted.symbol, (account,), by, terms)
 
 
 def _wait_for_watcher(

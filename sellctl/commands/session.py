@@ -100,10 +100,12 @@ def run(
     then: "Callable[[Runtime], Awaitable[None]] | None" = None,
     *,
     notifies: bool = False,
+    quiet: bool = False,
 ) -> "Runtime":
     """Do what `run-once` does with these options, then await `then`. Returns the runtime, closed; events are logged.
 
-    With `notifies` they are sent to the configured recipients too, and the heartbeat at the end.
+    With `notifies` they are sent to the configured recipients too, and the heartbeat at the end. With `quiet` only
+    problems are logged.
     """
     from sellctl.bootstrap import load
 
@@ -111,7 +113,7 @@ def run(
     confirm_first_live(loaded, options, run_options)
     try:
         with _notifying(loaded, options) if notifies else nullcontext() as notifier:
-            return _run_loaded(loaded, options, run_options, then, notifier)
+            return _run_loaded(loaded, options, run_options, then, notifier, quiet=quiet)
     except KeyboardInterrupt:
         acts = " Orders already sent keep working; the next run takes them over." if run_options.acts else ""
         typer.echo(f"sellctl: interrupted.{acts}", err=True)
@@ -124,14 +126,18 @@ def _run_loaded(
     run_options: "RunOptions",
     then: "Callable[[Runtime], Awaitable[None]] | None" = None,
     notifier: "Notifier | None" = None,
+    *,
+    quiet: bool = False,
 ) -> "Runtime":
     import asyncio
 
     from sellctl.bootstrap import assemble
+    from sellctl.core.model.event import Severity
     from sellctl.service.logs import log_event
 
     def listen(event: "Event") -> None:
-        log_event(event)
+        if not quiet or event.severity is not Severity.INFO:
+            log_event(event)
         if notifier:
             notifier.notify(event)
 
@@ -237,10 +243,12 @@ def show_plans(runtime: "Runtime", run_options: "RunOptions", output: OutputForm
 
 def print_halt(runtime: "Runtime") -> str:
     """Print on stderr that new orders are halted, even if no order is due. Returns why; "" when they aren't."""
+    from sellctl.ui.formatting import sanitize
+
     halted = runtime.state.halted()
     if halted:
         hint = f"Lift the halt: {runtime.program} resume --reason ..."
-        typer.echo(f"HALTED: no new orders are sent ({halted}). {hint}", err=True)
+        typer.echo(f"HALTED: no new orders are sent ({sanitize(halted)}). {hint}", err=True)
     return halted
 
 
@@ -249,12 +257,16 @@ def all_busy(scheduler: "AccountScheduler") -> bool:
     return all(isinstance(state.problem, BusyError) for state in scheduler.states)
 
 
-def record(state: "StateFolder", kind: str, detail: dict[str, object]) -> None:
-    """Record a command in the journal. A failure is only printed, because a halt must not depend on the journal."""
+def record(state: "StateFolder", kind: str, detail: dict[str, object], account: str = "") -> None:
+    """Record a command in the journal, with who gave it.
+
+    A failure is only printed, because a halt must not depend on the journal.
+    """
     from sellctl.bootstrap import note
+    from sellctl.service.person import at_the_command_line
 
     try:
-        note(state, kind, detail)
+        note(state, kind, {"by": at_the_command_line(), **detail}, account)
     except JournalError as error:
         typer.echo(f"sellctl: not recorded in the journal: {error}", err=True)
 

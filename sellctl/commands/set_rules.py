@@ -1,6 +1,6 @@
 """`sellctl set NAME`: set the stop, the target or the trailing stop of one position, in place of its strategy's."""
 
-import getpass
+import sys
 import time
 import uuid
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from sellctl.commands.session import (
     run,
     status_of,
 )
+from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.exit_codes import ExitCode
 from sellctl.service.names import name_of
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sellctl.bootstrap import Runtime
-    from sellctl.core.manual.proposed_overrides import ProposedOverride
+    from sellctl.core.manual.proposed_overrides import ProposedOverride, ShownOverride
     from sellctl.core.model.position import OverrideChange
     from sellctl.core.model.view import AccountListing
     from sellctl.service.options import Options
@@ -85,6 +86,7 @@ def set_rules(
     that moves away from the price, and anything that would close it at once, is shown and asked about. A running
     watcher follows it within a second. Exits 0 when it is set, 5 when it isn't.
     """
+    from sellctl.service.person import at_the_command_line
     from sellctl.service.rule_changes import RuleTexts, change_of
     from sellctl.ui.override_rows import PROPOSED_OVERRIDE_COLUMNS
     from sellctl.ui.render import emit
@@ -93,13 +95,14 @@ def set_rules(
     given = RuleTexts(stop, target, trail, breakeven, until, clear)
     if not until:
         change_of(given, None, _PREFIX)  # a mistake costs no request
-    rules = propose(options, name, given, account or (), f"{getpass.getuser()} at the command line")
+    rules = propose(options, name, given, account or (), at_the_command_line())
     if dry_run:
         emit(PROPOSED_OVERRIDE_COLUMNS, rules.rows, output, title=rules.title, document=rules.document)
         raise typer.Exit(status_of(rules.runtime.scheduler))
-    if rules.warnings and not yes:
-        ask(rules)
-    raise typer.Exit(carry_out(options, rules, output))
+    asks = bool(rules.warnings) and not yes
+    if asks:
+        rules = ask(options, rules)
+    raise typer.Exit(carry_out(options, rules, output, was_shown=asks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,8 @@ class ProposedRules:
 
     runtime: "Runtime"
     name: str
+    given: "RuleTexts"
+    accounts: "Sequence[str]"
     change: "OverrideChange"
     by: str
     overrides: "Sequence[ProposedOverride]"
@@ -158,28 +163,49 @@ def propose(options: "Options", name: str, given: "RuleTexts", accounts: "Sequen
         for each in holders
         if (snapshot := watchers[each].state.snapshot)
     ]
-    return ProposedRules(runtime, name, change, by, overrides)
+    return ProposedRules(runtime, name, given, accounts, change, by, overrides)
 
 
-def ask(rules: ProposedRules) -> None:
-    """Print what would change, and ask. SafetyRefusalError when the answer is no, or without a terminal."""
+def ask(options: "Options", rules: ProposedRules) -> ProposedRules:
+    """Print what would change, and ask. Returns the same as it is after the answer.
+
+    SafetyRefusalError when the answer is no, without a terminal, and when by the answer it does something else.
+    """
     from sellctl.ui.override_rows import PROPOSED_OVERRIDE_COLUMNS
     from sellctl.ui.render import emit_before_question
 
     emit_before_question(PROPOSED_OVERRIDE_COLUMNS, rules.rows, rules.title)
     confirm(f"{rules.warnings} Set it?".lstrip(), done="set")
+    now = propose(options, rules.name, rules.given, rules.accounts, rules.by)
+    if (now.change, _shown(now)) != (rules.change, _shown(rules)):
+        raise SafetyRefusalError("Nothing was set: what it does has changed since it was shown.", hint="Run it again.")
+    return now
 
 
-def carry_out(options: "Options", rules: ProposedRules, output: "OutputFormat | None") -> ExitCode:
-    """Have it set by the running watchers, or here, and print what became of it. Returns the exit status."""
+def _shown(rules: ProposedRules) -> "tuple[ShownOverride, ...]":
+    """What an answer is bound to. Each is read by a run of its own, as by another process."""
+    from sellctl.core.manual.proposed_overrides import shown_of
+
+    return shown_of(rules.overrides, elsewhere=True)
+
+
+def carry_out(
+    options: "Options", rules: ProposedRules, output: "OutputFormat | None", *, was_shown: bool = False
+) -> ExitCode:
+    """Have it set by the running watchers, or here, and print what became of it. Returns the exit status.
+
+    What was shown with a question is printed again only where it goes elsewhere: in a format, or into a file.
+    """
+    from sellctl.ui.contracts import readable_name
     from sellctl.ui.override_rows import PROPOSED_OVERRIDE_COLUMNS
     from sellctl.ui.render import emit
 
     problems = [_set(options, rules, each) for each in rules.overrides]
-    emit(PROPOSED_OVERRIDE_COLUMNS, rules.rows, output, title=rules.title, document=rules.document)
+    if not was_shown or output is not None or not sys.stdout.isatty():
+        emit(PROPOSED_OVERRIDE_COLUMNS, rules.rows, output, title=rules.title, document=rules.document)
     for each, problem in zip(rules.overrides, problems, strict=True):
         done = f"not set: {problem}" if problem else "set" if each.after else "cleared"
-        typer.echo(f"{each.account}: {rules.name}: {done}.", err=True)
+        typer.echo(f"{each.account}: {readable_name(rules.name)}: {done}.", err=True)
     return ExitCode.REFUSED if any(problems) else status_of(rules.runtime.scheduler)
 
 
@@ -201,7 +227,7 @@ def _set(options: "Options", rules: ProposedRules, proposed: "ProposedOverride")
             return "the running watcher did not accept it"
     else:
         here = RunOptions("set", RunMode.ACT, (account,), only=frozenset(), requests=(request,), yes=True)
-        acted = run(options, here)
+        acted = run(options, here, quiet=True)
         problem = next((each.problem for each in acted.scheduler.states if each.problem), acted.scheduler.problem)
         if problem is not None:
             return problem.sentence

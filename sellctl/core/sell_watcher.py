@@ -39,7 +39,7 @@ from sellctl.core.structures.names import legs_of
 from sellctl.core.structures.opened import opened_structures
 from sellctl.core.tracking.uncovered_shorts import SETTLED_AFTER
 from sellctl.core.watching.account_observer import AccountObservation, AccountObserver
-from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, terms_document, terms_text
+from sellctl.core.watching.manual_requests import CommandRequest, ManualRequests, terms_text
 from sellctl.core.watching.named_orders import NamedOrders
 from sellctl.core.watching.plan_announcer import OverrideNews, PlanAnnouncer
 from sellctl.core.watching.poll_schedule import AWAITED_SECONDS
@@ -663,12 +663,7 @@ class SellWatcher:
             EventKind.NOTE,
             f"{request.verb.value}{f' ({asked})' if asked else ''} requested by {request.by or 'another command'}",
             journal_kind="request",
-            detail={
-                "symbol": request.symbol,
-                "verb": request.verb.value,
-                "by": request.by,
-                **terms_document(request.terms),
-            },
+            detail=request.row,
         )
 
     def handed_over(self) -> None:

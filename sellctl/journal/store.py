@@ -303,11 +303,20 @@ class SqliteJournal(AuditLog):
                 self._realised[key] = realised(tx, *key)
         return self._realised[key]
 
-    def run_started(self, version: str, config_hash: str, modes: Mapping[str, str] | None = None) -> None:
-        """Record the start of a process, with its version and configuration; `modes` names the mode by account."""
+    def run_started(
+        self,
+        version: str,
+        config_hash: str,
+        modes: Mapping[str, str] | None = None,
+        command: Mapping[str, str] | None = None,
+    ) -> None:
+        """Record the start of a process, with its version and configuration; `modes` names the mode by account.
+
+        `command` is what else is known of it: the command, and who gave it.
+        """
         detail = {"version": version, "config_hash": config_hash}
         with self.appending() as batch:
-            batch.append(Entry("", START, {**detail, MODES: dict(modes or {})}))
+            batch.append(Entry("", START, {**detail, **(command or {}), MODES: dict(modes or {})}))
             batch.tx.execute(sa.insert(runs).values(at=utc_text(self._now()), pid=os.getpid(), **detail))
 
 

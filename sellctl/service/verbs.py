@@ -284,7 +284,8 @@ class Verbs:
         snapshot = watcher.state.snapshot
         if snapshot is None:
             return account
-        asked, plan = plan_to_close(snapshot, watcher.policy, name, terms)
+        now = replace(snapshot, halted=self.halted())  # a halt may be newer than the last poll
+        asked, plan = plan_to_close(now, watcher.policy, name, terms)
         return listing_of(self.runtime, watcher, plan, asked)
 
     def _in_panic(self, account: "AccountListing") -> "AccountListing":

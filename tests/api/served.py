@@ -42,6 +42,7 @@ class Served:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             headers = {"Authorization": f"Bearer {token}"} if token else {}
+            headers |= {"Content-Type": "application/json"} if body else {}
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())

@@ -160,7 +160,7 @@ def test_the_journal_says_who_asked_for_how_much(play: Play) -> None:
     with a_watcher(stage):
         stage.run("close", CALL, "--qty", "2", "--limit", "0.99", "--yes")
     rows = stage.run("history", CALL, "--evidence", "--format", "json").out
-    assert "sellctl close" in rows
+    assert "at the command line" in rows
 
 
 def test_the_question_names_the_part_and_the_limit(play: Play) -> None:

@@ -77,6 +77,21 @@ def until(stage: Stage, symbol: str, held: int) -> None:
     pytest.fail(f"{symbol}: {stage.held(symbol)} held, {held} expected")
 
 
+def test_a_reason_is_one_line_and_controls_no_terminal(play: Play) -> None:
+    stage = play(HELD)
+    assert stage.run("halt", "--reason", "earnings\nsellctl: Resumed.\x1b[2J").status == 0
+    with Terminal(stage.arguments("close", CALL, "--dry-run"), stage.folder, columns=300) as terminal:
+        assert terminal.end() == 5
+        assert rb"(earnings sellctl: Resumed.\x1b[2J)" in terminal.output
+        assert b"\x1b[2J" not in terminal.output
+
+
+def test_an_error_controls_no_terminal(play: Play) -> None:
+    stage = play(HELD)
+    result = stage.shell("positions", "--account", "\x1b[2Jmain")
+    assert (result.status, result.err) == (2, "sellctl: No account is called \\x1b[2Jmain. There are: main.\n")
+
+
 def test_a_halt_stops_every_new_order_and_a_resume_allows_them_again(play: Play) -> None:
     stage = play(DUE)
     assert stage.run("halt", "--reason", "fed day").status == 0

@@ -439,7 +439,7 @@ def test_an_interrupt_while_the_file_is_written_says_that_it_is(play: Play, monk
     monkeypatch.setattr(private_files, "sync_folder", lambda _folder: os.kill(os.getpid(), signal.SIGINT))
     result = init(stage, "--yes")
     assert result.status == 130
-    assert f"interrupted: {out_of(stage)} is written." in result.err
+    assert f"interrupted. {out_of(stage)} is written." in result.err
     assert using(stage, "config", "check").status == 0
 
 

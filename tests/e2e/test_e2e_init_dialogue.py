@@ -99,7 +99,7 @@ def test_an_interrupt_leaves_nothing_behind(play: Play, question: str, key: str)
                 break
             terminal.answer(answer)
         assert terminal.end_by(key) == 130
-        assert "sellctl: interrupted: nothing was written." in terminal.shown
+        assert "sellctl: interrupted. Nothing was written." in terminal.shown
         assert "Traceback" not in terminal.shown
     assert not out_of(stage).parent.exists()
 
@@ -110,7 +110,7 @@ def test_an_existing_file_stays_unless_the_answer_is_yes(play: Play, answer: str
     out_of(stage).parent.mkdir()
     out_of(stage).write_text("# mine\n", encoding="utf-8")
     with dialogue(stage, env=KEYS) as terminal:
-        terminal.wait_for("already exists. Replace it? A backup is kept.")
+        assert "already exists. A backup is kept." in " ".join(terminal.wait_for("Replace it? [y/N]").split())
         assert terminal.end_by(answer) == status
     assert files_of(stage) == {"mine.yml": "# mine\n"}
 
@@ -120,7 +120,7 @@ def test_an_existing_file_is_replaced_and_kept_after_a_yes(play: Play) -> None:
     out_of(stage).parent.mkdir()
     out_of(stage).write_text("# mine\n", encoding="utf-8")
     with dialogue(stage, "--preset", "long-options", env=KEYS) as terminal:
-        terminal.wait_for("A backup is kept.")
+        terminal.wait_for("Replace it? [y/N]")
         terminal.answer("y\n")
         assert terminal.end() == 0
     files = files_of(stage)

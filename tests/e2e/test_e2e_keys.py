@@ -184,6 +184,16 @@ def test_plus_moves_the_stop_a_notch_closer_without_a_question(watching: Watchin
     assert stage.sent() == []
 
 
+def test_a_stop_that_is_said_to_be_set_is_there_after_the_watcher_was_killed(watching: Watching) -> None:
+    stage, terminal = watching()
+    select(terminal)
+    terminal.answer("+")
+    terminal.wait_for_picture(f"Stop of {TITLE} set to $0.85 (was $0.80).")
+    terminal.process.kill()
+    terminal.process.wait()
+    assert what_is_set(stage) == [f"stop price 0.85, set by {BY}"]
+
+
 def test_minus_moves_the_stop_a_notch_away_once_y_confirms_it(watching: Watching) -> None:
     stage, terminal = watching()
     select(terminal)

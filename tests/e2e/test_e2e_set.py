@@ -1,12 +1,16 @@
 """`sellctl set`: a position's own stop and target, beside a running watcher and without one."""
 
+import json
+import shlex
 import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
+from decimal import Decimal
 
 import pytest
-from stage import CALL, Play, Stage, three_calls
+from stage import CALL, MAIN, Play, Stage, three_calls
 from terminal import CTRL_D, Terminal
 from test_e2e_halt import a_watcher
 
@@ -15,6 +19,7 @@ from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.instrument import contract_text
 from sellctl.service.command_inbox import CHECK_EVERY_SECONDS
 from sellctl.service.state_folder import StateFolder
+from sellctl.sim.market.price_paths import TwoSidedQuote
 
 FALLEN = three_calls("0.85", "0.87")  # no rule of the configuration is due at a loss of 14%
 ON_TIME = 1.0  # seconds beside a running watcher, until its order is sent
@@ -54,7 +59,7 @@ def test_a_running_watcher_follows_it_within_a_second(play: Play) -> None:
         assert result.status == 0
         until(lambda: bool(stage.sent()))
         assert time.monotonic() - told_at < ON_TIME
-    assert "main: AAPL261218C00200000: set." in result.err
+    assert f"main: {contract_text(CALL)}: set." in result.err
 
 
 def test_what_is_set_is_there_after_the_watcher_was_killed_right_afterwards(play: Play) -> None:
@@ -150,6 +155,67 @@ def test_two_people_at_once_are_both_on_record_and_the_last_one_counts(play: Pla
         assert "stop 10%" in (what_is_set(stage) or "")
     rows = stage.run("history", "--evidence", "--format", "json").document
     assert len([each for each in rows if each["kind"] == "override"]) == 2
+
+
+def a_price_beyond_the_new_target(stage: Stage) -> None:
+    with stage.server.hold() as exchange:
+        exchange.market.put(CALL, TwoSidedQuote(Decimal("1.07"), Decimal("1.09")), exchange.now)
+
+
+def one_that_is_closed(stage: Stage) -> None:
+    assert stage.run("close", CALL, "--qty", "1", "--yes").status == 0
+
+
+def a_target_of_somebody_else(stage: Stage) -> None:
+    assert stage.run("set", CALL, "--target", "80%").status == 0
+
+
+@pytest.mark.parametrize("happens", [a_price_beyond_the_new_target, one_that_is_closed, a_target_of_somebody_else])
+def test_what_does_something_else_by_the_answer_than_was_shown_is_not_set(
+    play: Play, happens: Callable[[Stage], None]
+) -> None:
+    stage = play(three_calls())
+    with Terminal(stage.arguments("set", CALL, "--stop", "40%", "--target", "6%"), stage.folder) as terminal:
+        terminal.wait_for("Set it? [y/N]")
+        happens(stage)
+        held, sent = stage.held(CALL), len(stage.sent())
+        terminal.answer("y\n")
+        assert terminal.end() == 5
+        said = " ".join(terminal.shown.split())
+        assert "Nothing was set: what it does has changed since it was shown. Run it again." in said
+    assert "stop" not in (what_is_set(stage) or "")
+    assert (stage.held(CALL), len(stage.sent())) == (held, sent)
+
+
+@pytest.mark.parametrize("watched", [False, True], ids=["here", "by a watcher"])
+def test_after_its_question_it_says_only_that_it_is_set(play: Play, *, watched: bool) -> None:
+    stage = play(three_calls())
+    with a_watcher(stage) if watched else nullcontext():
+        with Terminal(stage.arguments("set", CALL, "--stop", "40%"), stage.folder) as terminal:
+            terminal.wait_for("Set it? [y/N]")
+            terminal.answer("y\n")
+            assert terminal.end() == 0
+            assert terminal.shown.split("\n", 1)[1].strip() == f"main: {contract_text(CALL)}: set."
+        assert (what_is_set(stage) or "").startswith("stop 40%")
+
+
+def test_without_a_question_it_shows_once_what_it_has_set(play: Play) -> None:
+    stage = play(three_calls())
+    result = stage.run("set", CALL, "--stop", "15%")
+    assert result.out.count("from $0.80 (-20.8%) to $0.85") == 1
+    assert result.err == f"main: {contract_text(CALL)}: set.\n"
+
+
+def test_its_document_is_the_only_thing_on_stdout_also_after_a_question(play: Play) -> None:
+    stage = play(three_calls())
+    line = f"{stage.line('set', CALL, '--stop', '40%', '--format', 'json')} > document.json".partition(" ")[2]
+    program = " ".join(map(shlex.quote, MAIN))
+    with Terminal((), stage.folder, program=("/bin/sh", "-c", f"exec {program} {line}")) as terminal:
+        terminal.wait_for("Set it? [y/N]")
+        terminal.answer("y\n")
+        assert terminal.end() == 0
+    document = json.loads((stage.folder / "document.json").read_text())
+    assert [override["after"].partition(",")[0] for override in document["overrides"]] == ["stop 40%"]
 
 
 def test_ctrl_d_at_its_question_sets_nothing(play: Play) -> None:

@@ -144,6 +144,38 @@ def test_from_an_alert_to_a_stop_of_ones_own_in_one_command_and_one_tap_and_the_
     assert [row["body"]["by"] for row in audit(stage, "override")] == [by]
 
 
+def test_what_the_bot_says_is_set_is_there_after_the_watcher_was_killed(play: Play, fake: FakeTelegram) -> None:
+    stage = play(QUIET, bot(fake))
+    process = stage.spawn("watch", "--format", "log")
+    try:
+        fake.write(f"/set {CALL} stop 15%")
+        fake.wait_for_text("Set this?")
+        fake.tap("Set it")
+        fake.wait_for_text(": set: ")
+    finally:
+        process.kill()
+        end_of(process)
+    assert set_by_hand(stage) == f"stop 15%, set by Ann (chat {ANN}) over Telegram"
+
+
+def test_a_position_is_left_alone_and_managed_again_from_the_chat_and_the_journal_says_who(
+    play: Play, fake: FakeTelegram
+) -> None:
+    stage = play(WITHOUT_ENTRY, bot(fake))
+    with watching(stage):
+        fake.wait_for_text(CALL_TEXT)
+        fake.tap("Leave alone today")
+        fake.wait_for_text("main (PAPER)")
+        fake.tap("Yes, leave")
+        fake.wait_for_text("is exempt from the next check until Tue 24 Nov 2026 16:00 ET.")
+        fake.write(f"/manage {CALL}")
+        fake.wait_for_text(f"{CALL} is managed from the next check.")
+    for kind in ("exempt", "manage"):
+        ((by, symbol),) = [(row["body"]["by"], row["body"]["symbol"]) for row in audit(stage, kind)]
+        assert (by, symbol) == (f"Ann (chat {ANN}) over Telegram", CALL)
+    assert stage.sent() == []
+
+
 def test_no_button_that_sets_works_after_a_restart(play: Play, fake: FakeTelegram) -> None:
     stage = play(QUIET, bot(fake))
     with watching(stage):

@@ -126,6 +126,13 @@ def test_a_panic_with_nothing_to_close_is_refused(desk: Desk) -> None:
         desk.verbs.panic([], "ana over the API")
 
 
+def test_a_close_that_is_proposed_right_after_a_halt_is_not_possible(desk: Desk) -> None:
+    desk.verbs.halt("fed day", "watch")
+    (proposed,) = desk.verbs.propose_close(CALL)
+    assert not proposed.is_possible
+    assert "fed day" in proposed.decision.sentence
+
+
 def test_a_halt_says_where_it_was_made(desk: Desk) -> None:
     desk.verbs.halt("fed day", "ana over the API", HaltOrigin.API)
     halt = desk.runtime.state.current_halt()

@@ -19,8 +19,10 @@ from sellctl.core.model.market import Market, until_text
 from sellctl.core.model.plan import Trigger
 from sellctl.core.model.position import Direction, Holding, Override, OverrideChange
 from sellctl.core.model.snapshot import Snapshot
+from sellctl.core.rules.trailing_stop import TrailingStop
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.sell_strategies.overridden import Overridden, amount_of_stop
+from sellctl.core.structures.names import is_structure_name
 from sellctl.core.text import as_dollars
 
 _GIVE = "Give a stop, a target, a trailing stop (trail) or breakeven"
@@ -132,6 +134,7 @@ def proposed_override(
     holding_after, strategy_after = subject_of(changed, policy, name)
     _refuse_without_entry(holding, after, name)
     triggers_before = strategy.triggers(holding, snapshot.market) if strategy else ()
+    _refuse_out_of_reach(holding_after, strategy_after, snapshot.market, name)
     triggers = strategy_after.triggers(holding_after, snapshot.market) if strategy_after else ()
     return ProposedOverride(
         policy.account,
@@ -188,6 +191,21 @@ def _refuse_without_entry(holding: Holding, override: Override | None, name: str
     if override.trail or any(amount.unit is not AmountUnit.PRICE for amount in amounts):
         hint = "Give a stop or a target as a price, such as price 1.20."
         raise ConfigError(f"The entry price of {name} is unknown, so that no gain can be measured.", hint=hint)
+
+
+def _refuse_out_of_reach(holding: Holding, strategy: BaseStrategy | None, market: Market, name: str) -> None:
+    """Refuse what would never close it, as a stop of 150% on a long. The net price of a structure may be negative."""
+    if is_structure_name(name) or not isinstance(strategy, Overridden):
+        return
+    for rule in strategy.set_rules:
+        trigger = rule.trigger(holding, market)
+        if trigger and trigger.is_finite and trigger.price <= 0:
+            word = "target" if trigger.is_target else "stop"
+            sentence = f"This {word} would be at {as_dollars(trigger.price)}, which the price of {name} never reaches."
+            raise ConfigError(sentence, hint="Give less than 100%, or a price.")
+        is_trail = isinstance(rule, TrailingStop) and rule.trail.of_price
+        if is_trail and holding.position.is_long and rule.trail.value >= 1:
+            raise ConfigError(f"A trailing stop of 100% or more never closes {name}.", hint="Give less than 100%.")
 
 
 def _fires_at_once(

@@ -107,6 +107,11 @@ class CommandRequest(Struct, frozen=True):
     terms: ExitTerms = ALL
     change: OverrideChange | None = None  # of the rules that are set for the position, with SET
 
+    @property
+    def row(self) -> dict[str, str]:
+        """What the journal records of it, before anything is done."""
+        return {"symbol": self.symbol, "verb": self.verb.value, "by": self.by, **terms_document(self.terms)}
+
 
 @dataclass(slots=True)
 class ManualRequests:

@@ -106,6 +106,26 @@ def test_without_an_entry_price_only_prices_can_be_set() -> None:
     assert proposed(OverrideChange(stop="price 0.50"), unknown).warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (OverrideChange(stop="1000%"), r"This stop would be at -\$9.00, which the price of .* never reaches."),
+        (OverrideChange(stop="100%"), r"This stop would be at \$0.00"),
+        (OverrideChange(trail="100%"), r"A trailing stop of 100% or more never closes"),
+    ],
+)
+def test_what_would_never_close_it_is_refused(change: OverrideChange, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        proposed(change)
+
+
+def test_a_target_below_zero_is_refused_for_a_short_and_a_stop_of_three_times_its_price_is_not() -> None:
+    short = a_holding(qty="3", short=True)
+    with pytest.raises(ConfigError, match=r"This target would be at -\$0.50"):
+        proposed(OverrideChange(target="150%"), short)
+    assert proposed(OverrideChange(stop="200%", trail="150%"), short).after is not None
+
+
 def test_that_it_is_exempt_is_said() -> None:
     snapshot = replace(a_snapshot(a_holding()), exempt=frozenset({"AAPL"}))
     change = proposed_override(snapshot, a_policy(), CALL, OverrideChange(stop="10%"), "alice")
