@@ -203,8 +203,8 @@ def _refuse_out_of_reach(holding: Holding, strategy: BaseStrategy | None, market
             word = "target" if trigger.is_target else "stop"
             sentence = f"This {word} would be at {as_dollars(trigger.price)}, which the price of {name} never reaches."
             raise ConfigError(sentence, hint="Give less than 100%, or a price.")
-        is_trail = isinstance(rule, TrailingStop) and rule.trail.of_price
-        if is_trail and holding.position.is_long and rule.trail.value >= 1:
+        is_share = isinstance(rule, TrailingStop) and rule.trail.of_price and rule.trail.value >= 1
+        if is_share and holding.position.is_long:
             raise ConfigError(f"A trailing stop of 100% or more never closes {name}.", hint="Give less than 100%.")
 
 
