@@ -198,14 +198,15 @@ def _refuse_out_of_reach(holding: Holding, strategy: BaseStrategy | None, market
     if is_structure_name(name) or not isinstance(strategy, Overridden):
         return
     for rule in strategy.set_rules:
+        if isinstance(rule, TrailingStop):  # one in points follows the best price, and may be below zero at first
+            if rule.trail.of_price and rule.trail.value >= 1 and holding.position.is_long:
+                raise ConfigError(f"A trailing stop of 100% or more never closes {name}.", hint="Give less than 100%.")
+            continue
         trigger = rule.trigger(holding, market)
-        if trigger and trigger.is_finite and trigger.price <= 0:
+        if trigger and trigger.price <= 0:
             word = "target" if trigger.is_target else "stop"
             sentence = f"This {word} would be at {as_dollars(trigger.price)}, which the price of {name} never reaches."
             raise ConfigError(sentence, hint="Give less than 100%, or a price.")
-        is_share = isinstance(rule, TrailingStop) and rule.trail.of_price and rule.trail.value >= 1
-        if is_share and holding.position.is_long:
-            raise ConfigError(f"A trailing stop of 100% or more never closes {name}.", hint="Give less than 100%.")
 
 
 def _fires_at_once(

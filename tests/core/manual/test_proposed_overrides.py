@@ -119,6 +119,10 @@ def test_what_would_never_close_it_is_refused(change: OverrideChange, says: str)
         proposed(change)
 
 
+def test_a_trailing_stop_in_points_may_be_out_of_reach_at_first() -> None:
+    assert proposed(OverrideChange(trail="150pt")).after is not None
+
+
 def test_a_target_below_zero_is_refused_for_a_short_and_a_stop_of_three_times_its_price_is_not() -> None:
     short = a_holding(qty="3", short=True)
     with pytest.raises(ConfigError, match=r"This target would be at -\$0.50"):
