@@ -83,6 +83,8 @@ class DecisionContext(Struct, frozen=True):
             by_name = {structure.name: with_state_of_legs(structure) for structure in found}
             structures = {symbol: structure for structure in by_name.values() for symbol in structure.holdings}
             holdings = tuple(replace(h, structure=kind_of(h, cover, structures)) for h in holdings)
+            if leaving:  # the rest of a structure whose unit is leaving by legs is covered by its own legs
+                cover = cover_of(valid, {symbol: each.qty_of(symbol) for symbol, each in structures.items()})
         parts = _parts(valid, by_name, leaving)
         exempt = _exempt_now(snapshot)
         may_leave_as_one = policy.recognises_structures and bool(cover.uncovered)

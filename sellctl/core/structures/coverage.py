@@ -8,6 +8,7 @@ underlying, so only an option of that root covers it.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -37,13 +38,17 @@ class Cover(Struct, frozen=True):
 _NO_SHORTS = Cover({}, {}, {}, {}, {})
 
 
-def cover_of(holdings: Iterable[Holding]) -> Cover:
-    """Match every short option with the longs that cover it, the shorts that are hardest to cover first."""
+def cover_of(holdings: Iterable[Holding], within: Mapping[str, Decimal] = MappingProxyType({})) -> Cover:
+    """Match every short option with the longs that cover it, the shorts that are hardest to cover first.
+
+    `within` is how much of each long is a leg of a structure: that is used before what isn't. It doesn't change how
+    much is covered: each long that covers a short also covers those that are matched after it.
+    """
     everything = tuple(holdings)
     shorts = _shorts(everything)
     if not shorts:
         return _NO_SHORTS
-    matching = _Matching(_longs_by_underlying(everything))
+    matching = _Matching(_longs_by_underlying(everything), within)
     for short, contract in shorts:
         matching.match(short, contract)
     return Cover(
@@ -60,6 +65,7 @@ class _Matching:
     """The matching in progress."""
 
     longs: Mapping[str, list[Holding]]
+    within: Mapping[str, Decimal]
     uncovered: dict[str, Decimal] = field(default_factory=dict)
     contracts_covered_by_options: dict[str, Decimal] = field(default_factory=dict)
     reserved: dict[str, Decimal] = field(default_factory=dict)
@@ -69,19 +75,30 @@ class _Matching:
     def match(self, short: Holding, contract: OptionContract) -> None:
         """Cover as much of one short as the unused quantity of its candidates allows."""
         missing = short.position.qty
-        underlying = short.position.instrument.underlying
-        for long, units_per_contract in _candidates(contract, self.longs.get(underlying, [])):
-            left = long.position.qty - self.reserved.get(long.symbol, ZERO)
+        for long, units_per_contract, usable in self._usable(short, contract):
+            left = usable - self.reserved.get(long.symbol, ZERO)
             taken = min(missing, left // units_per_contract)
             if taken > 0:
                 missing -= taken
                 self._assign(short, long, taken, units_per_contract)
         self.uncovered[short.symbol] = missing
 
+    def _usable(self, short: Holding, contract: OptionContract) -> Iterator[tuple[Holding, Decimal, Decimal]]:
+        """The longs that can cover a short, with the units needed per contract and how much of the long may be used.
+
+        What is in a structure comes first, then all of each long.
+        """
+        candidates = tuple(_candidates(contract, self.longs.get(short.position.instrument.underlying, [])))
+        for long, units in candidates:
+            if long.symbol in self.within:
+                yield long, units, min(self.within[long.symbol], long.position.qty)
+        yield from ((long, units, long.position.qty) for long, units in candidates)
+
     def _assign(self, short: Holding, long: Holding, contracts: Decimal, units_per_contract: Decimal) -> None:
         self.reserved[long.symbol] = self.reserved.get(long.symbol, ZERO) + contracts * units_per_contract
-        self.shorts_by_long.setdefault(long.symbol, []).append(short.symbol)
-        self.longs_by_short.setdefault(short.symbol, []).append(long.symbol)
+        if short.symbol not in (shorts := self.shorts_by_long.setdefault(long.symbol, [])):
+            shorts.append(short.symbol)
+            self.longs_by_short.setdefault(short.symbol, []).append(long.symbol)
         if long.position.instrument.is_option:
             covered = self.contracts_covered_by_options.get(short.symbol, ZERO)
             self.contracts_covered_by_options[short.symbol] = covered + contracts

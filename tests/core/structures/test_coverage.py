@@ -21,6 +21,7 @@ NOV_CALL, DEC_CALL, DEC_CALL_HIGHER, JAN_CALL = (
     "AAPL261218C00220000",
     "AAPL270115C00200000",
 )
+DEC_MIDDLE = "AAPL261218C00210000"
 DEC_PUT, JAN_PUT = "AAPL261218P00200000", "AAPL270115P00180000"
 
 
@@ -93,6 +94,26 @@ def test_every_contract_is_either_covered_or_not_and_no_long_covers_twice(book: 
 @given(small_books())
 def test_no_other_matching_covers_more(book: tuple[Holding, ...]) -> None:
     assert sum(cover_of(book).uncovered.values()) == _fewest_uncovered(book)
+
+
+@given(small_books(), st.data())
+def test_what_is_in_structures_covers_as_much_and_is_used_first(book: tuple[Holding, ...], data: st.DataObject) -> None:
+    longs = [h for h in book if h.position.is_long]
+    within = {
+        h.symbol: Decimal(data.draw(st.integers(0, int(h.position.qty)))) for h in longs if data.draw(st.booleans())
+    }
+    cover, plain = cover_of(book, within), cover_of(book)
+    assert sum(cover.uncovered.values()) == sum(plain.uncovered.values())
+    held = {h.symbol: h.position.qty for h in longs}
+    assert all(0 < qty <= held[symbol] for symbol, qty in cover.reserved.items())
+
+
+def test_what_exceeds_a_structure_is_free_while_that_covers_its_own_short_legs() -> None:
+    book = (a_holding(DEC_CALL, "2"), short(DEC_MIDDLE, "2"), a_holding(DEC_CALL_HIGHER, "1"))
+    assert cover_of(book).reserved == {DEC_CALL: Decimal(2)}
+    one_butterfly = {DEC_CALL: Decimal(1), DEC_MIDDLE: Decimal(2), DEC_CALL_HIGHER: Decimal(1)}
+    assert cover_of(book, one_butterfly).reserved == {DEC_CALL: Decimal(1), DEC_CALL_HIGHER: Decimal(1)}
+    assert cover_of(book, one_butterfly).uncovered == {DEC_MIDDLE: Decimal(0)}
 
 
 @given(small_books(), st.randoms(use_true_random=False))
