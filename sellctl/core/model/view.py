@@ -121,7 +121,7 @@ def only_due(plan: Plan, orders: Iterable[Order]) -> frozenset[str]:
         each.holding.symbol
         for each in plan.of(DecisionState.CLOSING)
         if each.signal
-        and not each.unconfirmed
+        and (each.submit or not each.unconfirmed)
         and not each.holding.state.unresolved
         and each.holding.symbol not in working
     )

@@ -89,6 +89,7 @@ class DueAccounts:
     _read_before: dict[str, float] = field(default_factory=dict)  # by account: when the read before that began
     _read_ended_at: dict[str, float] = field(default_factory=dict)
     _quoted_at: dict[str, float] = field(default_factory=dict)  # by account: when it last got newer quotes
+    _arrived_at: dict[str, float] = field(default_factory=dict)  # the same, with the quotes that a read lacked
     _followed_at: dict[str, float] = field(default_factory=dict)  # by account: when its orders were last asked for
     _followed: Counter[str] = field(default_factory=Counter)  # by account: how often they were
     _last_ordinary: float = _LONG_AGO  # when the last ordinary poll began
@@ -161,7 +162,7 @@ class DueAccounts:
         gap = SLOWEST_URGENT_SECONDS if account.is_executing else read_gap(account.state, self._conditions(account))
         since = self._read_at.get(account.name, _LONG_AGO)
         if not account.may_reevaluate:  # its next quotes come with the read, and they have to confirm the last ones
-            since = max(since, self._quoted_at.get(account.name, _LONG_AGO))
+            since = max(since, self._arrived_at.get(account.name, _LONG_AGO))
         due_at = max(since + gap, self._backs_off_until(account))
         if account.state.is_pressing:
             return due_at
@@ -291,11 +292,12 @@ class DueAccounts:
     def quoted(self, due: Due, now: float) -> None:
         """The quotes of a round have come, and its accounts decide on them."""
         self._reevaluation_requested.difference_update(due.reads, due.reevaluations)
+        self._quoted_at |= dict.fromkeys(due.quotes, now)
         self.quotes_arrived(due.quotes, now)
 
     def quotes_arrived(self, accounts: Iterable[str], now: float) -> None:
-        """Newer quotes of these accounts have come."""
-        self._quoted_at |= dict.fromkeys(accounts, now)
+        """Newer quotes of these accounts have come, those of new positions too."""
+        self._arrived_at |= dict.fromkeys(accounts, now)
 
     # --- what the accounts hold ---------------------------------------------------------------------------------------
 
