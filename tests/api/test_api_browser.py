@@ -228,6 +228,13 @@ def open_position(tab: Tab, text: str) -> None:
     tab.until("document.getElementById('details-dialog').open")
 
 
+def fill_in(tab: Tab, key: str, text: str) -> None:
+    """Type into a field of the question."""
+    tab.until(f"document.getElementById('ask-{key}')")
+    tab.run(f"document.getElementById('ask-{key}').focus()")
+    tab.type(text)
+
+
 def held(served: Served, symbol: str = AAPL) -> int:
     return int(served.server.exchange.accounts["main"].qty_of(symbol))
 
@@ -239,9 +246,7 @@ def test_a_position_is_closed_in_part_after_its_account_quantity_and_proceeds_we
     sign_in(tab, calm, "operator")
     open_position(tab, "AAPL")
     press(tab, "details-close")
-    tab.until("document.getElementById('ask-qty')")
-    tab.run("document.getElementById('ask-qty').focus()")
-    tab.type("2")
+    fill_in(tab, "qty", "2")
     press(tab, "ask-confirm")
     tab.until("document.getElementById('ask-confirm').innerText === 'Close now'")
     question = "Close 2 of 3 AAPL 18 Dec 26 200 C of main (PAPER)? Estimated proceeds $196.00, P&L -$4.00."
@@ -261,9 +266,7 @@ def test_a_close_that_is_cancelled_or_wrong_sends_nothing(tab: Tab, calm: Served
     sign_in(tab, calm)
     open_position(tab, "AAPL")
     press(tab, "details-close")
-    tab.until("document.getElementById('ask-qty')")
-    tab.run("document.getElementById('ask-qty').focus()")
-    tab.type("9")
+    fill_in(tab, "qty", "9")
     press(tab, "ask-confirm")
     tab.until("document.getElementById('ask-error').innerText")
     assert "more" in tab.text("#ask-error")
@@ -274,13 +277,6 @@ def test_a_close_that_is_cancelled_or_wrong_sends_nothing(tab: Tab, calm: Served
     tab.until("!document.getElementById('ask-dialog').open")
     assert held(calm) == 3
     assert not [each for each in calm.server.requests if each.method == "POST"]
-
-
-def fill_in(tab: Tab, key: str, text: str) -> None:
-    """Type into a field of the question."""
-    tab.until(f"document.getElementById('ask-{key}')")
-    tab.run(f"document.getElementById('ask-{key}').focus()")
-    tab.type(text)
 
 
 def test_a_stop_is_set_after_what_it_was_and_becomes_was_shown_and_stands_in_the_position(

@@ -176,17 +176,6 @@ def test_a_position_is_left_alone_and_managed_again_from_the_chat_and_the_journa
     assert stage.sent() == []
 
 
-def test_no_button_that_sets_works_after_a_restart(play: Play, fake: FakeTelegram) -> None:
-    stage = play(QUIET, bot(fake))
-    with watching(stage):
-        fake.write(f"/set {CALL} stop 10%")
-        fake.wait_for_text("Set this?")
-    with watching(stage):
-        fake.tap("Set it")
-        fake.wait_for_text("This button no longer works.")
-    assert set_by_hand(stage) is None
-
-
 def test_a_halt_from_the_chat_stops_new_orders_and_no_chat_lifts_it(play: Play, fake: FakeTelegram) -> None:
     stage = play(QUIET, bot(fake))
     with watching(stage):
@@ -201,15 +190,22 @@ def test_a_halt_from_the_chat_stops_new_orders_and_no_chat_lifts_it(play: Play, 
     assert [row["body"]["by"] for row in audit(stage, "halt")] == [f"Ann (chat {ANN}) over Telegram"]
 
 
-def test_no_button_works_after_a_restart(play: Play, fake: FakeTelegram) -> None:
+@pytest.mark.parametrize(
+    ("request_text", "question", "button"),
+    [(f"/close {CALL}", "Close this now?", "Yes, close 3"), (f"/set {CALL} stop 10%", "Set this?", "Set it")],
+)
+def test_no_button_works_after_a_restart(
+    play: Play, fake: FakeTelegram, request_text: str, question: str, button: str
+) -> None:
     stage = play(QUIET, bot(fake))
     with watching(stage):
-        fake.write(f"/close {CALL}")
-        fake.wait_for_text("Close this now?")
+        fake.write(request_text)
+        fake.wait_for_text(question)
     with watching(stage):
-        fake.tap("Yes, close 3")
+        fake.tap(button)
         fake.wait_for_text("This button no longer works.")
     assert stage.sent() == []
+    assert set_by_hand(stage) is None
 
 
 def test_a_stranger_gets_no_answer_and_a_line_in_the_log(play: Play, fake: FakeTelegram) -> None:
