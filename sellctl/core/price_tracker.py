@@ -14,7 +14,6 @@ from sellctl.core.tracking.quote_history import JUMP_CONFIRM, QuoteHistory, Sour
 QUOTED_ASSET_CLASSES = frozenset({AssetClass.STOCK, AssetClass.OPTION})
 CONFIRM = dt.timedelta(seconds=1.5)
 LAGGING_AFTER_POLLS = 2  # polls in a row that brought a new price before the stream did
-_MARGIN = 0.001  # seconds added, so that rounding can't put the confirming quote before the deadline
 _ROUND_TRIPS = 3  # the last answers, the fastest of which tells how early a second quote is requested
 _MOST_EARLY = 0.25  # seconds
 
@@ -71,7 +70,7 @@ class PriceTracker:
 
     def confirmation_delay_for(self, *, has_jumped: bool) -> float:
         """Seconds until a second quote of a symbol can confirm a stop, or a jump."""
-        return max(self._confirm, JUMP_CONFIRM if has_jumped else 0.0) + _MARGIN
+        return max(self._confirm, JUMP_CONFIRM if has_jumped else 0.0)
 
     @property
     def round_trip(self) -> float:

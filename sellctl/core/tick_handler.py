@@ -201,7 +201,8 @@ class TickHandler:
         lacking = {underlying_of(symbol) for symbol in watcher.lacks_certain_orders(due)}
         if lacking:
             self._wake(watcher.name)
-        if watcher.due_on_tick(view, plan, lacking).acts:
+        ready = watcher.due_on_tick(view, plan, lacking) if lacking else due
+        if ready.acts:
             self._execute(watcher, view, plan, lacking)
         for decision in due.decisions:
             if decision.unconfirmed:
@@ -241,10 +242,8 @@ class TickHandler:
 
         Those of one message are requested together, however long the decisions on it took.
         """
-        is_idle, due_at = (
-            not self._second_quotes,
-            received_at + self.prices.confirmation_delay_for(has_jumped=has_jumped),
-        )
+        is_idle = not self._second_quotes
+        due_at = received_at + self.prices.confirmation_delay_for(has_jumped=has_jumped)
         self._second_quotes.setdefault((watcher.name, symbol, has_jumped), (watcher, due_at))
         if is_idle:
             self._keep(asyncio.create_task(self._poll_second_quotes()))

@@ -21,6 +21,7 @@ SAME = Decimal("0.20")  # how far two quotes of a new level may differ
 JUMP_CONFIRM = 1.5  # seconds between a jump and the quote that confirms it
 FORGOTTEN = 60.0  # seconds after which a sample no longer confirms anything
 NIGHT = dt.timedelta(hours=4)  # no quotes for this long: the session before has ended
+_ROUNDING = 1e-6  # seconds: a quote that was awaited to the very instant isn't too early because of a float's rounding
 _NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
@@ -135,7 +136,7 @@ class QuoteHistory:
     def _window(self) -> Window | None:
         """The window of the newest quote; None without a sample that is old enough."""
         samples, newest = self._samples, self.newest
-        if not samples or newest is None or samples[0].at > samples[-1].at - self.confirm:
+        if not samples or newest is None or not _are_apart(samples[0], samples[-1], self.confirm):
             return None
         bids = [sample.bid for sample in samples if sample.bid is not None]
         asks = [sample.ask for sample in samples if sample.ask is not None]
@@ -152,7 +153,7 @@ class QuoteHistory:
     def _drop_the_superseded(self) -> None:
         """Drop every sample before the newest that is old enough: the window begins with that one."""
         samples = self._samples
-        while len(samples) > 1 and samples[1].at <= samples[-1].at - self.confirm:
+        while len(samples) > 1 and _are_apart(samples[1], samples[-1], self.confirm):
             samples.popleft()
 
     def _is_unconfirmed_jump(self, sample: QuoteSample) -> bool:
@@ -164,7 +165,7 @@ class QuoteHistory:
         if first is None or not self.has_jump(sample.at) or not _is_near(sample, first, SAME):
             self._jump = sample
             return True
-        if sample.at - first.at < JUMP_CONFIRM:
+        if not _are_apart(first, sample, JUMP_CONFIRM):
             return True
         self._samples.clear()
         self._samples.append(first)
@@ -186,6 +187,11 @@ class QuoteHistory:
             self._wide_since = None
         elif self._wide_since is None:
             self._wide_since = now
+
+
+def _are_apart(first: QuoteSample, second: QuoteSample, seconds: float) -> bool:
+    """Whether the second arrived at least so long after the first."""
+    return second.at - first.at >= seconds - _ROUNDING
 
 
 def _is_near(sample: QuoteSample, other: QuoteSample, share: Decimal) -> bool:

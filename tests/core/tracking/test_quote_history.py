@@ -3,6 +3,8 @@ from decimal import Decimal
 
 import pytest
 from builders import CALL, a_quote, at
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.tracking.quote_history import QuoteHistory, Source
@@ -72,6 +74,19 @@ def test_the_window_needs_a_sample_that_is_old_enough() -> None:
     window = history.window
     assert window is not None
     assert (window.high.bid, window.low.bid) == (Decimal("0.71"), Decimal("0.69"))
+
+
+@given(began=st.floats(0, 1e6), confirm=st.floats(0.1, 60), early=st.floats(0.001, 0.1))
+def test_a_quote_awaited_to_the_very_instant_confirms_and_one_a_millisecond_earlier_does_not(
+    began: float, confirm: float, early: float
+) -> None:
+    history, hasty = (QuoteHistory(AssetClass.OPTION, confirm) for _ in range(2))
+    for each in (history, hasty):
+        store(each, began, "1.00", "1.02")
+    store(history, began + confirm, "0.99", "1.01")
+    store(hasty, began + confirm - early, "0.99", "1.01")
+    assert history.window is not None
+    assert hasty.window is None
 
 
 def test_the_window_begins_with_the_newest_sample_that_is_old_enough() -> None:
