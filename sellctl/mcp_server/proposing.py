@@ -11,7 +11,7 @@ from sellctl.core.manual.proposed_overrides import shown_of
 from sellctl.core.model.market import until_text
 from sellctl.core.model.position import OverrideChange
 from sellctl.core.model.view import Mode
-from sellctl.core.text import as_dollars
+from sellctl.core.text import as_amount
 from sellctl.core.until import end_of
 from sellctl.core.watching.manual_exits import about_limit, limit_of, patience_of, qty_or_share, total
 from sellctl.core.watching.manual_requests import ALL
@@ -70,7 +70,7 @@ def _close_line(each: "ProposedExit") -> str:
     held = each.decision.holding.position.qty
     qty = f"{each.qty:f}" if each.qty == held else f"{each.qty:f} of {held:f}"
     note = "" if each.is_possible else f" (not now: {each.decision.sentence})"
-    estimates = f"proceeds about {as_dollars(each.proceeds)}, P&L about {as_dollars(each.pnl)}"
+    estimates = f"proceeds about {as_amount(each.proceeds)}, P&L about {as_amount(each.pnl)}"
     return sanitize(f"close {qty} {readable_name(each.symbol)} of {_account_text(each.listing)}: {estimates}{note}")
 
 

@@ -37,6 +37,7 @@ from sellctl.service.names import (
     name_of,
     not_held,
     one_name,
+    refuse_impossible,
     refuse_part,
     structures_called,
 )
@@ -220,8 +221,11 @@ class Verbs:
         name = exempted_as(lambda: self.runtime.loaded.config, name, known) or name
         if until is None and name in known and known[name] is None:
             return name
-        if name not in known and not not_held:
-            name = held_name(name, self.listings(), "")
+        if name not in known:
+            if not_held:
+                refuse_impossible(name)
+            else:
+                name = held_name(name, self.listings(), "")
         state.set_exempt(name, wanted=True, until=until)
         self._changed("exempt", name, by, {"until": until.isoformat()} if until else {})
         return name

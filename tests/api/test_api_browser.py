@@ -137,6 +137,9 @@ def test_the_page_shows_a_structure_with_its_legs_beneath(tab: Tab, tmp_path: Pa
         assert "+$76.00" in rows[1]
         assert "target" not in rows[1]
         assert tab.run("document.querySelectorAll('#positions tr.leg').length") == 2
+        assert served.command("set", "AAPL-vertical-261218-210-220C", "--stop", "10%").returncode == 0
+        open_position(tab, "AAPL vertical")
+        tab.until("document.getElementById('details-set-by-hand').innerText.startsWith('Set by hand: stop 10%')")
         assert "(2)" in tab.text("#positions-title")
         assert tab.complaints == []
 
