@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 
 from sellctl.api.access import Access, AccessError
 from sellctl.api.audit import ApiCall, Audit
+from sellctl.api.invalid import sentence_of
 from sellctl.api.throttle import Throttle
 from sellctl.api.tokens import Claims, Role, TokenError, read_token
 from sellctl.core.errors import (
@@ -161,6 +163,8 @@ class GuardedRoute(APIRoute):
             return call, await handle(with_limits)
         except SellctlError as error:
             raise HTTPException(status_of(error), str(error)) from None
+        except RequestValidationError as error:
+            raise HTTPException(422, sentence_of(error.errors())) from None
 
     def _record(self, audit: Audit, call: ApiCall) -> None:
         """Record a call that may change something. HTTPException 503 when that fails, except for a halt."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": schemas.Problem, "description": "The token is missing or invalid."},
     403: {"model": schemas.Problem, "description": "The address or the role may not call this route."},
+    422: {"model": schemas.Problem, "description": "A parameter or the body is invalid; `detail` names the field."},
     429: {"model": schemas.Problem, "description": "Too many requests, forged tokens or event streams."},
     503: {"model": schemas.Problem, "description": "sellctl isn't running, or the journal can't be written."},
 }
