@@ -17,6 +17,16 @@ class NamedPosition(BaseModel):
     symbol: str = Field(pattern=_PRINTABLE, description=NAME)
 
 
+class ExemptOrder(NamedPosition):
+    """What to leave alone, and until when."""
+
+    until: str = Field(
+        default="",
+        max_length=40,
+        description="friday, today, 15:30, a date, or a date and time, New York time; for good when left out.",
+    )
+
+
 class ExplainQuery(NamedPosition):
     """What to explain."""
 

@@ -366,8 +366,11 @@ def test_a_position_is_left_alone_and_managed_again(tab: Tab, calm: Served) -> N
         open_position(tab, "AAPL")
         press(tab, button)
         tab.until("document.getElementById('ask-confirm').offsetHeight")
+        if button == "details-exempt":
+            fill_in(tab, "until", "2026-12-04")
         press(tab, "ask-confirm")
         tab.until("document.getElementById('ask-text').innerText.includes('from the next check')")
+        assert ("until Fri 04 Dec 2026 16:00 ET" in tab.text("#ask-text")) is (button == "details-exempt")
         press(tab, "ask-cancel")
         tab.until(f"[...document.querySelectorAll('#positions .state')].some((s) => s.innerText === '{state}')")
         tab.until("!document.getElementById('details-dialog').open")

@@ -153,8 +153,9 @@ export const actions = (call, refresh) => {
   const exempt = (it) => show({
     title: `Leave ${it.title} alone?`,
     text: `From the next check on, no order is sent for ${it.symbol}, not even for a stop, in all accounts. Orders that are working at the broker stay there.`,
+    fields: [{ key: "until", label: "Until, such as friday, 2026-12-04 or 15:30 ET (empty: until you manage it again)", longest: 40 }],
     button: "Leave it alone",
-    run: async () => done("Exempted", await send("/exempt", { symbol: it.symbol })),
+    run: async (given) => done("Exempted", await send("/exempt", { symbol: it.symbol, ...given })),
   });
 
   const manage = (it) => show({
