@@ -39,7 +39,9 @@ CLAIMS_KEY = "sellctl.claims"  # key in the scope: the claims of the token, once
 CLAIMS_ERROR_KEY = "sellctl.unverified"  # key in the scope: the error of the token, when there are no claims
 MAX_BODY_BYTES = 4096  # enough for the longest reason, name and numbers of a request
 READ_METHODS = frozenset({"GET", "HEAD"})
-OPERATED = frozenset({"set", "close", "exempt", "manage", "halt"})  # the routes of an operator, by their last word
+OPERATED = frozenset(
+    {"set", "close", "exempt", "manage", "halt", "confirm"}
+)  # the routes of an operator, by their last word
 _BEARER = {"WWW-Authenticate": 'Bearer realm="sellctl"'}
 
 # The HTTP status of each error; the first match applies.
@@ -181,10 +183,15 @@ def control_of(request: Request) -> "Control":
     return control
 
 
-def caller_of(request: Request) -> str:
-    """Who calls, for the journal and for other users: the subject of the token."""
+def subject_of(request: Request) -> str:
+    """The subject of the caller's token."""
     claims: Claims = request.scope[CLAIMS_KEY]
-    return f"{claims.subject} over the API"
+    return claims.subject
+
+
+def caller_of(request: Request) -> str:
+    """Who calls, for the journal and for other users."""
+    return f"{subject_of(request)} over the API"
 
 
 def gate_of(request: Request) -> Gate:

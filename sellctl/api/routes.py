@@ -11,7 +11,7 @@ from fastapi.security import HTTPBearer
 
 from sellctl.api import documents, manual_documents, manual_schemas, schemas, trade_schemas
 from sellctl.api.events import EventHub, Inbox, TooManyStreamsError, frames
-from sellctl.api.guarded import CLAIMS_KEY, GuardedRoute, caller_of, control_of
+from sellctl.api.guarded import CLAIMS_KEY, GuardedRoute, caller_of, control_of, subject_of
 from sellctl.api.lifespan import running
 from sellctl.api.manual_exits import ExitRequest
 from sellctl.api.manual_overrides import SetRequest
@@ -237,7 +237,7 @@ async def panic(request: Request, order: manual_schemas.PanicOrder) -> Response:
 
 async def _close(request: Request, order: manual_schemas.Confirmable, wanted: ExitRequest) -> Response:
     """Show what would be sent, or carry out what a code confirms."""
-    exits, subject = control_of(request).exits, request.scope[CLAIMS_KEY].subject
+    exits, subject = control_of(request).exits, subject_of(request)
     if order.confirm:
         found = await exits.confirm(order.confirm, wanted.verb, subject, caller_of(request))
         return _json(manual_documents.outcomes_document(found))
@@ -258,13 +258,28 @@ async def outcome(request: Request, exits_id: Annotated[str, Path(max_length=64)
 )
 async def set_rules(request: Request, order: manual_schemas.SetOrder) -> Response:
     """Set the rules of one position by hand: first with `dry_run`, then with the code that this returned."""
-    control, subject, by = control_of(request), request.scope[CLAIMS_KEY].subject, caller_of(request)
+    control, subject, by = control_of(request), subject_of(request), caller_of(request)
     if order.confirm:
         found = await control.overrides.confirm(order.confirm, subject, by)
         return _json(manual_documents.set_document(found, control))
     rules = RuleTexts(order.stop, order.target, order.trail, order.breakeven, order.until, order.clear)
     shown = control.overrides.propose(SetRequest(order.symbol, order.account, rules), subject, by)
     return _json(manual_documents.shown_overrides_document(shown, control))
+
+
+@sell_router.post(
+    "/confirm",
+    response_model=manual_schemas.ShownProposal | manual_schemas.ConfirmedProposal,
+    responses=_REFUSED | _BAD_BODY,
+)
+async def confirm(request: Request, order: manual_schemas.ConfirmOrder) -> Response:
+    """Confirm what an assistant has proposed: first with its code, then with the code that this returned."""
+    control, subject = control_of(request), subject_of(request)
+    if order.confirm:
+        followed = await control.proposals.confirm(order.confirm, subject)
+        return _json(manual_documents.confirmed_document(followed, control))
+    shown, code = control.proposals.show(order.code, subject)
+    return _json(manual_documents.shown_proposal_document(shown, code, control))
 
 
 @sell_router.post("/exempt", response_model=schemas.Done, responses=_REFUSED | _BAD_BODY)

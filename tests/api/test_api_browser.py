@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from an_assistant import ASSISTANT, code_beside
 from api_stage import a_token
 from browser import CHROMIUM, Tab, a_browser
 from served import Served, serving
@@ -406,6 +407,34 @@ def test_a_halt_made_at_the_machine_shows_no_way_to_lift_it_here(tab: Tab, calm:
     tab.until("!document.getElementById('banner').hidden")
     assert "Halted: fed day. Only sellctl resume on the machine lifts the halt." in tab.text("#banner")
     assert tab.run("document.getElementById('resume').hidden")
+
+
+def test_what_an_assistant_proposes_is_shown_for_its_code_and_closed_when_it_is_confirmed(
+    tab: Tab, calm: Served
+) -> None:
+    tab.size(780, 760)
+    sign_in(tab, calm, "operator")
+    tab.until("!document.getElementById('confirm-code').disabled")
+    press(tab, "confirm-code")
+    fill_in(tab, "code", "0000-0000-0000")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-error').innerText.startsWith('No proposal has this code.')")
+    code = code_beside(calm.folder / "config.yml", calm.folder / "state", "close", name=AAPL, qty="2")
+    tab.run("document.getElementById('ask-code').value = ''")
+    fill_in(tab, "code", code)
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-confirm').innerText === 'Confirm'")
+    assert tab.text("#ask-text").startswith("Close 2 of 3 AAPL 18 Dec 26 200 C of main (PAPER)? Estimated proceeds")
+    assert f"{ASSISTANT} proposed" in tab.text("#ask-lines")
+    assert "close 2 of 3 AAPL 18 Dec 26 200 C of main (PAPER): proceeds about $196.00" in tab.text("#ask-lines")
+    assert held(calm) == 3
+    save_picture(tab, "page-confirm.png")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-title').innerText === 'Closed AAPL 18 Dec 26 200 C'")
+    assert held(calm) == 1
+    sign_in(tab, calm, "viewer")
+    tab.until("document.getElementById('run-once').disabled")
+    assert tab.run("document.getElementById('confirm-code').disabled")
 
 
 def test_all_accounts_are_checked_now_after_a_question(tab: Tab, calm: Served) -> None:

@@ -165,6 +165,30 @@ export const actions = (call, refresh) => {
     run: async () => done("Managed", await send("/manage", { symbol: it.symbol })),
   });
 
+  const confirmCode = () => show({
+    title: "Confirm a proposal",
+    text: "An assistant gives a code with what it proposes. Nothing is done before you have seen it; the code is used up by that.",
+    fields: [{ key: "code", label: "Code, such as 4QF7-0KMD-9XTA", longest: 64, required: true }],
+    button: "Show what is proposed",
+    isSafe: true,
+    run: async (given) => shownProposal(await send("/confirm", given)),
+  });
+
+  const shownProposal = (it) => ({
+    title: "Confirm a proposal",
+    text: it.sentence,
+    lines: [...it.proposed, ...it.exits.map(exitLine), ...it.overrides.flatMap((each) => [changedRules(each), ...triggerLines(each), ...each.notes])],
+    warnings: it.warnings,
+    button: "Confirm",
+    run: it.confirm && (async () => confirmedProposal(await send("/confirm", { confirm: it.confirm }))),
+  });
+
+  const confirmedProposal = (answer) => {
+    if (!answer.close) return { title: "Confirmed", text: answer.sentence };
+    const [first] = answer.close.exits;
+    return closed({ title: first.contract || first.symbol }, answer.close);
+  };
+
   const runOnce = (accounts) => show({
     title: "Check all accounts now?",
     text: `What is due is closed at once: ${accounts}.`,
@@ -186,7 +210,7 @@ export const actions = (call, refresh) => {
     run: async (given) => done("Resumed", await send("/resume", given)),
   });
 
-  return { close, exempt, manage, runOnce, resume, set: setRules };
+  return { close, confirmCode, exempt, manage, runOnce, resume, set: setRules };
 };
 
 const exitLine = (it) => {
