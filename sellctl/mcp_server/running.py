@@ -78,7 +78,7 @@ def over_http(
 
 def _load(options: "Options", *, with_secret: bool) -> LoadedConfig:
     configure(options.debug, options.log_file)
-    loaded = ConfigManager(options.config, with_api=with_secret, with_notify=False).load()
+    loaded = ConfigManager(options.config, with_api=with_secret, with_notify=False, with_chat=False).load()
     configure(options.debug, options.log_file, loaded.secrets())
     return loaded
 
@@ -119,7 +119,7 @@ async def _until_the_end(runtime: Runtime, options: "Options", watching: Watchin
     on_first_signal(stop.set)
 
     async def reload_config() -> None:
-        await reload(runtime, options.config, log_event)
+        await reload(runtime, options.config, log_event, notifies=False)
         watching.spread_reads()
 
     on_hangup(reload_config)
