@@ -17,24 +17,28 @@ def sentence_of(errors: Sequence[Mapping[str, Any]]) -> str:
 
 def _sentence(error: Mapping[str, Any]) -> str:
     place, *inside = error["loc"]
-    name, what = _shown(".".join(map(str, inside))), _what(error)
+    name = _shown(".".join(map(str, inside)))
     if error["type"] == "json_invalid":
         return "The body is not valid JSON."
-    if error["type"] == "value_error" and not inside:  # of the whole body, which names its fields itself
-        return f"{what[:1].upper()}{what[1:]}."
+    if error["type"] == "value_error" and not inside:  # a sentence of ours on the whole body, which names its fields
+        return f"{_message(error)}."
     if error["type"] == "missing":
         return f"{name or f'The {place}'} is missing."
     if error["type"] == "extra_forbidden":
         return f"{name} is no field of this call."
-    return f"{name or f'The {place}'} is not valid: {what}."
+    return f"{name or f'The {place}'} is not valid: {_what(error)}."
 
 
 def _what(error: Mapping[str, Any]) -> str:
     """What is wrong, without the pattern that a text has to match: that explains nothing."""
     if error["type"] == "string_pattern_mismatch":
         return "it is too long, or has characters that it can't have"
-    message = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
-    return sanitize(f"{message[:1].lower()}{message[1:]}")[:_LONGEST]
+    message = _message(error)
+    return f"{message[:1].lower()}{message[1:]}"
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    return sanitize(str(error["msg"]).removeprefix("Value error, ").rstrip("."))[:_LONGEST]
 
 
 def _shown(name: str) -> str:

@@ -47,7 +47,7 @@ class Confirmable(BaseModel):
         if self.confirm and self.model_fields_set != {"confirm"}:
             raise ValueError("confirm stands alone: the code says what is confirmed")
         if not self.confirm and not self.dry_run:
-            raise ValueError("ask with dry_run true first, then confirm with the code that it returns")
+            raise ValueError("Ask with dry_run true first, then confirm with the code that it returns")
         return self
 
 
@@ -140,7 +140,7 @@ class ConfirmOrder(BaseModel):
     def _is_one_of_two_steps(self) -> Self:
         """ValueError unless it either shows or confirms."""
         if bool(self.code) is bool(self.confirm):
-            raise ValueError("give the code of the proposal first, then confirm with the code that this returns")
+            raise ValueError("Give the code of the proposal first, then confirm with the code that this returns")
         return self
 
 

@@ -11,7 +11,7 @@ from sellctl.api import schemas
 POSTED: list[tuple[str, Any, str]] = [
     ("/set", {"stop": 5, "symbol": "AAPL", "dry_run": True}, "stop is not valid: input should be a valid string."),
     ("/set", {"symbol": "AAPL", "stop": "5%"}, "Ask with dry_run true first, then confirm with the code"),
-    ("/set", {"stop": "5%", "dry_run": True}, "Symbol is missing."),
+    ("/set", {"stop": "5%", "dry_run": True}, "symbol is missing."),
     (
         "/close",
         {"symbol": "AAPL", "dry_run": True, "patience": "none"},
