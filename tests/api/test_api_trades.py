@@ -1,5 +1,7 @@
 """Trades and report over the API: the documents of these commands, filtered, for a viewer and without a request."""
 
+from decimal import Decimal
+
 from api_stage import CALL, TARGET, Api, Play, a_token, until
 
 from sellctl.api import trade_schemas
@@ -106,7 +108,7 @@ def test_a_closed_exit_is_in_the_report_with_its_orders_and_sums_as_the_command_
         assert (one["symbol"], one["reason"], one["mode"], one["filled"]) == (CALL, "take_profit", "paper", "3")
         assert (len(one["orders"]), len(one["fills"])) == (1, 1)
         (group,) = answer.document["groups"]
-        assert (group["exits"], group["filled"], group["pl"]) == (1, 1, one["pnl"])
+        assert (group["exits"], group["filled"], Decimal(group["pl"])) == (1, 1, Decimal(one["pnl"]))
         assert len(api.server.requests) == before
         found, mode_at = recorded_exits(api.control.runtime.state.journal, Config(), ExitsAsked())
         assert answer.document == exits_document(found, mode_at)
