@@ -18,10 +18,12 @@ from sellctl.journal.queries import Filters, Recorded, recorded, recorded_names
 from sellctl.service.names import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sellctl.core.config.schema import Config
     from sellctl.core.model.exit_record import Exit
+
+    ModeAt = Callable[[str, int], str]
 
 
 class ExitsAsked(Struct, frozen=True):
@@ -51,7 +53,7 @@ def filters_for(path: Path, config: "Config", asked: ExitsAsked, known: Recorded
     )
 
 
-def recorded_exits(path: Path, config: "Config", asked: ExitsAsked) -> "tuple[list[Exit], Callable[[str, int], str]]":
+def recorded_exits(path: Path, config: "Config", asked: ExitsAsked) -> "tuple[Sequence[Exit], ModeAt]":
     """The exits that are asked for, and the mode of an account at a row of the journal. ConfigError as above."""
     known = recorded(path)
     return exits(path, filters_for(path, config, asked, known)), known.mode_at

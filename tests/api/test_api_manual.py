@@ -322,10 +322,6 @@ def test_a_position_is_left_alone_and_managed_again_and_the_journal_says_by_whom
     play(test, api=WATCHING)
 
 
-@pytest.mark.parametrize(
-    ("scenario", "name", "title"),
-    [(HELD, CALL, CONTRACT), (VERTICAL, "AAPL-vertical-261218-210-220C", "AAPL vertical")],
-)
 def test_a_position_is_left_alone_until_a_time_and_a_text_that_is_none_leaves_it_managed(play: Play) -> None:
     async def test(api: Api) -> None:
         refused = await asked(api, "/exempt", symbol=CALL, until="yesterday")
@@ -339,6 +335,10 @@ def test_a_position_is_left_alone_until_a_time_and_a_text_that_is_none_leaves_it
     play(test, api=WATCHING)
 
 
+@pytest.mark.parametrize(
+    ("scenario", "name", "title"),
+    [(HELD, CALL, CONTRACT), (VERTICAL, "AAPL-vertical-261218-210-220C", "AAPL vertical")],
+)
 def test_a_position_and_a_structure_are_explained(play: Play, scenario: str, name: str, title: str) -> None:
     async def test(api: Api) -> None:
         await until(lambda: api.control.polls)
