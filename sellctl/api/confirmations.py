@@ -30,6 +30,7 @@ class Confirmations(Generic[T]):
     """The codes that are waiting to be confirmed. Memory is bounded; time is monotonic."""
 
     monotonic: Callable[[], float]
+    again: str = "Ask again with dry_run, and confirm what that shows."  # what to do when a code confirms nothing
     _shown: OrderedDict[str, _Shown[T]] = field(default_factory=OrderedDict)
 
     def offer(self, subject: str, request: T) -> str:
@@ -46,10 +47,10 @@ class Confirmations(Generic[T]):
         """
         shown = self._shown.get(code)
         if shown is None or shown.subject != subject:
-            raise _refused("This confirmation code is not valid: it was used already, or it is not yours.")
+            raise self._refused("This confirmation code is not valid: it was used already, or it is not yours.")
         del self._shown[code]
         if shown.valid_until < self.monotonic():
-            raise _refused(f"This confirmation code is older than {VALID_SECONDS:.0f} seconds.")
+            raise self._refused(f"This confirmation code is older than {VALID_SECONDS:.0f} seconds.")
         return shown.request
 
     def _make_room(self, subject: str) -> None:
@@ -62,6 +63,5 @@ class Confirmations(Generic[T]):
         while len(self._shown) >= MAX_CODES:
             self._shown.popitem(last=False)
 
-
-def _refused(sentence: str) -> SafetyRefusalError:
-    return SafetyRefusalError(sentence, hint="Ask again with dry_run, and confirm what that shows.")
+    def _refused(self, sentence: str) -> SafetyRefusalError:
+        return SafetyRefusalError(sentence, hint=self.again)

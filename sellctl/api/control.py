@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from sellctl.api.confirmed_proposals import ConfirmedProposals
 from sellctl.api.events import EventHub
 from sellctl.api.explanations import explain_document
 from sellctl.api.manual_exits import ManualExits
@@ -20,9 +21,11 @@ from sellctl.api.price_paths import SAMPLE_SECONDS, PricePaths
 from sellctl.core.errors import BrokerError, BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service.command_inbox import serve
+from sellctl.service.confirming import Confirming
 from sellctl.service.garbage_collection import exempt_what_is_loaded
 from sellctl.service.halt_flag import Halt, HaltOrigin
 from sellctl.service.notifier import Notifier
+from sellctl.service.proposals import Surface
 from sellctl.service.verbs import Verbs
 from sellctl.ui.displays import explained_plan, structures_of
 
@@ -65,6 +68,7 @@ class Control:
     verbs: Verbs = field(init=False)
     exits: ManualExits = field(init=False)
     overrides: ManualOverrides = field(init=False)
+    proposals: ConfirmedProposals = field(init=False)
     _sampled_at: float = float("-inf")
     _next_poll_at: float | None = None
     _task: asyncio.Task[None] | None = None
@@ -76,6 +80,8 @@ class Control:
         self.verbs = Verbs(self.runtime)
         self.exits = ManualExits(self)
         self.overrides = ManualOverrides(self)
+        confirming = Confirming.on(Surface.API, self.verbs, self.why_idle)
+        self.proposals = ConfirmedProposals(confirming, self.exits, self.overrides, self.runtime.clock.monotonic)
 
     # --- state --------------------------------------------------------------------------------------------------------
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 
 from sellctl.api.access import Access, AccessError
 from sellctl.api.audit import ApiCall, Audit
+from sellctl.api.invalid import sentence_of
 from sellctl.api.throttle import Throttle
 from sellctl.api.tokens import Claims, Role, TokenError, read_token
 from sellctl.core.errors import (
@@ -37,7 +39,9 @@ CLAIMS_KEY = "sellctl.claims"  # key in the scope: the claims of the token, once
 CLAIMS_ERROR_KEY = "sellctl.unverified"  # key in the scope: the error of the token, when there are no claims
 MAX_BODY_BYTES = 4096  # enough for the longest reason, name and numbers of a request
 READ_METHODS = frozenset({"GET", "HEAD"})
-OPERATED = frozenset({"set", "close", "exempt", "manage", "halt"})  # the routes of an operator, by their last word
+OPERATED = frozenset(
+    {"set", "close", "exempt", "manage", "halt", "confirm"}
+)  # the routes of an operator, by their last word
 _BEARER = {"WWW-Authenticate": 'Bearer realm="sellctl"'}
 
 # The HTTP status of each error; the first match applies.
@@ -161,6 +165,8 @@ class GuardedRoute(APIRoute):
             return call, await handle(with_limits)
         except SellctlError as error:
             raise HTTPException(status_of(error), str(error)) from None
+        except RequestValidationError as error:
+            raise HTTPException(422, sentence_of(error.errors())) from None
 
     def _record(self, audit: Audit, call: ApiCall) -> None:
         """Record a call that may change something. HTTPException 503 when that fails, except for a halt."""
@@ -177,10 +183,15 @@ def control_of(request: Request) -> "Control":
     return control
 
 
-def caller_of(request: Request) -> str:
-    """Who calls, for the journal and for other users: the subject of the token."""
+def subject_of(request: Request) -> str:
+    """The subject of the caller's token."""
     claims: Claims = request.scope[CLAIMS_KEY]
-    return f"{claims.subject} over the API"
+    return claims.subject
+
+
+def caller_of(request: Request) -> str:
+    """Who calls, for the journal and for other users."""
+    return f"{subject_of(request)} over the API"
 
 
 def gate_of(request: Request) -> Gate:

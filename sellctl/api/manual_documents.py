@@ -6,6 +6,7 @@ from sellctl.api.confirmations import VALID_SECONDS
 from sellctl.core.manual.verb import Verb
 from sellctl.core.text import as_dollars
 from sellctl.core.watching.manual_exits import Result, about_limit, total
+from sellctl.service.confirming import lines_of, question_of
 from sellctl.service.verbs import why_not
 from sellctl.ui.contracts import readable_name
 from sellctl.ui.documents import Document, outcome_part, proposed_part
@@ -17,11 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from decimal import Decimal
 
+    from sellctl.api.confirmed_proposals import Followed
     from sellctl.api.control import Control
     from sellctl.api.manual_exits import Outcomes, Proposed
     from sellctl.api.manual_overrides import SetOverrides, ShownOverrides
     from sellctl.core.model.view import AccountListing
     from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit
+    from sellctl.service.confirming import ShownProposal
 
 
 def proposal_document(proposed: "Proposed", control: "Control") -> Document:
@@ -30,7 +33,7 @@ def proposal_document(proposed: "Proposed", control: "Control") -> Document:
     warning = about_limit(proposed.exits)
     return {
         "version": JSON_VERSION,
-        "sentence": _question(proposed, possible) if possible else _refusal(proposed),
+        "sentence": _question(proposed, possible) if possible else _refusal(proposed.exits),
         "confirm": proposed.code or None,
         "valid_seconds": int(VALID_SECONDS),
         "halted": control.halted(),
@@ -43,18 +46,26 @@ def _question(proposed: "Proposed", possible: "Sequence[ProposedExit]") -> str:
     """What is to be confirmed: account, paper or live, quantity, and what it is estimated to bring."""
     if proposed.request.verb is Verb.PANIC:
         what = f"{counted(len(possible), 'position')} of {_accounts_text(possible)} at any price"
-    else:
-        by_account = {each.listing.account: each for each in possible}.values()
-        quantities = " and ".join(_quantity_text(each) for each in by_account)
-        limit = possible[0].terms.limit
-        at_worst = "" if limit is None else f" with limit {as_dollars(limit)}"
-        what = f"{quantities} {readable_name(possible[0].name)} of {_accounts_text(possible)}{at_worst}"
+        return _question_about(what, possible)
+    return _close_question(possible)
+
+
+def _close_question(possible: "Sequence[ProposedExit]") -> str:
+    by_account = {each.listing.account: each for each in possible}.values()
+    quantities = " and ".join(_quantity_text(each) for each in by_account)
+    limit = possible[0].terms.limit
+    at_worst = "" if limit is None else f" with limit {as_dollars(limit)}"
+    what = f"{quantities} {readable_name(possible[0].name)} of {_accounts_text(possible)}{at_worst}"
+    return _question_about(what, possible)
+
+
+def _question_about(what: str, possible: "Sequence[ProposedExit]") -> str:
     proceeds, pnl = total(each.proceeds for each in possible), total(each.pnl for each in possible)
     return f"Close {what}? Estimated proceeds {_amount(proceeds).lstrip('+')}, P&L {_amount(pnl)}."
 
 
-def _refusal(proposed: "Proposed") -> str:
-    why = why_not(proposed.exits) if proposed.exits else "no managed position is held"
+def _refusal(exits: "Sequence[ProposedExit]") -> str:
+    why = why_not(exits) if exits else "no managed position is held"
     return f"Nothing can be sent: {why}."
 
 
@@ -127,6 +138,50 @@ def set_document(found: "SetOverrides", control: "Control") -> Document:
     changed = override_document(found.overrides, _by_account(control))
     is_set = not found.problems and not found.is_pending
     return {**changed, "is_set": is_set, "is_pending": found.is_pending, "problems": list(found.problems)}
+
+
+def shown_proposal_document(shown: "ShownProposal", code: str, control: "Control") -> Document:
+    """What an assistant has proposed, with what it does by now and the code that confirms it."""
+    possible = [each for each in shown.exits if each.is_possible]
+    limit = about_limit(shown.exits)
+    return {
+        "version": JSON_VERSION,
+        "action": shown.proposal.action.value,
+        "proposed": lines_of(shown.proposal),
+        "sentence": _proposal_sentence(shown, possible),
+        "confirm": code or None,
+        "valid_seconds": int(VALID_SECONDS),
+        "halted": control.halted(),
+        "warnings": [*([limit] if limit else []), *(text for each in shown.overrides for text in each.warnings)],
+        "exits": [_proposed_part(each) for each in shown.exits],
+        "overrides": override_document(shown.overrides, _by_account(control))["overrides"],
+    }
+
+
+def _proposal_sentence(shown: "ShownProposal", possible: "Sequence[ProposedExit]") -> str:
+    if not shown.is_possible:
+        return _refusal(shown.exits)
+    return _close_question(possible) if possible else question_of(shown)
+
+
+def confirmed_document(followed: "Followed", control: "Control") -> Document:
+    """What became of a proposal that was confirmed."""
+    exits = outcomes_document(followed.exits) if followed.exits else None
+    rules = set_document(followed.rules, control) if followed.rules else None
+    return {
+        "version": JSON_VERSION,
+        "action": followed.done.shown.proposal.action.value,
+        "sentence": exits["sentence"] if exits else _set_sentence(rules) if rules else followed.done.sentence,
+        "close": exits,
+        "set": rules,
+    }
+
+
+def _set_sentence(rules: Document) -> str:
+    if rules["is_set"]:
+        now = (f"{each['account']}: {each['after'] or 'nothing is set by hand'}." for each in rules["overrides"])
+        return f"Set. {' '.join(now)}"
+    return " ".join(["Not set.", *rules["problems"]]) if rules["problems"] else "The watcher has not answered yet."
 
 
 def _by_account(control: "Control") -> "dict[str, AccountListing]":

@@ -14,10 +14,18 @@ from msgspec import Struct
 from sellctl.api.confirmations import Confirmations
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.manual.verb import Verb
-from sellctl.core.watching.manual_exits import ExitOutcome, Result, limit_of, patience_of, qty_or_share
+from sellctl.core.watching.manual_exits import (
+    ExitOutcome,
+    Quantities,
+    Result,
+    limit_of,
+    patience_of,
+    qty_or_share,
+    quantities_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from sellctl.bootstrap import Runtime
     from sellctl.core.watching.manual_exits import ProposedExit
@@ -55,10 +63,10 @@ class ExitRequest(Struct, frozen=True):
 
 
 class ShownExits(Struct, frozen=True):
-    """A request with what it was about when it was shown: account, symbol, quantity to close and quantity held."""
+    """A request with what it was about when it was shown."""
 
     request: ExitRequest
-    quantities: frozenset[tuple[str, str, str, str]]
+    quantities: Quantities
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ class ManualExits:
         self.control.require_watching()
         exits = self._exits_of(request)
         is_possible = any(each.is_possible for each in exits)
-        code = self._codes.offer(subject, ShownExits(request, _quantities(exits))) if is_possible else ""
+        code = self._codes.offer(subject, ShownExits(request, quantities_of(exits))) if is_possible else ""
         return Proposed(request, exits, code)
 
     async def confirm(self, code: str, verb: Verb, subject: str, by: str) -> Outcomes:
@@ -129,13 +137,15 @@ class ManualExits:
                 f"This code confirms a {shown.request.verb.value}.", hint="Ask again with dry_run."
             )
         exits = self._exits_of(shown.request)
-        if _quantities(exits) != shown.quantities:
+        if quantities_of(exits) != shown.quantities:
             raise SafetyRefusalError("What is held has changed since it was shown.", hint=_AGAIN)
-        since = self.control.runtime.clock.monotonic()
         verbs = self.control.verbs
-        requests = verbs.panic(exits, by) if verb is Verb.PANIC else verbs.close(exits, by)
-        started = self._keep(StartedExits(uuid.uuid4().hex, by, requests, since))
-        return await self._settled(started)
+        return await self.follow(verbs.panic(exits, by) if verb is Verb.PANIC else verbs.close(exits, by), by)
+
+    async def follow(self, requests: "Sequence[CommandRequest]", by: str) -> Outcomes:
+        """Wait briefly for what becomes of exits that the watchers were asked for just now; it can be asked later."""
+        since = self.control.runtime.clock.monotonic()
+        return await self._settled(self._keep(StartedExits(uuid.uuid4().hex, by, requests, since)))
 
     def outcome_of(self, exits_id: str) -> Outcomes | None:
         """What became of exits by now; None when they are not known (any more)."""
@@ -183,11 +193,3 @@ class ManualExits:
         """The accounts that were not read since these exits were asked for."""
         states = self.control.runtime.scheduler.states
         return frozenset(state.name for state in states if state.polled_at is None or state.polled_at < started.since)
-
-
-def _quantities(exits: "Iterable[ProposedExit]") -> frozenset[tuple[str, str, str, str]]:
-    """What a confirmation is about: of each position the quantity to close and the quantity held."""
-    return frozenset(
-        (each.listing.account, each.symbol, f"{each.qty:f}", f"{each.decision.holding.position.qty:f}")
-        for each in exits
-    )

@@ -7,6 +7,7 @@ its warnings: it confirms nothing else.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -16,6 +17,9 @@ from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.manual.proposed_overrides import ProposedOverride, ShownOverride, shown_of
 from sellctl.core.model.position import OverrideChange
 from sellctl.service.rule_changes import RuleTexts, change_of
+
+if TYPE_CHECKING:
+    from sellctl.core.watching.manual_requests import CommandRequest
 
 
 class SetRequest(Struct, frozen=True):
@@ -84,7 +88,11 @@ class ManualOverrides:
         if shown_of(overrides) != shown.shown:
             hint = "Ask again with dry_run."
             raise SafetyRefusalError("What it does has changed since it was shown.", hint=hint)
-        requests, clock = verbs.set(overrides, shown.change, by), self.control.runtime.clock
+        return await self.follow(overrides, verbs.set(overrides, shown.change, by))
+
+    async def follow(self, overrides: Sequence[ProposedOverride], requests: "Sequence[CommandRequest]") -> SetOverrides:
+        """Wait briefly until the watchers have set what they were asked for."""
+        verbs, clock = self.control.verbs, self.control.runtime.clock
         ends_at = clock.monotonic() + WAIT_SECONDS
         while None in (found := verbs.was_set(requests)) and clock.monotonic() < ends_at:  # noqa: ASYNC110  the journal has no event
             await asyncio.sleep(LOOK_SECONDS)

@@ -17,6 +17,16 @@ class NamedPosition(BaseModel):
     symbol: str = Field(pattern=_PRINTABLE, description=NAME)
 
 
+class ExemptOrder(NamedPosition):
+    """What to leave alone, and until when."""
+
+    until: str = Field(
+        default="",
+        max_length=40,
+        description="friday, today, 15:30, a date, or a date and time, New York time; for good when left out.",
+    )
+
+
 class ExplainQuery(NamedPosition):
     """What to explain."""
 
@@ -37,7 +47,7 @@ class Confirmable(BaseModel):
         if self.confirm and self.model_fields_set != {"confirm"}:
             raise ValueError("confirm stands alone: the code says what is confirmed")
         if not self.confirm and not self.dry_run:
-            raise ValueError("ask with dry_run true first, then confirm with the code that it returns")
+            raise ValueError("Ask with dry_run true first, then confirm with the code that it returns")
         return self
 
 
@@ -119,6 +129,21 @@ class SetDone(Part):
     overrides: list[ChangedRules]
 
 
+class ConfirmOrder(BaseModel):
+    """Confirm what an assistant has proposed: its code shows it, and the code that this returned carries it out."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    code: str = Field(default="", max_length=64, description="The code of the proposal, used up by this.")
+    confirm: str = Field(default="", max_length=64, description="The code of what was shown; nothing else with it.")
+
+    @model_validator(mode="after")
+    def _is_one_of_two_steps(self) -> Self:
+        """ValueError unless it either shows or confirms."""
+        if bool(self.code) is bool(self.confirm):
+            raise ValueError("Give the code of the proposal first, then confirm with the code that this returns")
+        return self
+
+
 class PanicOrder(Confirmable):
     """Close every managed position, even during a halt."""
 
@@ -173,6 +198,31 @@ class Outcome(Part):
     is_pending: bool = Field(description="Whether it may still change.")
     sentence: str
     exits: list[ClosedPart]
+
+
+class ShownProposal(Part):
+    """What an assistant has proposed, with what it does by now. Nothing was done; its own code is used up."""
+
+    version: Literal[2]
+    action: Literal["close", "set", "exempt", "halt"]
+    proposed: list[str] = Field(description="Who proposed it and how long ago, and what it was then.")
+    sentence: str = Field(description="The question to be confirmed, or why nothing can be done.")
+    confirm: str | None = Field(description="The code that confirms it, once and within 60 s; null if it can't be.")
+    valid_seconds: int
+    halted: str
+    warnings: list[str]
+    exits: list[ProposedClose] = Field(description="Of a close.")
+    overrides: list[ChangedRules] = Field(description="Of a set.")
+
+
+class ConfirmedProposal(Part):
+    """What became of a proposal that was confirmed."""
+
+    version: Literal[2]
+    action: Literal["close", "set", "exempt", "halt"]
+    sentence: str
+    close: Outcome | None = Field(description="Of a close; GET close/{id} has it later.")
+    set: SetDone | None = Field(description="Of a set.")
 
 
 class Level(Part):

@@ -3,7 +3,7 @@
 import asyncio
 import datetime as dt
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -11,23 +11,35 @@ from fastapi.security import HTTPBearer
 
 from sellctl.api import documents, manual_documents, manual_schemas, schemas, trade_schemas
 from sellctl.api.events import EventHub, Inbox, TooManyStreamsError, frames
-from sellctl.api.guarded import CLAIMS_KEY, GuardedRoute, caller_of, control_of
+from sellctl.api.guarded import CLAIMS_KEY, GuardedRoute, caller_of, control_of, subject_of
 from sellctl.api.lifespan import running
 from sellctl.api.manual_exits import ExitRequest
 from sellctl.api.manual_overrides import SetRequest
 from sellctl.core.manual.verb import Verb
+from sellctl.core.model.market import until_text
 from sellctl.core.structures.names import name_or_symbol
+from sellctl.core.until import end_of
 from sellctl.service.rule_changes import RuleTexts
 from sellctl.ui.documents import Document
+from sellctl.ui.exit_documents import exits_document
 from sellctl.ui.formatting import sanitize
 from sellctl.ui.trades import trades_document
 
 if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Callable
+
     from starlette.types import Receive, Scope, Send
+
+    from sellctl.core.config.schema import Config
+    from sellctl.service.recorded_exits import ExitsAsked
+
+Found = TypeVar("Found")
 
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": schemas.Problem, "description": "The token is missing or invalid."},
     403: {"model": schemas.Problem, "description": "The address or the role may not call this route."},
+    422: {"model": schemas.Problem, "description": "A parameter or the body is invalid; `detail` names the field."},
     429: {"model": schemas.Problem, "description": "Too many requests, forged tokens or event streams."},
     503: {"model": schemas.Problem, "description": "sellctl isn't running, or the journal can't be written."},
 }
@@ -113,15 +125,31 @@ async def history(request: Request, query: Annotated[schemas.HistoryQuery, Query
 
 
 @sell_router.get("/trades", response_model=trade_schemas.Trades, responses=_UNRECORDED)
-async def trades(request: Request, query: Annotated[trade_schemas.TradesQuery, Query()]) -> Response:
+async def trades(request: Request, query: Annotated[trade_schemas.ExitsQuery, Query()]) -> Response:
     """The closed exits, oldest first, with totals per mode: the document of `sellctl trades`."""
-    from sellctl.service.recorded_exits import ExitsAsked, recorded_trades  # noqa: PLC0415  the journal is an adapter
+    from sellctl.service.recorded_exits import recorded_trades  # noqa: PLC0415  the journal is an adapter
+
+    return _json(trades_document(await _recorded(request, query, recorded_trades)))
+
+
+@sell_router.get("/report", response_model=trade_schemas.Report, responses=_UNRECORDED)
+async def report(request: Request, query: Annotated[trade_schemas.ExitsQuery, Query()]) -> Response:
+    """Profit, slippage and duration of exits, each and per day, strategy and reason: what `sellctl report` prints."""
+    from sellctl.service.recorded_exits import recorded_exits  # noqa: PLC0415  the journal is an adapter
+
+    return _json(exits_document(*await _recorded(request, query, recorded_exits)))
+
+
+async def _recorded(
+    request: Request, query: trade_schemas.ExitsQuery, read: "Callable[[pathlib.Path, Config, ExitsAsked], Found]"
+) -> "Found":
+    """What the journal has on the exits that are asked for, read in a thread beside the watchers."""
+    from sellctl.service.recorded_exits import ExitsAsked  # noqa: PLC0415  the journal is an adapter
 
     day, since = (date.isoformat() if date else "" for date in (query.day, query.since))
     asked = ExitsAsked(query.symbol, query.account, query.reason, day, since)
     runtime = control_of(request).runtime
-    found = await asyncio.to_thread(recorded_trades, runtime.state.journal, runtime.loaded.config, asked)
-    return _json(trades_document(found))
+    return await asyncio.to_thread(read, runtime.state.journal, runtime.loaded.config, asked)
 
 
 @sell_router.get(
@@ -209,7 +237,7 @@ async def panic(request: Request, order: manual_schemas.PanicOrder) -> Response:
 
 async def _close(request: Request, order: manual_schemas.Confirmable, wanted: ExitRequest) -> Response:
     """Show what would be sent, or carry out what a code confirms."""
-    exits, subject = control_of(request).exits, request.scope[CLAIMS_KEY].subject
+    exits, subject = control_of(request).exits, subject_of(request)
     if order.confirm:
         found = await exits.confirm(order.confirm, wanted.verb, subject, caller_of(request))
         return _json(manual_documents.outcomes_document(found))
@@ -230,7 +258,7 @@ async def outcome(request: Request, exits_id: Annotated[str, Path(max_length=64)
 )
 async def set_rules(request: Request, order: manual_schemas.SetOrder) -> Response:
     """Set the rules of one position by hand: first with `dry_run`, then with the code that this returned."""
-    control, subject, by = control_of(request), request.scope[CLAIMS_KEY].subject, caller_of(request)
+    control, subject, by = control_of(request), subject_of(request), caller_of(request)
     if order.confirm:
         found = await control.overrides.confirm(order.confirm, subject, by)
         return _json(manual_documents.set_document(found, control))
@@ -239,12 +267,29 @@ async def set_rules(request: Request, order: manual_schemas.SetOrder) -> Respons
     return _json(manual_documents.shown_overrides_document(shown, control))
 
 
+@sell_router.post(
+    "/confirm",
+    response_model=manual_schemas.ShownProposal | manual_schemas.ConfirmedProposal,
+    responses=_REFUSED | _BAD_BODY,
+)
+async def confirm(request: Request, order: manual_schemas.ConfirmOrder) -> Response:
+    """Confirm what an assistant has proposed: first with its code, then with the code that this returned."""
+    control, subject = control_of(request), subject_of(request)
+    if order.confirm:
+        followed = await control.proposals.confirm(order.confirm, subject)
+        return _json(manual_documents.confirmed_document(followed, control))
+    shown, code = control.proposals.show(order.code, subject)
+    return _json(manual_documents.shown_proposal_document(shown, code, control))
+
+
 @sell_router.post("/exempt", response_model=schemas.Done, responses=_REFUSED | _BAD_BODY)
-async def exempt(request: Request, order: manual_schemas.NamedPosition) -> Response:
+async def exempt(request: Request, order: manual_schemas.ExemptOrder) -> Response:
     """Leave a position, an underlying or a structure alone from the next check on, in all accounts."""
     control = control_of(request)
-    name = control.verbs.exempt(order.symbol, caller_of(request))
-    sentence = f"{name} is exempt from the next check. Orders that are working at the broker stay there."
+    end = end_of(order.until or None, control.runtime.scheduler.market)
+    name = control.verbs.exempt(order.symbol, caller_of(request), until=end)
+    until = f" until {until_text(end)}" if end else ""
+    sentence = f"{name} is exempt from the next check{until}. Orders that are working at the broker stay there."
     return _json(documents.done_document(control, sentence, changed=True))
 
 

@@ -241,6 +241,7 @@ class Structure(Part):
     breakevens: list[str]
     judged_as_one: bool = Field(description="Whether a strategy judges it as one position, and not its legs.")
     triggers: list[Trigger]
+    set_by_hand: str | None = Field(description="The rules that a person has set for it, with end and author.")
     state: str = Field(description=STATE)
     sentence: str
     reason: str | None

@@ -1,4 +1,4 @@
-"""The schemas of the trades: the filters, the closed exits and their totals. Decimals are strings."""
+"""The schemas of trades and report: the filters, the exits, their totals and sums. Decimals are strings."""
 
 import datetime as dt
 from typing import Literal
@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sellctl.api.schemas import ACCOUNT, CONTRACT, Part, Total
 
 
-class TradesQuery(BaseModel):
-    """Filters of the trades; a filter that is left out matches everything."""
+class ExitsQuery(BaseModel):
+    """Filters of the exits; a filter that is left out matches everything."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
     symbol: str = Field(
@@ -71,3 +71,81 @@ class Trades(Part):
     version: Literal[2]
     trades: list[Trade]
     totals: list[TradeTotals]
+
+
+class ExitFill(Part):
+    """One fill of an exit; of a structure that of units, at their net price."""
+
+    at: str
+    qty: str
+    price: str | None
+
+
+class LegFill(ExitFill):
+    """One fill of a leg of a structure."""
+
+    symbol: str
+
+
+class ExitOrder(Part):
+    """One order that an exit sent."""
+
+    at: str
+    symbol: str
+    qty: str
+    price: str | None
+    ended: str | None = Field(description="How it ended; null while it works or that is unknown.")
+
+
+class ReportedExit(Part):
+    """One exit. Prices are dollars per share; slippage is a cost: above zero when the fill was worse."""
+
+    account: str
+    mode: str = Field(description='paper, simulated or live when it was recorded; "" when that is unknown.')
+    symbol: str = Field(description="A symbol, or the name of a structure.")
+    way: str = Field(description='How a structure left: as one order, in parts or by legs; "" for anything else.')
+    strategy: str
+    reason: str
+    what: str = Field(description="What became of it.")
+    why: str
+    day: str
+    began: str
+    asked: str
+    filled: str
+    entry: str | None
+    stop: str | None
+    target: str | None
+    bid: str | None = Field(description="That at the decision; so is the mid.")
+    mid: str | None
+    price: str | None = Field(description="The average price of its fills.")
+    pnl: str | None = Field(description="Dollars gained or lost.")
+    against_mid: str | None
+    against_bid: str | None
+    seconds: float | None
+    steps: int
+    orders: list[ExitOrder]
+    fills: list[ExitFill]
+    fills_of_legs: list[LegFill]
+
+
+class ExitGroup(Part):
+    """The sums of the exits of one day, strategy and reason."""
+
+    day: str
+    strategy: str
+    reason: str
+    exits: int
+    filled: int
+    pl: str | None = Field(description="Dollars gained or lost, of those with a known amount.")
+    to_mid: str | None = Field(description="The mean slippage per share against the mid, by quantity; to_bid likewise.")
+    to_bid: str | None
+    seconds: str | None = Field(description="The median.")
+    steps: str = Field(description="The mean.")
+
+
+class Report(Part):
+    """The exits, and their sums per day, strategy and reason."""
+
+    version: Literal[2]
+    exits: list[ReportedExit]
+    groups: list[ExitGroup]

@@ -18,10 +18,15 @@ def allows(role: ChatRole, needed: ChatRole) -> bool:
     return _RANK[role] >= _RANK[needed]
 
 
+def name_in(name: str, chat: int) -> str:
+    """A person in a chat: "Ann (chat 42)"."""
+    shown = sanitize(name).strip()[:LONGEST_NAME] or "somebody"
+    return f"{shown} (chat {chat})"
+
+
 def person(name: str, chat: int) -> str:
     """Who asked, for the journal and the log: "Ann (chat 42) over Telegram"."""
-    shown = sanitize(name).strip()[:LONGEST_NAME] or "somebody"
-    return f"{shown} (chat {chat}) over Telegram"
+    return f"{name_in(name, chat)} over Telegram"
 
 
 @dataclass(slots=True)

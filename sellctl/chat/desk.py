@@ -11,14 +11,13 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
 from sellctl.chat import lookups, texts
-from sellctl.chat.access import Access, allows, person
+from sellctl.chat.access import Access, allows, name_in, person
 from sellctl.chat.buttons import Buttons
 from sellctl.chat.handover import Handover
 from sellctl.chat.messages import Button, Command, Incoming, Message, Tap, TapAnswer
@@ -36,11 +35,14 @@ from sellctl.core.errors import ConfigError, SafetyRefusalError, SellctlError
 from sellctl.core.manual.proposed_overrides import ProposedOverride, ShownOverride, shown_of
 from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.market import until_text
-from sellctl.core.model.position import Direction, OverrideChange
+from sellctl.core.model.position import OverrideChange
 from sellctl.core.until import end_of
-from sellctl.core.watching.manual_exits import ProposedExit, QtyOrShare, qty_or_share
+from sellctl.core.watching.manual_exits import ProposedExit, QtyOrShare, Quantities, qty_or_share, quantities_of
+from sellctl.service.confirming import AGAIN, Confirmer, Confirming, ShownProposal
 from sellctl.service.halt_flag import HaltOrigin
+from sellctl.service.proposals import Surface
 from sellctl.service.rule_changes import change_of
+from sellctl.service.verbs import why_not
 from sellctl.ui.formatting import sanitize
 
 if TYPE_CHECKING:
@@ -63,9 +65,6 @@ _TODAY: Final = "today"
 _GONE = "This button no longer works."
 
 
-Shown = tuple[Decimal, Decimal, Direction]  # what is to be closed, what is held, and long or short
-
-
 class AskClose(Struct, frozen=True):
     """The button "Close now" of an alert."""
 
@@ -81,12 +80,12 @@ class AskExempt(Struct, frozen=True):
 
 
 class ConfirmClose(Struct, frozen=True):
-    """Close what was shown: by account and symbol, what is to be closed and what was held."""
+    """Close what was shown."""
 
     account: str
     name: str
     qty: QtyOrShare | None
-    shown: "Mapping[tuple[str, str], Shown]"
+    shown: Quantities
 
 
 class ConfirmExempt(Struct, frozen=True):
@@ -104,11 +103,17 @@ class ConfirmSet(Struct, frozen=True):
     shown: tuple[ShownOverride, ...]
 
 
+class ConfirmProposal(Struct, frozen=True):
+    """Carry out what an assistant has proposed, as it was shown."""
+
+    shown: ShownProposal
+
+
 class Dismiss(Struct, frozen=True):
     """Do nothing."""
 
 
-Action = AskClose | AskExempt | ConfirmClose | ConfirmExempt | ConfirmSet | Dismiss
+Action = AskClose | AskExempt | ConfirmClose | ConfirmExempt | ConfirmProposal | ConfirmSet | Dismiss
 
 
 @dataclass(slots=True)
@@ -128,8 +133,12 @@ class Desk:
     report: Callable[[str], None] = lambda _text: None
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    _confirming: Confirming = field(init=False)
     _followed: set[asyncio.Task[None]] = field(default_factory=set)
     _asked: dict[int, deque[float]] = field(default_factory=dict)  # when each chat has asked in the last minute
+
+    def __post_init__(self) -> None:
+        self._confirming = Confirming.on(Surface.TELEGRAM, self.verbs, self.why_not)
 
     # --- what arrives -------------------------------------------------------------------------------------------------
 
@@ -223,6 +232,11 @@ class Desk:
         name, given = name_and_rules(_required(rest, SET_EXAMPLE))
         await self._ask_set(command, name, lambda: change_of(given, self.verbs.runtime.scheduler.market))
 
+    async def _confirm(self, command: Command, rest: str) -> None:
+        if not rest:
+            raise ConfigError("The code is missing.", hint="Write it like /confirm 4QF7-0KMD-9XTA.")
+        await self._ask_proposal(command, rest)
+
     async def _exempt(self, command: Command, rest: str) -> None:
         name, until = name_and_until(_required(rest, "/exempt AAPL, or /exempt AAPL friday"))
         await self._leave_alone(command.chat, command.who, name, until)
@@ -260,7 +274,7 @@ class Desk:
                 await self._ask_close(tap.chat, name, account, None)
             case AskExempt(account, name):
                 await self._ask_exempt(tap.chat, name, account)
-            case ConfirmClose() | ConfirmSet():
+            case ConfirmClose() | ConfirmSet() | ConfirmProposal():
                 await self._confirmed(tap, action)
             case ConfirmExempt(name, until):
                 await self._leave_alone(tap.chat, tap.who, name, until, tap.message)
@@ -276,7 +290,7 @@ class Desk:
         if not possible:
             why = next((each.decision.sentence for each in proposed if each.decision.sentence), "it can't be sent now")
             raise SafetyRefusalError(f"{name} is not closed: {why}.")
-        confirm = ConfirmClose(account, proposed[0].name or name, qty, _shown(proposed))
+        confirm = ConfirmClose(account, proposed[0].name or name, qty, quantities_of(proposed))
         yes = f"Yes, close {texts.possible_text(possible)}"
         question = f"{first}Close this now? It can be confirmed for {CONFIRM_SECONDS / _MINUTE:.0f} minutes.\n\n"
         self._ask(chat, f"{question}{texts.proposed_text(proposed)}", yes, confirm)
@@ -288,7 +302,7 @@ class Desk:
             chat, f"{question}\n\n{held}", f"Yes, leave {contract_text(name)} alone today", ConfirmExempt(name, _TODAY)
         )
 
-    async def _confirmed(self, tap: Tap, action: ConfirmClose | ConfirmSet) -> None:
+    async def _confirmed(self, tap: Tap, action: ConfirmClose | ConfirmSet | ConfirmProposal) -> None:
         """Do what was confirmed. Why it can't be done stands in the place of the question."""
         try:
             match action:
@@ -296,6 +310,8 @@ class Desk:
                     await self._close_confirmed(tap, action)
                 case ConfirmSet():
                     await self._set_confirmed(tap, action)
+                case ConfirmProposal(shown):
+                    await self._proposal_confirmed(tap, shown)
         except SellctlError as error:
             self._say(tap.chat, str(error), tap.message)
 
@@ -307,7 +323,7 @@ class Desk:
 
         def close() -> "tuple[list[ProposedExit], list[CommandRequest]]":
             proposed = verbs.propose_close(confirmed.name, account=confirmed.account, qty=confirmed.qty)
-            return proposed, verbs.close(proposed, by) if _shown(proposed) == confirmed.shown else []
+            return proposed, verbs.close(proposed, by) if quantities_of(proposed) == confirmed.shown else []
 
         proposed, requests = await self.handover.call(close)
         if not requests:
@@ -361,6 +377,29 @@ class Desk:
             return
         self._say(tap.chat, f"Passed to the watcher, as {by} has confirmed.\n\n{text}", tap.message)
         self._follow(tap.chat, self._what_was_set(proposed, requests))
+
+    async def _ask_proposal(self, asked: Incoming, code: str) -> None:
+        """Show what an assistant has proposed, and ask. Its code is used up by that."""
+
+        def show() -> tuple[ShownProposal, str]:
+            shown = self._confirming.show(code, _confirmer(asked))
+            return shown, texts.proposal_text(shown, lookups.listings_by_name(self.verbs))
+
+        shown, text = await self.handover.call(show)
+        if not shown.is_possible:
+            raise SafetyRefusalError(f"It can't be closed now: {why_not(shown.exits)}.", hint=AGAIN)
+        question = f"Confirm this? It can be confirmed for {CONFIRM_SECONDS / _MINUTE:.0f} minutes.\n\n{text}"
+        self._ask(asked.chat, question, texts.proposal_label(shown), ConfirmProposal(shown), no="Cancel")
+
+    async def _proposal_confirmed(self, tap: Tap, shown: ShownProposal) -> None:
+        """Do what an assistant has proposed and somebody has confirmed, unless it does something else by now."""
+        row = await asyncio.to_thread(lookups.newest_row_of, self._journal)
+        done = await self.handover.call(lambda: self._confirming.carry_out(shown, _confirmer(tap)))
+        self._say(tap.chat, done.sentence or f"Passed to the watcher, as {done.by}.", tap.message)
+        if done.shown.exits:
+            self._follow(tap.chat, self._outcome(done.shown.exits, done.requests, row))
+        elif done.shown.overrides:
+            self._follow(tap.chat, self._what_was_set(done.shown.overrides, done.requests))
 
     async def _what_was_set(self, proposed: "Sequence[ProposedOverride]", requests: "Sequence[CommandRequest]") -> str:
         """What became of a change, once the watchers have answered or after some time."""
@@ -422,20 +461,15 @@ _HANDLERS: Final[Mapping[str, Callable[[Desk, Command, str], Awaitable[None]]]] 
     "trades": Desk._trades,  # noqa: SLF001
     "close": Desk._close,  # noqa: SLF001
     "set": Desk._set,  # noqa: SLF001
+    "confirm": Desk._confirm,  # noqa: SLF001
     "exempt": Desk._exempt,  # noqa: SLF001
     "manage": Desk._manage,  # noqa: SLF001
     "halt": Desk._halt,  # noqa: SLF001
 }
 
 
-def _shown(proposed: Sequence[ProposedExit]) -> "dict[tuple[str, str], Shown]":
-    """What is to be closed and what is held, by account and symbol."""
-    return {(each.listing.account, each.symbol): _shown_of(each) for each in proposed}
-
-
-def _shown_of(each: ProposedExit) -> "Shown":
-    held = each.decision.holding.position
-    return each.qty, held.qty, held.direction
+def _confirmer(incoming: Incoming) -> Confirmer:
+    return Confirmer(name_in(incoming.who, incoming.chat), Surface.TELEGRAM)
 
 
 def _required(rest: str, example: str) -> str:

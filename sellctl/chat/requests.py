@@ -51,6 +51,7 @@ COMMANDS: Final = (
     ),
     CommandHelp("exempt", "NAME [UNTIL]", "leave it alone, until friday or 15:30", ChatRole.OPERATOR),
     CommandHelp("manage", "NAME", "manage it again", ChatRole.OPERATOR),
+    CommandHelp("confirm", "CODE", "show what an assistant has proposed; asks first", ChatRole.OPERATOR),
     CommandHelp("halt", "REASON", "send no new orders, until sellctl resume at the machine", ChatRole.OPERATOR),
 )
 _BY_NAME: Final = {each.name: each for each in COMMANDS} | {"start": CommandHelp("help", "", "", ChatRole.VIEWER)}

@@ -14,7 +14,8 @@ from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.plan import PositionDecision
 from sellctl.core.model.view import AccountListing
 from sellctl.core.text import as_dollars, as_net
-from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit, Result, total
+from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit, Result, about_limit, total
+from sellctl.service.confirming import ShownProposal, lines_of
 from sellctl.ui.contracts import readable_name
 from sellctl.ui.entries import Entry, entries_of, symbol_cell
 from sellctl.ui.formatting import (
@@ -226,6 +227,27 @@ def set_text(each: ProposedOverride, problem: str | None, program: str) -> str:
     if problem:
         return f"{name}: not set: {problem}."
     return f"{name}: set: {each.after.text}." if each.after else f"{name}: cleared; its rules are those of before."
+
+
+# --- what an assistant has proposed -----------------------------------------------------------------------------------
+
+
+def proposal_text(shown: ShownProposal, accounts: Mapping[str, AccountListing]) -> str:
+    """Who proposed what, and what it does by now: account, mode, quantity and estimates, or prices and warnings."""
+    first, *lines = lines_of(shown.proposal)
+    by_now = proposed_text(shown.exits) or rules_text(shown.overrides, accounts)
+    blocks = ["\n".join([first, *lines]), f"By now:\n{by_now}" if by_now else "", about_limit(shown.exits)]
+    return "\n\n".join(filter(None, blocks))
+
+
+def proposal_label(shown: ShownProposal) -> str:
+    """What stands on the button that confirms it."""
+    if possible := [each for each in shown.exits if each.is_possible]:
+        return f"Yes, close {possible_text(possible)}"
+    if shown.overrides:
+        return "Set it"
+    name = shown.proposal.name
+    return f"Yes, leave {readable_name(name)} alone" if name else "Yes, halt all new orders"
 
 
 # --- what became of exits ---------------------------------------------------------------------------------------------

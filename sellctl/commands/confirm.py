@@ -10,13 +10,10 @@ from sellctl.commands.session import confirmed, options_of, record
 from sellctl.core.errors import SafetyRefusalError
 
 if TYPE_CHECKING:
+    from sellctl.service.confirming import Confirmer
     from sellctl.service.options import Options
     from sellctl.service.proposals import Proposal
     from sellctl.service.state_folder import StateFolder
-
-_KIND = "confirm"  # the journal's row
-_CHANGED = "What it does has changed since it was proposed."
-_AGAIN = "Ask for a new proposal."
 
 
 def confirm(
@@ -26,9 +23,11 @@ def confirm(
     """Carry out what an assistant has proposed.
 
     Shows what was proposed, by whom, and asks. Then it does what close, set, exempt or halt does, and has its exit
-    status. A code works once, whatever you answer, for five minutes, and only at a terminal.
+    status. A code works once, whatever you answer, for five minutes, and needs a terminal here. The control page and a
+    Telegram chat may confirm it too.
     """
     from sellctl.bootstrap import state_of
+    from sellctl.service.confirming import refuse_exempt
     from sellctl.service.proposals import Action, Proposals
 
     options = options_of(context)
@@ -41,17 +40,16 @@ def confirm(
     proposal = proposals.take(code)
     _show(proposal)
     if proposal.action is Action.CLOSE:
-        record(state, _KIND, _facts(proposal))
+        _record(state, proposal)
         more: dict[str, Any] = dict(proposal.options)
         close.close(context, proposal.name, account=list(proposal.accounts), **more)
         return
     if proposal.action is Action.SET:
         _set(options, state, proposal)
-    if proposal.action is Action.EXEMPT and proposal.name in state.exempt():
-        raise SafetyRefusalError(_CHANGED, hint=f"{proposal.name} is exempt already.")
+    refuse_exempt(proposal, state.exempt())
     if not confirmed("Do that?", done="done"):
         raise SafetyRefusalError("Nothing was done.")
-    record(state, _KIND, _facts(proposal))
+    _record(state, proposal)
     if proposal.action is Action.EXEMPT:
         exempt.exempt(context, proposal.name, until=proposal.options.get("until"))
     else:
@@ -60,31 +58,22 @@ def confirm(
 
 def _set(options: "Options", state: "StateFolder", proposal: "Proposal") -> NoReturn:
     """Show what it would change by now, ask, and set it. SafetyRefusalError when that isn't what was proposed."""
-    from sellctl.core.manual.proposed_overrides import shown_of
-    from sellctl.service.person import at_the_command_line
-    from sellctl.service.rule_changes import RuleTexts
-    from sellctl.ui.formatting import sanitize
+    from sellctl.service.confirming import refuse_changed, rule_texts
 
-    more: dict[str, Any] = {**proposal.options, "clear": "clear" in proposal.options}
-    by = f"{at_the_command_line()}, as {sanitize(proposal.by)} proposed"
-    rules = set_rules.propose(options, proposal.name, RuleTexts(**more), proposal.accounts, by)
-    if shown_of(rules.overrides, elsewhere=True) != proposal.shown:
-        raise SafetyRefusalError(_CHANGED, hint=_AGAIN)
+    by = _confirmer().author_of(proposal)
+    rules = set_rules.propose(options, proposal.name, rule_texts(proposal), proposal.accounts, by)
+    refuse_changed(proposal, rules.overrides)
     rules = set_rules.ask(options, rules)
-    record(state, _KIND, _facts(proposal))
+    _record(state, proposal)
     raise typer.Exit(set_rules.carry_out(options, rules, None, was_shown=True))
 
 
 def _show(proposal: "Proposal") -> None:
     """Print who proposed what, and how long ago."""
-    import time
+    from sellctl.service.confirming import lines_of
 
-    from sellctl.ui.formatting import sanitize
-
-    seconds = max(int(time.time() - proposal.made_at), 0)
-    typer.echo(f"{sanitize(proposal.by)} proposed {seconds} s ago to:", err=True)
-    for line in proposal.summary:
-        typer.echo(f"  {sanitize(line)}", err=True)
+    first, *lines = lines_of(proposal)
+    typer.echo("\n  ".join([first, *lines]), err=True)
 
 
 def _check_live(options: "Options", proposal: "Proposal") -> None:
@@ -97,17 +86,17 @@ def _check_live(options: "Options", proposal: "Proposal") -> None:
         check_live(load(options), options, RunOptions("confirm", RunMode.ACT, proposal.accounts))
 
 
-def _facts(proposal: "Proposal") -> dict[str, object]:
-    """What is recorded of a confirmation."""
+def _confirmer() -> "Confirmer":
+    """Who runs this."""
+    from sellctl.service.confirming import Confirmer
     from sellctl.service.person import person
+    from sellctl.service.proposals import Surface
 
-    return {
-        "action": proposal.action.value,
-        "proposed_by": proposal.by,
-        "confirmed_by": person(),
-        "symbol": proposal.name,
-        "accounts": list(proposal.accounts),
-        "reason": proposal.reason,
-        "options": dict(proposal.options),
-        "sentence": "; ".join(proposal.summary),
-    }
+    return Confirmer(person(), Surface.TERMINAL)
+
+
+def _record(state: "StateFolder", proposal: "Proposal") -> None:
+    """Record who proposed and who confirmed it."""
+    from sellctl.service.confirming import KIND, facts
+
+    record(state, KIND, facts(proposal, _confirmer()))

@@ -7,7 +7,7 @@ import typer
 from sellctl.commands.completion import exempt_names, held_underlyings
 from sellctl.commands.names import held_name, own_legs
 from sellctl.commands.session import options_of, record, run
-from sellctl.service.names import exempted_as, exempted_on, name_of, part_of, refuse_part, whole_of
+from sellctl.service.names import exempted_as, exempted_on, name_of, part_of, refuse_impossible, refuse_part, whole_of
 
 if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
@@ -102,11 +102,15 @@ def _dry_run(options: "Options") -> "Runtime":
 
 
 def _to_come(options: "Options", name: str) -> str:
-    """A name for what isn't held yet: of a structure with the user's own name, one that says its legs."""
+    """A name for what isn't held yet: of a structure with the user's own name, one that says its legs.
+
+    ConfigError when nothing can be called so.
+    """
     from sellctl.core.model.instrument import StructureKind, a_stock, an_option
     from sellctl.core.structures.kinds import Leg
     from sellctl.core.structures.names import structure_name
 
+    refuse_impossible(name)
     legs = own_legs(options, name)
     if not legs:
         return name

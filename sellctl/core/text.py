@@ -20,6 +20,14 @@ def as_dollars(price: Decimal | None) -> str:
     return f"{'-' if price < 0 else ''}${whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
 
 
+def as_amount(amount: Decimal | None) -> str:
+    """An amount of dollars and cents, which is no price: $1,234.50, -$200.00; "?" when unknown."""
+    if amount is None or not amount.is_finite():
+        return "?"
+    cents = f"{abs(amount):,.2f}"
+    return f"{'-' if amount < 0 and Decimal(cents.replace(',', '')) else ''}${cents}"
+
+
 def as_net(limit: Decimal) -> str:
     """A net price of a multi-leg order as Alpaca writes it: $1.20 credit (-1.20), $0.80 debit (0.80)."""
     return f"{as_dollars(abs(limit))} {'credit' if limit < 0 else 'debit'}"

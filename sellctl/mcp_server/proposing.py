@@ -11,11 +11,12 @@ from sellctl.core.manual.proposed_overrides import shown_of
 from sellctl.core.model.market import until_text
 from sellctl.core.model.position import OverrideChange
 from sellctl.core.model.view import Mode
-from sellctl.core.text import as_dollars
+from sellctl.core.text import as_amount
 from sellctl.core.until import end_of
 from sellctl.core.watching.manual_exits import about_limit, limit_of, patience_of, qty_or_share, total
 from sellctl.core.watching.manual_requests import ALL
 from sellctl.mcp_server.arguments import CloseArguments, ExemptArguments, HaltArguments, SetArguments
+from sellctl.mcp_server.places import other_places
 from sellctl.mcp_server.tools import NOTICE, Caller, Tool, ToolBox
 from sellctl.service.names import exempted_as, held_name, name_of
 from sellctl.service.proposals import VALID_SECONDS, Action, Proposal
@@ -70,7 +71,7 @@ def _close_line(each: "ProposedExit") -> str:
     held = each.decision.holding.position.qty
     qty = f"{each.qty:f}" if each.qty == held else f"{each.qty:f} of {held:f}"
     note = "" if each.is_possible else f" (not now: {each.decision.sentence})"
-    estimates = f"proceeds about {as_dollars(each.proceeds)}, P&L about {as_dollars(each.pnl)}"
+    estimates = f"proceeds about {as_amount(each.proceeds)}, P&L about {as_amount(each.pnl)}"
     return sanitize(f"close {qty} {readable_name(each.symbol)} of {_account_text(each.listing)}: {estimates}{note}")
 
 
@@ -166,7 +167,7 @@ async def _halt(box: ToolBox, given: HaltArguments, caller: Caller) -> Document:
 
 
 def _stored(box: ToolBox, proposal: Proposal, plan: Document, *, is_live: bool) -> Document:
-    """Store a proposal. Returns the plan with its code, and the command that a person confirms it with."""
+    """Store a proposal. Returns the plan with its code, the command that a person confirms it with, and other ways."""
     code = box.proposals.add(proposal)
     words = "--live confirm" if is_live else "confirm"
     return {
@@ -174,6 +175,7 @@ def _stored(box: ToolBox, proposal: Proposal, plan: Document, *, is_live: bool) 
         "done": False,
         "code": code,
         "confirm_with": f"{box.accounts.runtime.program} {words} {code}",
+        "confirm_elsewhere": other_places(box.accounts.runtime.loaded.config, code),
         "expires_in_seconds": int(VALID_SECONDS),
     }
 
@@ -197,7 +199,7 @@ def _is_live(listings: "Iterable[AccountListing]") -> bool:
 
 _CODE = (
     "Nothing is done by this call: it returns a plan and a code, valid for five minutes, that a person confirms at a "
-    "terminal with the command in confirm_with. Show the person the plan and that command."
+    "terminal with the command in confirm_with, or as confirm_elsewhere says. Show the person the plan and these ways."
 )
 PROPOSING = (
     Tool(

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from sellctl.core.model.instrument import contract_text
 from sellctl.journal.exit_history import exit_history
-from sellctl.journal.exits import exits
 from sellctl.journal.queries import recorded
 from sellctl.mcp_server.arguments import HistoryArguments, ReportArguments
-from sellctl.service.recorded_exits import ExitsAsked, filters_for, recorded_trades
+from sellctl.service.recorded_exits import ExitsAsked, filters_for, recorded_exits, recorded_trades
 from sellctl.ui.exit_documents import exits_document
 from sellctl.ui.formatting import number_data
 from sellctl.ui.trades import trades_document
@@ -34,9 +33,7 @@ def history(path: Path, config: "Config", asked: HistoryArguments) -> Document:
 
 def report(path: Path, config: "Config", asked: ReportArguments) -> Document:
     """Exits with profit, slippage and duration, and their sums. ConfigError when an argument names what there isn't."""
-    known = recorded(path)
-    found = exits(path, filters_for(path, config, _asked(asked), known))
-    return exits_document(found, known.mode_at)
+    return exits_document(*recorded_exits(path, config, _asked(asked)))
 
 
 def trades(path: Path, config: "Config", asked: ReportArguments) -> Document:

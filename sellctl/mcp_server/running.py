@@ -1,17 +1,16 @@
 """Runs the server: this process watches the accounts and serves clients, until a signal or the end of stdin."""
 
 import asyncio
-import os
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sellctl.bootstrap import RunOptions, Runtime, assemble
 from sellctl.core.config.hosts import is_loopback
-from sellctl.core.config.schema import ApiConfig
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.model.account_state import RunMode
 from sellctl.mcp_server.accounts import Accounts
+from sellctl.mcp_server.places import has_api_secret
 from sellctl.mcp_server.proposing import PROPOSING
 from sellctl.mcp_server.server import server_of
 from sellctl.mcp_server.tools import READING, Caller, ToolBox
@@ -60,7 +59,7 @@ def over_http(
 
     host, port = address
     loaded = _load(options, with_secret=False)
-    with_tokens = not is_loopback(host) or _has_secret(loaded)
+    with_tokens = not is_loopback(host) or has_api_secret(loaded.config)
     if with_tokens:
         loaded = _load(options, with_secret=True)
         check_secret(loaded.config.api.secret)
@@ -79,14 +78,9 @@ def over_http(
 
 def _load(options: "Options", *, with_secret: bool) -> LoadedConfig:
     configure(options.debug, options.log_file)
-    loaded = ConfigManager(options.config, with_api=with_secret, with_notify=False).load()
+    loaded = ConfigManager(options.config, with_api=with_secret, with_notify=False, with_chat=False).load()
     configure(options.debug, options.log_file, loaded.secrets())
     return loaded
-
-
-def _has_secret(loaded: LoadedConfig) -> bool:
-    """Whether a secret for tokens is configured, or in the environment where it is looked up by default."""
-    return bool(os.environ.get("SELLCTL_API_SECRET")) or loaded.config.api.secret != ApiConfig().secret
 
 
 def _run(
@@ -125,7 +119,7 @@ async def _until_the_end(runtime: Runtime, options: "Options", watching: Watchin
     on_first_signal(stop.set)
 
     async def reload_config() -> None:
-        await reload(runtime, options.config, log_event)
+        await reload(runtime, options.config, log_event, notifies=False)
         watching.spread_reads()
 
     on_hangup(reload_config)

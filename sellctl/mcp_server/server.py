@@ -25,7 +25,8 @@ _READS = "sellctl watches positions at Alpaca and closes each one when a rule sa
 _PROPOSES = (
     "sellctl watches positions at Alpaca and closes each one when a rule says so. The tools read, and propose: close, "
     "set, exempt and halt do nothing by themselves, but return a plan with a code that a person confirms at a terminal "
-    "with `sellctl confirm CODE`. Show the person the plan and that command. You can't confirm it yourself."
+    "with `sellctl confirm CODE`, or where else the answer says. Show the person the plan and these ways. You can't "
+    "confirm it yourself."
 )
 
 

@@ -1,6 +1,7 @@
 """What the user calls a position: its symbol, an underlying, or a structure by sellctl's name or by the user's own."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _MAX_NAME = 80
 _MAX_SYMBOL = 32  # beyond it, only the name of a structure is that long
+_POSSIBLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9./_-]*[A-Za-z0-9])?", re.ASCII)
 _ALL = "`sellctl positions` lists all positions."
 
 
@@ -32,6 +34,13 @@ def name_of(text: str) -> str:
         shown = symbol[:_MAX_SYMBOL].encode("unicode_escape").decode("ascii")
         raise ConfigError(f"{shown} can't be a symbol.", hint=_ALL)
     return name_or_symbol(symbol)
+
+
+def refuse_impossible(name: str) -> None:
+    """ConfigError for what can be neither a symbol nor the name of a structure, where what is held doesn't tell."""
+    if not _POSSIBLE.fullmatch(name):
+        sentence = f"{name} can't be a symbol or the name of a structure."
+        raise ConfigError(sentence, hint="These have letters, digits, and . / - or _ between them.")
 
 
 def structures_called(name: str, accounts: "Iterable[AccountListing]") -> "list[ShownStructure]":

@@ -1,4 +1,4 @@
-"""Proposals that a person confirms at the terminal: each has a code that works once, for five minutes.
+"""Proposals that a person confirms: each has a code that works once, for five minutes.
 
 They are private files in the state folder. A file's name is a hash of its code, so that whoever reads the folder can't
 confirm anything with what is in it. Taking a proposal renames its file, which only one process can do.
@@ -29,9 +29,17 @@ _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O
 _LENGTH = 12  # characters of 5 bits each
 _MISREAD = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
 _FOLDER = "proposals"
-_WRONG = "wrong-codes.json"
+_WRONG = "wrong-codes"  # what the files with the times of wrong codes begin with
 _PENDING, _USED = ".json", ".used"
 _AGAIN = "Ask for a new proposal."
+
+
+class Surface(StrEnum):
+    """Where a person confirms. Wrong codes are counted for each, so that a flood of them at one locks no other out."""
+
+    TERMINAL = "terminal"
+    API = "API"
+    TELEGRAM = "Telegram"
 
 
 class Action(StrEnum):
@@ -63,10 +71,11 @@ class Proposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(slots=True)
 class Proposals:
-    """The proposals in a state folder."""
+    """The proposals in a state folder, as they are confirmed on one surface."""
 
     state: Path
     now: Callable[[], float] = field(default=time.time)
+    surface: Surface = Surface.TERMINAL
 
     def add(self, proposal: Proposal) -> str:
         """Store a proposal. Returns its code. SafetyRefusalError when too many wait already."""
@@ -122,12 +131,16 @@ class Proposals:
             raise SafetyRefusalError(sentence, hint="Wait five minutes, then ask for a new proposal.")
 
     def _count_wrong_code(self) -> None:
-        _write(self._folder() / _WRONG, json.dumps([*self._wrong_codes(), self.now()]).encode())
+        _write(self._folder() / self._wrong_file, json.dumps([*self._wrong_codes(), self.now()]).encode())
+
+    @property
+    def _wrong_file(self) -> str:
+        return f"{_WRONG}-{self.surface.lower()}.json"
 
     def _wrong_codes(self) -> list[float]:
         """When wrong codes were tried within VALID_SECONDS."""
         try:
-            times = msgspec.json.decode(read_private(self.state / _FOLDER / _WRONG), type=list[float])
+            times = msgspec.json.decode(read_private(self.state / _FOLDER / self._wrong_file), type=list[float])
         except (OSError, ValueError):
             return []
         return [at for at in times if abs(self.now() - at) < VALID_SECONDS]
@@ -149,7 +162,8 @@ class Proposals:
 
     def _files(self) -> Iterable[Path]:
         folder = self.state / _FOLDER
-        return [file for file in folder.iterdir() if file.suffix in {_PENDING, _USED} and file.name != _WRONG]
+        found = (file for file in folder.iterdir() if file.suffix in {_PENDING, _USED})
+        return [file for file in found if not file.name.startswith(_WRONG)]
 
     def _folder(self) -> Path:
         folder = self.state / _FOLDER

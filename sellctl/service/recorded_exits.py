@@ -18,8 +18,12 @@ from sellctl.journal.queries import Filters, Recorded, recorded, recorded_names
 from sellctl.service.names import name_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from sellctl.core.config.schema import Config
     from sellctl.core.model.exit_record import Exit
+
+    ModeAt = Callable[[str, int], str]
 
 
 class ExitsAsked(Struct, frozen=True):
@@ -49,11 +53,17 @@ def filters_for(path: Path, config: "Config", asked: ExitsAsked, known: Recorded
     )
 
 
+def recorded_exits(path: Path, config: "Config", asked: ExitsAsked) -> "tuple[Sequence[Exit], ModeAt]":
+    """The exits that are asked for, and the mode of an account at a row of the journal. ConfigError as above."""
+    known = recorded(path)
+    return exits(path, filters_for(path, config, asked, known)), known.mode_at
+
+
 def recorded_trades(path: Path, config: "Config", asked: ExitsAsked) -> "list[tuple[Exit, str]]":
     """The exits that have filled, each with the mode of its account then, oldest first. ConfigError as above."""
-    known = recorded(path)
-    filled = (one for one in exits(path, filters_for(path, config, asked, known)) if one.is_filled)
-    return [(one, known.mode_at(one.account, one.row)) for one in sorted(filled, key=lambda one: one.last_at)]
+    found, mode_at = recorded_exits(path, config, asked)
+    filled = (one for one in found if one.is_filled)
+    return [(one, mode_at(one.account, one.row)) for one in sorted(filled, key=lambda one: one.last_at)]
 
 
 def _named(path: Path, config: "Config", text: str) -> Filters:

@@ -31,12 +31,20 @@ _AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.", "
 
 
 async def reload(
-    runtime: "Runtime", config: "Path | None", listener: "Callable[[Event], None]", *, with_api: bool = False
+    runtime: "Runtime",
+    config: "Path | None",
+    listener: "Callable[[Event], None]",
+    *,
+    with_api: bool = False,
+    notifies: bool = True,
 ) -> bool:
-    """Apply the configuration if it is valid; else keep the old one and publish the error. Whether it was applied."""
+    """Apply the configuration if it is valid; else keep the old one and publish the error. Whether it was applied.
+
+    The secrets of recipients and of the chat are looked up where the process `notifies`.
+    """
     now = runtime.clock.now()
     try:
-        loaded = ConfigManager(config, with_api=with_api).load()
+        loaded = ConfigManager(config, with_api=with_api, with_notify=notifies, with_chat=notifies).load()
         own = await asyncio.to_thread(own_strategies, loaded)  # a user's code may take its time to load
         known = [watcher for watcher in runtime.scheduler.watchers if watcher.name in loaded.config.accounts]
         policies = [_same_account(compile_policy(loaded.config, w.name, own), w.policy) for w in known]

@@ -37,6 +37,7 @@ from sellctl.service.names import (
     name_of,
     not_held,
     one_name,
+    refuse_impossible,
     refuse_part,
     structures_called,
 )
@@ -188,7 +189,7 @@ class Verbs:
 
         SafetyRefusalError in a dry run.
         """
-        self._refuse_in_a_dry_run()
+        self.refuse_in_a_dry_run()
         requests = [
             CommandRequest(uuid.uuid4().hex, Verb.SET, each.name, (each.account,), by, change=change)
             for each in proposed
@@ -220,8 +221,11 @@ class Verbs:
         name = exempted_as(lambda: self.runtime.loaded.config, name, known) or name
         if until is None and name in known and known[name] is None:
             return name
-        if name not in known and not not_held:
-            name = held_name(name, self.listings(), "")
+        if name not in known:
+            if not_held:
+                refuse_impossible(name)
+            else:
+                name = held_name(name, self.listings(), "")
         state.set_exempt(name, wanted=True, until=until)
         self._changed("exempt", name, by, {"until": until.isoformat()} if until else {})
         return name
@@ -252,9 +256,25 @@ class Verbs:
         problem = self.runtime.state.halt(reason, by, origin)
         if problem:
             self._alert(f"the reason of the halt is not stored: {problem}")
-        self._note("halt", {"reason": reason, "by": by})
+        self.record("halt", {"reason": reason, "by": by})
         self.runtime.scheduler.publish("", EventKind.HALTED, f"halted by {by}: {reason}", failed=True)
         self._read_all()
+
+    # --- for surfaces -------------------------------------------------------------------------------------------------
+
+    def refuse_in_a_dry_run(self) -> None:
+        """SafetyRefusalError in a dry run."""
+        if any(watcher.state.mode is not RunMode.ACT for watcher in self._watchers):
+            raise SafetyRefusalError(
+                "This is a dry run: it shows, and changes nothing.", hint="Start it without --dry-run."
+            )
+
+    def record(self, kind: str, detail: "Mapping[str, object]") -> None:
+        """Record a verb. A failure is only published, because a halt must not depend on the journal."""
+        try:
+            self._watchers[0].journal.note("", kind, detail)
+        except JournalError as error:
+            self._alert(f"not recorded in the journal: {error}")
 
     # --- internals ----------------------------------------------------------------------------------------------------
 
@@ -301,7 +321,7 @@ class Verbs:
         self, verb: Verb, due: Sequence[ProposedExit], proposed: Sequence[ProposedExit], by: str
     ) -> list[CommandRequest]:
         """Pass a request to the watcher of each account in `due`. SafetyRefusalError when there is none, with why."""
-        self._refuse_in_a_dry_run()
+        self.refuse_in_a_dry_run()
         if not due:
             raise SafetyRefusalError(f"Nothing was sent: {why_not(proposed)}.")
         row, requests = self._newest_row(), []
@@ -315,12 +335,6 @@ class Verbs:
         self.runtime.scheduler.read_at_once([name for request in requests for name in request.accounts])
         return requests
 
-    def _refuse_in_a_dry_run(self) -> None:
-        if any(watcher.state.mode is not RunMode.ACT for watcher in self._watchers):
-            raise SafetyRefusalError(
-                "This is a dry run: it shows, and changes nothing.", hint="Start it without --dry-run."
-            )
-
     def _remember(self, request: CommandRequest, passed: _Passed) -> None:
         self._passed[request.id] = passed
         while len(self._passed) > _REQUESTS_KEPT:
@@ -333,19 +347,12 @@ class Verbs:
 
     def _changed(self, verb: str, name: str, by: str, detail: "Mapping[str, object] | None" = None) -> None:
         """Record a change to what is managed; every account is read at once."""
-        self._note(verb, {"symbol": name, "by": by, **(detail or {})})
+        self.record(verb, {"symbol": name, "by": by, **(detail or {})})
         self.runtime.scheduler.publish(name, EventKind.NOTE, f"{verb} requested by {by}")
         self._read_all()
 
     def _read_all(self) -> None:
         self.runtime.scheduler.read_at_once([watcher.name for watcher in self._watchers])
-
-    def _note(self, kind: str, detail: "Mapping[str, object]") -> None:
-        """Record a verb. A failure is only published, because a halt must not depend on the journal."""
-        try:
-            self._watchers[0].journal.note("", kind, detail)
-        except JournalError as error:
-            self._alert(f"not recorded in the journal: {error}")
 
     def _alert(self, text: str) -> None:
         self.runtime.scheduler.publish("", EventKind.ALERT, text, failed=True)

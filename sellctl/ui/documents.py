@@ -167,6 +167,7 @@ def structure_part(structure: ShownStructure, today: dt.date) -> Document:
         "breakevens": [number(price) for price in structure.breakevens],
         "judged_as_one": structure.is_one,
         "triggers": [_trigger_part(trigger) for trigger in decision.triggers],
+        "set_by_hand": whole.state.override.text if whole.state.override else None,
         "state": decision.state.value,
         "sentence": decision.sentence,
         "reason": decision.signal.reason.value if decision.signal else None,

@@ -128,7 +128,7 @@ def test_every_route_that_is_not_a_get_needs_an_operator_or_an_admin() -> None:
         f"/sell/{word}" for word in ("start", "stop", "resume", "run-once", "panic")
     }
     of_operators = {route.path for route in MUTATING if route not in OF_ADMINS}
-    assert of_operators == {f"/sell/{word}" for word in ("set", "close", "exempt", "manage", "halt")}
+    assert of_operators == {f"/sell/{word}" for word in ("set", "close", "exempt", "manage", "halt", "confirm")}
     assert all(route.methods == {"GET"} for route in ROUTES if route.role is Role.VIEWER)
     assert len(ROUTES) == len(sell_router.routes), "every route of the router stands behind the gate"
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from an_assistant import ASSISTANT, code_beside
 from api_stage import a_token
 from browser import CHROMIUM, Tab, a_browser
 from served import Served, serving
@@ -137,6 +138,9 @@ def test_the_page_shows_a_structure_with_its_legs_beneath(tab: Tab, tmp_path: Pa
         assert "+$76.00" in rows[1]
         assert "target" not in rows[1]
         assert tab.run("document.querySelectorAll('#positions tr.leg').length") == 2
+        assert served.command("set", "AAPL-vertical-261218-210-220C", "--stop", "10%").returncode == 0
+        open_position(tab, "AAPL vertical")
+        tab.until("document.getElementById('details-set-by-hand').innerText.startsWith('Set by hand: stop 10%')")
         assert "(2)" in tab.text("#positions-title")
         assert tab.complaints == []
 
@@ -363,8 +367,11 @@ def test_a_position_is_left_alone_and_managed_again(tab: Tab, calm: Served) -> N
         open_position(tab, "AAPL")
         press(tab, button)
         tab.until("document.getElementById('ask-confirm').offsetHeight")
+        if button == "details-exempt":
+            fill_in(tab, "until", "2026-12-04")
         press(tab, "ask-confirm")
         tab.until("document.getElementById('ask-text').innerText.includes('from the next check')")
+        assert ("until Fri 04 Dec 2026 16:00 ET" in tab.text("#ask-text")) is (button == "details-exempt")
         press(tab, "ask-cancel")
         tab.until(f"[...document.querySelectorAll('#positions .state')].some((s) => s.innerText === '{state}')")
         tab.until("!document.getElementById('details-dialog').open")
@@ -400,6 +407,34 @@ def test_a_halt_made_at_the_machine_shows_no_way_to_lift_it_here(tab: Tab, calm:
     tab.until("!document.getElementById('banner').hidden")
     assert "Halted: fed day. Only sellctl resume on the machine lifts the halt." in tab.text("#banner")
     assert tab.run("document.getElementById('resume').hidden")
+
+
+def test_what_an_assistant_proposes_is_shown_for_its_code_and_closed_when_it_is_confirmed(
+    tab: Tab, calm: Served
+) -> None:
+    tab.size(780, 760)
+    sign_in(tab, calm, "operator")
+    tab.until("!document.getElementById('confirm-code').disabled")
+    press(tab, "confirm-code")
+    fill_in(tab, "code", "0000-0000-0000")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-error').innerText.startsWith('No proposal has this code.')")
+    code = code_beside(calm.folder / "config.yml", calm.folder / "state", "close", name=AAPL, qty="2")
+    tab.run("document.getElementById('ask-code').value = ''")
+    fill_in(tab, "code", code)
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-confirm').innerText === 'Confirm'")
+    assert tab.text("#ask-text").startswith("Close 2 of 3 AAPL 18 Dec 26 200 C of main (PAPER)? Estimated proceeds")
+    assert f"{ASSISTANT} proposed" in tab.text("#ask-lines")
+    assert "close 2 of 3 AAPL 18 Dec 26 200 C of main (PAPER): proceeds about $196.00" in tab.text("#ask-lines")
+    assert held(calm) == 3
+    save_picture(tab, "page-confirm.png")
+    press(tab, "ask-confirm")
+    tab.until("document.getElementById('ask-title').innerText === 'Closed AAPL 18 Dec 26 200 C'")
+    assert held(calm) == 1
+    sign_in(tab, calm, "viewer")
+    tab.until("document.getElementById('run-once').disabled")
+    assert tab.run("document.getElementById('confirm-code').disabled")
 
 
 def test_all_accounts_are_checked_now_after_a_question(tab: Tab, calm: Served) -> None:

@@ -322,6 +322,19 @@ def test_a_position_is_left_alone_and_managed_again_and_the_journal_says_by_whom
     play(test, api=WATCHING)
 
 
+def test_a_position_is_left_alone_until_a_time_and_a_text_that_is_none_leaves_it_managed(play: Play) -> None:
+    async def test(api: Api) -> None:
+        refused = await asked(api, "/exempt", symbol=CALL, until="yesterday")
+        assert (refused.status, "until: yesterday isn't a time." in refused.document["detail"]) == (400, True)
+        assert api.control.runtime.state.exempt() == frozenset()
+        exempted = (await asked(api, "/exempt", symbol=CALL, until="friday")).document
+        assert exempted["sentence"].startswith(f"{CALL} is exempt from the next check until Fri 27 Nov 2026 13:00 ET.")
+        assert api.control.runtime.state.exemptions()[CALL] is not None
+        assert [row.body["until"] for row in api.rows("exempt")] == ["2026-11-27T18:00:00+00:00"]
+
+    play(test, api=WATCHING)
+
+
 @pytest.mark.parametrize(
     ("scenario", "name", "title"),
     [(HELD, CALL, CONTRACT), (VERTICAL, "AAPL-vertical-261218-210-220C", "AAPL vertical")],

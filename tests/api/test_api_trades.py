@@ -1,9 +1,14 @@
-"""The trades over the API: the document of `sellctl trades`, filtered, for the role viewer and without a request."""
+"""Trades and report over the API: the documents of these commands, filtered, for a viewer and without a request."""
+
+from decimal import Decimal
 
 from api_stage import CALL, TARGET, Api, Play, a_token, until
 
 from sellctl.api import trade_schemas
 from sellctl.api.tokens import Role
+from sellctl.core.config.schema import Config
+from sellctl.service.recorded_exits import ExitsAsked, recorded_exits
+from sellctl.ui.exit_documents import exits_document
 
 
 async def traded(api: Api) -> None:
@@ -77,5 +82,51 @@ def test_a_filter_that_names_nothing_is_one_sentence(play: Play) -> None:
 def test_nobody_reads_trades_without_a_token(play: Play) -> None:
     async def test(api: Api) -> None:
         assert (await api.get("/trades", token=None)).status == 401
+
+    play(test, TARGET)
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_is_empty_before_anything_was_closed(play: Play) -> None:
+    async def test(api: Api) -> None:
+        answer = await api.get("/report")
+        assert (answer.status, answer.document) == (200, {"version": 2, "exits": [], "groups": []})
+
+    play(test, TARGET)
+
+
+def test_a_closed_exit_is_in_the_report_with_its_orders_and_sums_as_the_command_prints_it(play: Play) -> None:
+    async def test(api: Api) -> None:
+        await traded(api)
+        before = len(api.server.requests)
+        answer = await api.get("/report?symbol=AAPL&reason=take_profit", token=a_token(role=Role.VIEWER))
+        assert answer.status == 200, answer.body
+        trade_schemas.Report.model_validate(answer.document)
+        (one,) = answer.document["exits"]
+        assert (one["symbol"], one["reason"], one["mode"], one["filled"]) == (CALL, "take_profit", "paper", "3")
+        assert (len(one["orders"]), len(one["fills"])) == (1, 1)
+        (group,) = answer.document["groups"]
+        assert (group["exits"], group["filled"], Decimal(group["pl"])) == (1, 1, Decimal(one["pnl"]))
+        assert len(api.server.requests) == before
+        found, mode_at = recorded_exits(api.control.runtime.state.journal, Config(), ExitsAsked())
+        assert answer.document == exits_document(found, mode_at)
+        assert (await api.get("/report?reason=stop_loss")).document["exits"] == []
+
+    play(test, TARGET)
+
+
+def test_what_a_report_cannot_be_about_is_one_sentence(play: Play) -> None:
+    async def test(api: Api) -> None:
+        await traded(api)
+        for query, status, says in (
+            ("symbol=TSLA", 400, "TSLA is not in the journal."),
+            ("reason=stop_los", 400, "Did you mean stop_loss?"),
+            ("day=yesterday", 422, ""),
+        ):
+            answer = await api.get(f"/report?{query}")
+            assert (answer.status, says in str(answer.document["detail"])) == (status, True), (query, answer.body)
+        assert (await api.get("/report", token=None)).status == 401
 
     play(test, TARGET)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from an_assistant import ASSISTANT, code_beside
 from api_stage import CALL, HELD, a_token
 from served import Served, serving
 
@@ -94,3 +95,25 @@ def test_what_is_set_is_there_after_the_process_was_killed_right_afterwards(serv
     assert served.process.wait() == -signal.SIGKILL
     assert what_is_set(served) == f"stop 15%, set by {BY}"
     assert held(served) == 3
+
+
+def test_each_proposal_of_an_assistant_is_carried_out_when_it_is_confirmed_over_the_api(served: Served) -> None:
+    by = f"{BY}, as {ASSISTANT} proposed"
+
+    def confirm(tool: str, **arguments: Any) -> Any:
+        code = code_beside(served.folder / "config.yml", served.folder / "state", tool, **arguments)
+        return post(served, "/confirm", confirm=post(served, "/confirm", code=code)["confirm"])
+
+    assert confirm("set", name=CALL, stop="15%")["set"]["is_set"]
+    assert what_is_set(served) == f"stop 15%, set by {by}"
+    confirm("close", name=CALL, qty="2")
+    until(lambda: held(served) == 1)
+    confirm("exempt", name=CALL, until="friday")
+    confirm("halt", reason="earnings")
+    assert "earnings" in served.command("run-once").stderr
+    assert [(row["action"], row["confirmed_by"], row["surface"]) for row in rows(served, "confirm")] == [
+        (action, "ann", "API") for action in ("set", "close", "exempt", "halt")
+    ]
+    for kind in ("override", "request", "exempt", "halt"):
+        assert [row["by"] for row in rows(served, kind)] == [by], kind
+    assert served.stop() == 0

@@ -18,6 +18,7 @@ from sellctl.chat.outbox import Outbox
 from sellctl.core.config.schema import ChatRole
 from sellctl.core.watching.manual_requests import CommandRequest
 from sellctl.service.logs import redactor
+from sellctl.service.proposals import Proposals
 from sellctl.service.state_folder import StateFolder
 from sellctl.service.verbs import Verbs
 
@@ -103,6 +104,11 @@ class DeskStage:
     def token(self, label: str, chat: int = ANN) -> str:
         every = [button for each in self.written if each.chat == chat for button in each.buttons]
         return next(button.token for button in reversed(every) if button.label.startswith(label))
+
+    @property
+    def proposals(self) -> Proposals:
+        """The proposals as the desk confirms them."""
+        return self.desk._confirming.proposals  # noqa: SLF001  the stage looks behind the desk
 
     @property
     def requests(self) -> list[Any]:

@@ -8,11 +8,13 @@ import json
 import os
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from an_assistant import code_for
 from builders import CALL, CALL_TEXT
 from desk_stage import ANN, BOB, CANARY, GROUP, ROLES, STRANGER, WRITTEN_AT, DeskStage
 
@@ -22,6 +24,7 @@ from telegram import Update  # an extra
 
 from sellctl.chat.messages import Incoming, Message, Tap
 from sellctl.chat.telegram import incoming_of, readable_updates
+from sellctl.service.proposals import Proposals
 
 COUNT = int(os.environ.get("SELLCTL_FUZZED_UPDATES", "400"))
 SEED = 21
@@ -76,6 +79,7 @@ COMMANDS = (
     "/explain",
     "/close",
     "/set",
+    "/confirm",
     "/exempt",
     "/manage",
     "/halt",
@@ -85,17 +89,41 @@ COMMANDS = (
     "/start",
     "/resume",
 )
+PROPOSED: Sequence[tuple[str, dict[str, Any]]] = (
+    ("close", {"name": CALL}),
+    ("close", {"name": CALL, "qty": "50%"}),
+    ("set", {"name": CALL, "stop": "10%"}),
+    ("set", {"name": CALL, "stop": "40%", "until": "friday"}),
+    ("exempt", {"name": CALL}),
+    ("halt", {"reason": f"an assistant wrote {CANARY}"}),
+)
 CHATS = (ANN, ANN, ANN, BOB, GROUP, GROUP, STRANGER, -STRANGER)
 
 
 @dataclass
 class Fuzz:
-    """Makes updates from one seed. `seen` are the buttons of every chat, with what stands on them."""
+    """Makes updates from one seed. `seen` are the buttons of every chat, with what stands on them.
+
+    `codes` are those of what an assistant has proposed, also used and expired ones; the newest is the last.
+    """
 
     rng: random.Random
     stage: DeskStage
     seen: list[tuple[int, str, str]] = field(default_factory=list)  # chat, label, token
+    codes: list[str] = field(default_factory=list)
     number: int = 0
+
+    async def alert_or_propose(self) -> None:
+        """Now and then an alert is sent, and an assistant proposes something, if that is possible then."""
+        if self.rng.random() < 0.05:
+            self.stage.desk.alert(str(self.rng.choice(HOSTILE)), "main", CALL)
+            self.see(self.stage.read())
+        if self.rng.random() > 0.15:
+            return
+        tool, arguments = self.rng.choice(PROPOSED)
+        with suppress(AssertionError):  # its answer is a refusal, as of a halt during a halt
+            proposals = Proposals(self.stage.state.path, self.stage.proposals.now)
+            self.codes.append(await code_for(self.stage.verbs.runtime, tool, proposals, **arguments))
 
     def update(self) -> dict[str, Any]:
         self.number += 1
@@ -111,12 +139,15 @@ class Fuzz:
                     *COMMANDS,
                     f"/close {CALL}",
                     *(f"/set {CALL}{rule}" for rule in ("", " stop 10%", " stop 10%")),
+                    *(f"/confirm {code}" for code in (*self.codes[-2:] * 5, *self.codes[-20:-19])),
                     "/nonsense",
                     "hello",
                 )
             )
         ]
         likely = RULES if words[0].startswith("/set ") else WORDS
+        if words[0].startswith("/confirm ") and self.rng.random() < 0.8:
+            return {"message": {**self._envelope(self.rng.choice(CHATS)), "text": words[0]}}
         words += [str(self.rng.choice((*likely, *likely, *WORDS, *HOSTILE))) for _ in range(self.rng.randrange(3))]
         return {"message": {**self._envelope(self.rng.choice(CHATS)), "text": " ".join(words)[:4096]}}
 
@@ -190,16 +221,26 @@ def confirmed_changes(fuzz: Fuzz, incoming: Incoming, used: set[str]) -> int:
     return len(changes)
 
 
+def check_confirmation(stage: DeskStage, incoming: Incoming, used: set[str]) -> None:
+    """Check that an update has confirmed at most one proposal of an assistant, by a button that was not used before."""
+    count = sum(kind == "confirm" for _, kind, _ in stage.world.journal.notes)
+    if count == len(used):
+        return
+    assert isinstance(incoming, Tap)
+    assert count == len(used) + 1
+    assert incoming.token not in used
+    used.add(incoming.token)
+
+
 async def fuzzed(stage: DeskStage) -> tuple[int, int, int, int]:
     """How many updates were closes, changes of rules, exemptions and halts, after the checks of each."""
+    stage.proposals.now = lambda: 1_700_000_000.0 + 2 * stage.seconds
     fuzz = Fuzz(random.Random(SEED), stage)  # noqa: S311  a test's choices
     closes = changes = exemptions = halts = 0
-    used: set[str] = set()
+    used, confirming = set[str](), set[str]()
     for _ in range(COUNT):
         stage.seconds += 3
-        if fuzz.rng.random() < 0.05:
-            stage.desk.alert(str(fuzz.rng.choice(HOSTILE)), "main", CALL)
-            fuzz.see(stage.read())
+        await fuzz.alert_or_propose()
         incoming = incoming_in(fuzz.update())
         if incoming is None:
             continue
@@ -217,12 +258,12 @@ async def fuzzed(stage: DeskStage) -> tuple[int, int, int, int]:
             assert text.startswith(("/exempt", "/manage")) or fuzz.confirms(incoming, "Yes, leave")
             exemptions += 1
         if stage.state.halted() != halted:
-            assert text.startswith("/halt")
+            assert text.startswith("/halt") or fuzz.confirms(incoming, "Yes, halt")
             halts += 1
+        check_confirmation(stage, incoming, confirming)
         assert not halted or stage.state.halted()
         check_answers(answers)
-        if incoming.chat in {STRANGER, -STRANGER}:
-            assert answers == []
+        assert not any(each.chat in {STRANGER, -STRANGER} for each in answers)
         fuzz.see(answers)
         if stage.state.halted() and fuzz.rng.random() < 0.1:
             stage.state.resume()  # at the machine, so that there is something to do again
@@ -231,6 +272,7 @@ async def fuzzed(stage: DeskStage) -> tuple[int, int, int, int]:
     assert not any("internal error" in line for line in stage.lines)
     assert not any(CANARY in line for line in stage.lines)
     assert (stage.override, stage.world.broker.sent) == ("", [])
+    assert confirming  # else nothing that was proposed was tried
     return closes, changes, exemptions, halts
 
 

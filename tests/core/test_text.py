@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from sellctl.core.text import as_dollars, as_percent, as_time_span
+from sellctl.core.text import as_amount, as_dollars, as_percent, as_time_span
 
 
 @pytest.mark.parametrize(
@@ -31,9 +31,17 @@ def test_dollars_have_two_decimals_or_up_to_four(price: str, text: str) -> None:
     assert as_dollars(Decimal(price)) == text
 
 
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("1234.5", "$1,234.50"), ("-200", "-$200.00"), ("1E+6", "$1,000,000.00"), ("0", "$0.00"), ("-0.001", "$0.00")],
+)
+def test_an_amount_has_cents_and_separators_of_thousands(amount: str, text: str) -> None:
+    assert as_amount(Decimal(amount)) == text
+
+
 @pytest.mark.parametrize("price", [None, Decimal("NaN"), Decimal("Infinity")])
-def test_an_unknown_price_is_a_question_mark(price: Decimal | None) -> None:
-    assert as_dollars(price) == "?"
+def test_an_unknown_price_or_amount_is_a_question_mark(price: Decimal | None) -> None:
+    assert (as_dollars(price), as_amount(price)) == ("?", "?")
 
 
 @pytest.mark.parametrize(

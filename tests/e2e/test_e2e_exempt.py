@@ -54,6 +54,23 @@ def test_what_is_to_come_is_exempted_with_an_option(play: Play) -> None:
     assert stage.run("exempt", "", "--not-held").status == 2
 
 
+@pytest.mark.parametrize("name", ["[red]x[/]", "BRK.", "-x", "A,B", "A=B", "AAPL;MSFT", "../x", "$x"])
+def test_what_nothing_can_be_called_is_not_exempted_for_what_is_to_come(play: Play, name: str) -> None:
+    stage = play(three_calls())
+    for more in ((), ("--until", "friday")):
+        refused = stage.run("exempt", "--not-held", *more, "--", name)
+        assert refused.status == 2
+        assert f"{name.upper()} can't be a symbol or the name of a structure." in refused.err
+    assert not stage.state.exists()
+
+
+@pytest.mark.parametrize("name", ["BRK.B", "BTC/USD", CALL, "my_calls-2"])
+def test_what_a_symbol_or_a_structure_can_be_called_is_exempted_for_what_is_to_come(play: Play, name: str) -> None:
+    stage = play(three_calls())
+    assert stage.run("exempt", "--not-held", name).status == 0
+    assert exempt(stage) == {name.upper()}
+
+
 def test_what_is_exempt_is_managed_again_also_when_it_is_no_longer_held(play: Play) -> None:
     stage = play(three_calls())
     stage.run("exempt", "TSLA", "--not-held")

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from an_assistant import ASSISTANT, code_beside
 from builders import CALL_TEXT
 from stage import CALL, Play, Stage, end_of, three_calls
 from telegram_server import ANN, TOKEN, FakeTelegram, Fault, a_telegram
@@ -255,3 +256,53 @@ def test_the_token_is_shown_nowhere(play: Play, fake: FakeTelegram) -> None:
         fake.wait_for_text("/positions")
         log = ended()
     assert "canary" not in log
+
+
+def test_each_proposal_of_an_assistant_is_carried_out_when_it_is_confirmed_in_a_chat(
+    play: Play, fake: FakeTelegram
+) -> None:
+    stage, ann = play(QUIET, bot(fake)), f"Ann (chat {ANN})"
+    by = f"{ann} over Telegram, as {ASSISTANT} proposed"
+
+    def ask(tool: str, **arguments: Any) -> None:
+        fake.write(f"/confirm {code_beside(stage.config, stage.state, tool, **arguments)}")
+        fake.wait_for(lambda it: [each for each in it.messages if each.text.startswith("Confirm this?")])
+
+    def confirm(label: str, says: str) -> None:
+        fake.tap(label)
+        fake.wait_for_text(says)
+
+    with watching(stage):
+        ask("set", name=CALL, stop="15%")
+        confirm("Set it", ": set: ")
+        assert set_by_hand(stage) == f"stop 15%, set by {by}"
+        ask("close", name=CALL, qty="2")
+        confirm("Yes, close 2 of 3", "filled 2 of 2 at $1.00")
+        assert stage.held(CALL) == 1
+        ask("exempt", name=CALL, until="friday")
+        confirm("Yes, leave", "is exempt from the next check until Fri 27 Nov 2026 13:00 ET.")
+        ask("halt", reason="earnings")
+        confirm("Yes, halt", "Halted: no new orders are sent.")
+        assert "earnings" in stage.run("run-once").err
+    rows = [row["body"] for row in audit(stage, "confirm")]
+    assert sorted((row["action"], row["confirmed_by"], row["surface"]) for row in rows) == [
+        (action, ann, "Telegram") for action in ("close", "exempt", "halt", "set")
+    ]
+    for kind in ("override", "request", "exempt", "halt"):
+        assert [row["body"]["by"] for row in audit(stage, kind)] == [by], kind
+
+
+def test_a_watcher_in_a_dry_run_confirms_no_close_and_leaves_its_code_for_another_surface(
+    play: Play, fake: FakeTelegram
+) -> None:
+    stage = play(QUIET, bot(fake))
+    process = stage.spawn("watch", "--dry-run", "--format", "log")
+    try:
+        code = code_beside(stage.config, stage.state, "close", name=CALL)
+        fake.write(f"/confirm {code}")
+        fake.wait_for_text("This is a dry run: it shows, and changes nothing.")
+    finally:
+        process.terminate()
+        end_of(process)
+    assert "A proposal is confirmed at a terminal." in stage.run("confirm", code).err
+    assert stage.sent() == []

@@ -5,7 +5,9 @@ import pwd
 from typing import Any
 
 import pytest
+from an_assistant import ASSISTANT, code_beside
 from stage import CALL, Play, Stage, three_calls
+from terminal import Terminal
 from test_e2e_halt import a_watcher
 
 from sellctl.journal.queries import Filters, history
@@ -81,3 +83,17 @@ def test_who_it_was_is_not_taken_from_the_environment(play: Play, monkeypatch: p
     stage = play(three_calls())
     assert stage.run("set", CALL, "--stop", "15%").status == 0
     assert [row["by"] for row in rows_of(stage, "override")] == [ME]
+
+
+def test_what_an_assistant_proposed_is_on_record_with_who_confirmed_it_and_that_it_was_at_the_terminal(
+    play: Play,
+) -> None:
+    stage, me = play(three_calls()), ME.removesuffix(" at the command line")
+    code = code_beside(stage.config, stage.state, "exempt", name=CALL)
+    with Terminal(tuple(stage.arguments("confirm", code)), stage.folder, columns=200) as terminal:
+        terminal.wait_for("[y/N]")
+        terminal.answer("y\n")
+        assert terminal.end() == 0
+    (row,) = rows_of(stage, "confirm")
+    assert (row["proposed_by"], row["confirmed_by"], row["surface"]) == (ASSISTANT, me, "terminal")
+    assert [row["by"] for row in rows_of(stage, "exempt")] == [ME]

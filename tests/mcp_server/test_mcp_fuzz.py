@@ -15,7 +15,12 @@ from sellctl.service.proposals import Proposals
 
 CALLS = int(os.environ.get("TEST_MCP_CALLS", "300"))
 KEY, SECRET = "canary-4Zk9qTgXr2mWv8Lp-key", "canary-4Zk9qTgXr2mWv8Lp-secret"
-RULES = "sell_module: {check_interval: 1s}\n"
+TOKEN, API_SECRET = "123456789:AAEcanary-canary_canary-canary", "canary0r5q1mWc9vTz4YkJb7LxNs2uHd8fGp3eAiRoQ"
+RULES = f"""\
+sell_module: {{check_interval: 1s}}
+telegram: {{token: "{TOKEN}", chats: {{42: operator}}}}
+api: {{secret: {API_SECRET}}}
+"""
 HELD = (
     three_calls("1.20", "1.22")
     .replace("key: k", f"key: {KEY}")
@@ -37,7 +42,7 @@ def test_no_call_sends_an_order_sets_a_rule_shows_a_secret_lifts_a_halt_or_break
             minutes = iter(range(10**9))
             later = Proposals(box.proposals.state, lambda: 1_700_000_000.0 + 60 * next(minutes))
             box.proposals = later  # where no proposal waits for long
-            fuzz = Fuzz(stage, box, (KEY, SECRET))
+            fuzz = Fuzz(stage, box, (KEY, SECRET, TOKEN, API_SECRET))
             await fuzz.run(CALLS)
             return fuzz
 
@@ -45,6 +50,7 @@ def test_no_call_sends_an_order_sets_a_rule_shows_a_secret_lifts_a_halt_or_break
     assert (stage.sent(), stage.held(CALL)) == ([], 3)
     assert fuzz.answered > CALLS / 5
     assert fuzz.refused > CALLS / 5
+    assert fuzz.places == {"Enter", "Write"}
     assert set(fuzz.proposed) >= ({"set"} if halted else {"close", "set", "exempt"})
     assert (stage.state / "halted").exists() is halted
     assert not (stage.state / "exempt.json").exists()

@@ -86,6 +86,33 @@ def test_a_part_is_proposed_as_that_many_of_what_is_held(play: Play) -> None:
     assert (leaving["qty"], answer["plan"]["proceeds"]) == ("1", "100")
 
 
+def test_the_answer_names_the_other_places_that_are_configured(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SELLCTL_API_SECRET", raising=False)
+    stage = play(three_calls(), OPTIONS)
+    assert proposed(stage, "halt", reason="earnings")["confirm_elsewhere"] == []
+    for chats, says in (
+        ("{42: operator}", ["Write /confirm {} to the Telegram bot of sellctl."]),
+        ("{42: viewer}", []),
+    ):
+        stage.configure(f"{OPTIONS}telegram: {{token: '123456789:AAEcanary-canary_canary-canary', chats: {chats}}}\n")
+        answer = proposed(stage, "halt", reason="earnings")
+        assert answer["confirm_elsewhere"] == [each.format(answer["code"]) for each in says]
+    monkeypatch.setenv("SELLCTL_API_SECRET", "0r5q1mWc9vTz4YkJb7LxNs2uHd8fGp3eAiRoQwXy")
+    answer = proposed(stage, "halt", reason="earnings")
+    page = f"Enter {answer['code']} on the control page of sellctl serve, under Confirm a code."
+    assert answer["confirm_elsewhere"] == [page]
+
+
+def test_the_token_of_the_bot_is_not_needed_for_the_tools(play: Play) -> None:
+    stage = play(three_calls(), OPTIONS + "telegram: {token: '${NO_SUCH_VARIABLE}', chats: {42: operator}}\n")
+
+    async def talk() -> None:
+        async with over_stdio(stage, "--allow", "act") as client:
+            assert "Telegram" in (await call(client, "halt", reason="earnings"))["confirm_elsewhere"][0]
+
+    asyncio.run(talk())
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments", "sentence"),
     [

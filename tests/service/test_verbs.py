@@ -63,6 +63,11 @@ def test_what_was_shown_is_what_is_closed_although_more_is_held_by_now(desk: Des
         (lambda verbs: verbs.propose_close(CALL, qty=QtyOrShare(qty=Decimal(6))), "main holds 5"),
         (lambda verbs: verbs.propose_close(CALL, qty=QtyOrShare(qty=Decimal("1.5"))), "is not whole"),
         (lambda verbs: verbs.exempt("MSFT", "watch"), "MSFT is not held in any account."),
+        (
+            lambda verbs: verbs.exempt("[red]x[/]", "watch", not_held=True),
+            "[RED]X[/] can't be a symbol or the name of a structure. These have letters, digits, and",
+        ),
+        (lambda verbs: verbs.exempt("[red]x[/]", "watch"), "[RED]X[/] is not held in any account."),
         (lambda verbs: verbs.manage("MSFT", "watch"), "No symbol is exempt."),
     ],
 )

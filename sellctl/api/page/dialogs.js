@@ -153,8 +153,9 @@ export const actions = (call, refresh) => {
   const exempt = (it) => show({
     title: `Leave ${it.title} alone?`,
     text: `From the next check on, no order is sent for ${it.symbol}, not even for a stop, in all accounts. Orders that are working at the broker stay there.`,
+    fields: [{ key: "until", label: "Until, such as friday, 2026-12-04 or 15:30 ET (empty: until you manage it again)", longest: 40 }],
     button: "Leave it alone",
-    run: async () => done("Exempted", await send("/exempt", { symbol: it.symbol })),
+    run: async (given) => done("Exempted", await send("/exempt", { symbol: it.symbol, ...given })),
   });
 
   const manage = (it) => show({
@@ -163,6 +164,30 @@ export const actions = (call, refresh) => {
     button: "Manage it again",
     run: async () => done("Managed", await send("/manage", { symbol: it.symbol })),
   });
+
+  const confirmCode = () => show({
+    title: "Confirm a proposal",
+    text: "An assistant gives a code with what it proposes. Nothing is done before you have seen it; the code is used up by that.",
+    fields: [{ key: "code", label: "Code, such as 4QF7-0KMD-9XTA", longest: 64, required: true }],
+    button: "Show what is proposed",
+    isSafe: true,
+    run: async (given) => shownProposal(await send("/confirm", given)),
+  });
+
+  const shownProposal = (it) => ({
+    title: "Confirm a proposal",
+    text: it.sentence,
+    lines: [...it.proposed, ...it.exits.map(exitLine), ...it.overrides.flatMap((each) => [changedRules(each), ...triggerLines(each), ...each.notes])],
+    warnings: it.warnings,
+    button: "Confirm",
+    run: it.confirm && (async () => confirmedProposal(await send("/confirm", { confirm: it.confirm }))),
+  });
+
+  const confirmedProposal = (answer) => {
+    if (!answer.close) return { title: "Confirmed", text: answer.sentence };
+    const [first] = answer.close.exits;
+    return closed({ title: first.contract || first.symbol }, answer.close);
+  };
 
   const runOnce = (accounts) => show({
     title: "Check all accounts now?",
@@ -185,7 +210,7 @@ export const actions = (call, refresh) => {
     run: async (given) => done("Resumed", await send("/resume", given)),
   });
 
-  return { close, exempt, manage, runOnce, resume, set: setRules };
+  return { close, confirmCode, exempt, manage, runOnce, resume, set: setRules };
 };
 
 const exitLine = (it) => {

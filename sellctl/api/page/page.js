@@ -169,6 +169,7 @@ const showStatus = () => {
   setText($("banner"), problems.join(" "));
   const readOnly = mayOperate() ? "" : "This token is read-only.";
   setButton("halt", !readOnly && !status.halted, readOnly || "New orders are halted already.");
+  setButton("confirm-code", mayOperate(), readOnly);
   setButton("run-once", mayAdmin(), "Only an admin's token may do this.");
   $("resume").hidden = !(mayAdmin() && isLiftable());
   showAccounts(status.accounts);
@@ -354,6 +355,7 @@ $("sign-out").addEventListener("click", () => signOut());
 $("halt").addEventListener("click", () => { setText($("halt-error"), ""); $("halt-dialog").showModal(); $("halt-cancel").focus(); });
 $("halt-cancel").addEventListener("click", () => $("halt-dialog").close());
 $("halt-form").addEventListener("submit", halt);
+$("confirm-code").addEventListener("click", () => ask.confirmCode());
 $("run-once").addEventListener("click", () => ask.runOnce(accountsText()));
 $("resume").addEventListener("click", () => ask.resume(status.halted));
 setInterval(() => { if (session) refresh(); }, REFRESH_EVERY);

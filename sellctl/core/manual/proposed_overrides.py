@@ -23,7 +23,7 @@ from sellctl.core.rules.trailing_stop import TrailingStop
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.sell_strategies.overridden import Overridden, amount_of_stop
 from sellctl.core.structures.names import is_structure_name
-from sellctl.core.text import as_dollars
+from sellctl.core.text import as_amount, as_dollars
 
 _GIVE = "Give a stop, a target, a trailing stop (trail) or breakeven"
 
@@ -235,7 +235,7 @@ def _moves_away(holding: Holding, before: Iterable[Trigger], after: Iterable[Tri
     option = holding.position.instrument.option
     is_known = option is None or not option.is_adjusted
     dollars = abs(nearest - then) * holding.position.qty * shares_per_unit(holding.position)
-    more = f": {as_dollars(dollars)} more can be lost" if is_known else ""
+    more = f": {as_amount(dollars)} more can be lost" if is_known else ""
     yield f"Its stop moves away from the price, from {as_dollars(nearest)} to {as_dollars(then)}{more}."
 
 

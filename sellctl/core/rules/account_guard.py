@@ -5,7 +5,7 @@ from decimal import Decimal
 from sellctl.core.config.schema import AccountGuardConfig
 from sellctl.core.model.gain import Amount, AmountUnit
 from sellctl.core.model.snapshot import AccountFacts
-from sellctl.core.text import as_dollars, as_percent
+from sellctl.core.text import as_amount, as_percent
 
 
 def reached_limit(guard: AccountGuardConfig, facts: AccountFacts) -> str:
@@ -15,7 +15,7 @@ def reached_limit(guard: AccountGuardConfig, facts: AccountFacts) -> str:
         return ""
     for word, limit, amount in (("lost", guard.loss, -change), ("gained", guard.profit, change)):
         if limit is not None and amount >= _dollars(limit, before):
-            return f"the account {word} {as_dollars(amount)} today ({as_percent(change / before)}){_note(facts)}"
+            return f"the account {word} {as_amount(amount)} today ({as_percent(change / before)}){_note(facts)}"
     return ""
 
 
@@ -36,7 +36,7 @@ def why_unknown(facts: AccountFacts) -> str:
 
 
 def _note(facts: AccountFacts) -> str:
-    return f", not counting transfers of {as_dollars(facts.transfers)}" if facts.transfers else ""
+    return f", not counting transfers of {as_amount(facts.transfers)}" if facts.transfers else ""
 
 
 def _dollars(limit: Amount, before: Decimal) -> Decimal:

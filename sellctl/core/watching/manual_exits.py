@@ -21,7 +21,7 @@ from sellctl.core.model.exit_record import ExitsSince
 from sellctl.core.model.gain import market_value, open_pnl
 from sellctl.core.model.order import ZERO
 from sellctl.core.model.plan import DecisionState, Plan, PositionDecision, Reason
-from sellctl.core.model.position import Holding
+from sellctl.core.model.position import Direction, Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.core.model.view import AccountListing, ShownStructure
 from sellctl.core.text import as_dollars, as_percent, did_you_mean
@@ -260,6 +260,15 @@ def _proposals_of(account: AccountListing, name: str, terms: ExitTerms) -> Itera
 def _structure(account: AccountListing, name: str) -> ShownStructure | None:
     """The structure with this name that an account holds."""
     return next((each for each in account.structures if name and each.is_called(name)), None)
+
+
+Quantities = frozenset[tuple[str, str, Decimal, Decimal, Direction]]
+
+
+def quantities_of(proposed: Iterable[ProposedExit]) -> Quantities:
+    """What a confirmation is bound to: of each position what is to be closed, what is held, and long or short."""
+    held = ((each, each.decision.holding.position) for each in proposed)
+    return frozenset((each.listing.account, each.symbol, each.qty, its.qty, its.direction) for each, its in held)
 
 
 def total(amounts: Iterable[Decimal | None]) -> Decimal | None:

@@ -51,7 +51,7 @@ def test_transfers_are_neither_a_loss_nor_a_profit(account: AccountFacts, *, fir
 
 def test_the_sentence_tells_the_transfers_that_are_not_counted() -> None:
     tripped_limit = the_plan(an_account("55000", "100200", "-40000")).tripped_limit
-    assert tripped_limit == "the account lost $5200.00 today (-5.2%), not counting transfers of -$40000.00"
+    assert tripped_limit == "the account lost $5,200.00 today (-5.2%), not counting transfers of -$40,000.00"
 
 
 @pytest.mark.parametrize(
