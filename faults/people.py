@@ -27,7 +27,7 @@ from sellctl.service import verbs as verbs_module
 from sellctl.service.verbs import Verbs
 from sellctl.sim.venue.accounts import SimAccount
 from sellctl.sim.venue.exchange import Exchange
-from sellctl.sim.venue.orders import SimEvent
+from sellctl.sim.venue.orders import SimEvent, SimOrder
 
 if TYPE_CHECKING:
     from sellctl.core.watching.manual_requests import CommandRequest
@@ -36,6 +36,10 @@ ASKS_AGAIN_AFTER = 10 * SECOND  # the first time, and as much later each time: e
 TRIES = 14
 ON_RECORD_WITHIN, LOOKS_EVERY = 60 * SECOND, 2 * SECOND
 TICK = Decimal("0.1")  # on it, a limit is on the grid of any option or stock
+ACCEPTED = frozenset({"accepted", "pending_new"})  # the first event of an order, which has not filled yet
+# Seconds that the first order of an exit waits at the exchange after somebody asks in the middle of it: otherwise most
+# exits would end with that order, in the instant in which it arrives.
+WAITS = (1, 6)
 
 
 @dataclass(slots=True)
@@ -75,6 +79,7 @@ class People:
     processes: int = 0
     _under_way: dict[str, asyncio.Event] = field(default_factory=dict)
     _closing: set[str] = field(default_factory=set)  # names of which an order of ours was accepted
+    _prolonged: set[str] = field(default_factory=set)  # names of which an order of ours had to wait at the exchange
     _rng: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,16 +91,28 @@ class People:
         self.exchange.listeners.append(self._on_event)
 
     def _on_event(self, event: SimEvent) -> None:
-        if event.order is None or event.kind not in {"new", "partial_fill", "fill"}:
+        if event.order is None or event.kind not in {*ACCEPTED, "new", "partial_fill", "fill"}:
             return
         order = self.account.orders.get(event.order["id"])
         if order is None or not is_ours(order) or is_backstop(order):
             return
         for name, asked in self.asked.items():
             if not asked.errand.symbols.isdisjoint(order.symbols):
+                if event.kind in ACCEPTED:
+                    self._prolong(asked, order)
                 self._closing.add(name)
                 if name in self._under_way:
                     self._under_way[name].set()
+
+    def _prolong(self, asked: Asked, order: SimOrder) -> None:
+        """Let the first order of an exit in whose middle somebody asks wait at the exchange until after that."""
+        left = asked.errand.steps[asked.steps_done :]
+        if not left or not left[0].during_exit or asked.errand.name in self._prolonged:
+            return
+        self._prolonged.add(asked.errand.name)
+        self.exchange.stuck.add(order.id)
+        until = self.exchange.now + left[0].pause + self._rng.randint(*WAITS) * SECOND
+        self.exchange.at(until, lambda exchange: exchange.stuck.discard(order.id))
 
     # --- what they do in one process ----------------------------------------------------------------------------------
 

@@ -183,7 +183,7 @@ class _Drawer:
         """A rule is replaced before or while it is true, for some minutes or for good."""
         at = max(begins - self.rng.randint(30, 240) * SECOND, self.day.begins_at + MINUTE)
         how = self.rng.choice(("clear", "clear", "until", "for good", "during", "during"))
-        pause = self.rng.choice((0, 1, 3)) * SECOND
+        pause = self.rng.randint(0, 5) * SECOND
         clear, until = Step(changes=((BOB, CLEARED),)), None
         ends = self._end_after(due_at)
         if how == "during":
@@ -206,7 +206,7 @@ class _Drawer:
     def _part_during_exit(self, *, is_long: bool) -> Step:
         limit = self.rng.choice(("", "", "far", "soon"))
         parts = ((ALICE, self._part(is_long=is_long, limit=limit)),)
-        return Step(pause=self.rng.choice((0, 1, 3)) * SECOND, during_exit=True, parts=parts)
+        return Step(pause=self.rng.randint(0, 5) * SECOND, during_exit=True, parts=parts)
 
     def _part(self, *, is_long: bool, limit: str = "") -> Part:
         factor = {"far": FAR_FACTORS[is_long], "soon": SOON_FACTORS[is_long]}.get(limit)

@@ -338,7 +338,7 @@ class PositionManager:
         memory.absent, memory.qty = 0, position.qty
 
     def _forget_the_gone(self, held: set[str], at: dt.datetime, orders: _OrderView) -> None:
-        for symbol in self.episodes.known.keys() - held - self._memories.keys():
+        for symbol in sorted(self.episodes.known.keys() - held - self._memories.keys()):
             if not is_structure_name(symbol):  # stored by an earlier process
                 episode = self.episodes.known[symbol]
                 self._memories[symbol] = _Memory(episode.direction, episode.first_seen, qty=episode.qty)

@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -146,14 +147,19 @@ def _run_on_a_copy(path: Path, query: Callable[[sa.Connection], T], missing: T) 
 
 
 def _run(path: Path, how: str, query: Callable[[sa.Connection], T], missing: T) -> T:
-    uri = f"{path.absolute().as_uri()}?{how}"
-    engine = sa.create_engine(
+    engine = _reader(f"{path.absolute().as_uri()}?{how}")
+    with map_errors(path), engine.connect() as connection, transaction(connection, READ):
+        version = version_of(connection)
+        refuse_newer(version, path)
+        return query(connection) if version or sa.inspect(connection).get_table_names() else missing
+
+
+@lru_cache(maxsize=16)
+def _reader(uri: str) -> sa.Engine:
+    """An engine for queries. It keeps no file open, only compiled statements: without them a query took 4 ms, not 1."""
+    return sa.create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(uri, uri=True, isolation_level=None),
         poolclass=NullPool,
         isolation_level="AUTOCOMMIT",
     )
-    with map_errors(path), engine.connect() as connection, transaction(connection, READ):
-        version = version_of(connection)
-        refuse_newer(version, path)
-        return query(connection) if version or sa.inspect(connection).get_table_names() else missing

@@ -118,6 +118,16 @@ def test_a_short_that_an_earlier_process_knew_is_missing_unless_it_has_expired()
     assert second.positions.missing_shorts(dt.date(2026, 12, 19)) == ()
 
 
+def test_shorts_that_an_earlier_process_knew_are_missing_in_the_order_of_their_symbols() -> None:
+    """Their order was that of a set, so that the journal of the same day differed from process to process."""
+    symbols = [f"AAPL261218C00{strike}000" for strike in range(200, 220)]
+    first = Desk()
+    first.poll(*(a_position(symbol, "10", short=True) for symbol in symbols))
+    second = Desk(episode_store=first.episode_store)
+    second.poll()
+    assert [each.symbol for each in second.positions.missing_shorts(TUESDAY)] == symbols
+
+
 def test_neither_a_long_nor_shares_are_missing() -> None:
     desk = Desk()
     desk.poll(TEN, a_position("AAPL", "100", short=True))

@@ -12,7 +12,7 @@ from faults_scenes import a_day, a_structures_day, found, with_fault
 
 from faults.day import ACCOUNT, Stage, a_stage
 from faults.draws import with_draws
-from faults.generate import MINUTE, Day, Role, generate_day
+from faults.generate import MINUTE, SECOND, Day, Role, generate_day
 from faults.mutants import MUTANTS, mutated
 from faults.people import Asked
 from faults.people_draws import ALICE, BOB, CLEARED, FAR, Effect, Errand, Part, Step, errands_of
@@ -48,13 +48,14 @@ def a_quiet_day() -> tuple[Day, str, dt.datetime]:
     return replace(day, positions=(position,), recovers_at=at + 8 * MINUTE), position.symbol, at
 
 
-def test_where_they_are_named_people_ask_for_something_on_each_day_and_all_kinds_are_drawn() -> None:
+def test_people_ask_for_something_on_each_day_and_all_kinds_are_drawn() -> None:
     drawn: Counter[Effect] = Counter()
     for seed in range(30):
         day = with_structures(generate_day(seed, ()))
         assert not errands_of(day)
-        errands = errands_of(with_draws(day, ("O21",)))
+        errands = errands_of(with_draws(day))
         assert errands
+        assert errands == errands_of(with_draws(day, ("O21",)))
         drawn.update(errand.effect for errand in errands)
     assert drawn.keys() == set(Effect)
 
@@ -131,3 +132,19 @@ def test_a_unit_of_a_structure_by_legs_is_all_that_is_closed_while_positions_lag
     stage = asked_on(day, errand, tmp_path)
     left = {abs(stage.exchange.accounts[ACCOUNT].qty_of(symbol)) for symbol in structure.symbols}
     assert (left, found(stage)) == ({structure.units - 1}, [])
+
+
+@pytest.mark.parametrize("pause", [0, 5])
+def test_an_exit_in_whose_middle_somebody_asks_lasts_until_after_that(pause: int, tmp_path: Path) -> None:
+    day = a_day(Role.TARGET)
+    (position,) = day.positions
+    assert position.due_at is not None
+    day = replace(day, begins_at=position.due_at - 5 * MINUTE, ends_at=position.due_at + 15 * MINUTE)
+    part = Step(pause=pause * SECOND, during_exit=True, parts=((ALICE, Part()),))
+    stage = asked_on(day, on(position.symbol, Effect.PART_OF_EXIT, part), tmp_path)
+    ((asked_at, _),) = stage.people.done
+    orders = stage.exchange.accounts[ACCOUNT].orders.values()
+    assert min(order.created_at for order in orders) <= asked_at - pause * SECOND
+    assert asked_at < min(event.at for event in stage.exchange.events if event.kind in {"fill", "partial_fill"})
+    assert not stage.exchange.accounts[ACCOUNT].positions
+    assert not found(stage)
