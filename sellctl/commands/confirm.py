@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from sellctl.commands import close, exempt, halt, set_rules
-from sellctl.commands.session import confirmed, options_of, record
+from sellctl.commands.session import confirmed, options_of, record, say
 from sellctl.core.errors import SafetyRefusalError
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ def _show(proposal: "Proposal") -> None:
     from sellctl.ui.formatting import sanitize
 
     seconds = max(int(time.time() - proposal.made_at), 0)
-    typer.echo(f"{sanitize(proposal.by)} proposed {seconds} s ago to:", err=True)
+    say(f"{sanitize(proposal.by)} proposed {seconds} s ago to:")
     for line in proposal.summary:
-        typer.echo(f"  {sanitize(line)}", err=True)
+        say(f"  {sanitize(line)}")
 
 
 def _check_live(options: "Options", proposal: "Proposal") -> None:

@@ -23,7 +23,7 @@ def mcp(
     context: typer.Context,
     allow: Annotated[
         Allowed,
-        typer.Option(help="act: also tools that propose close, exempt and halt, for you to confirm at a terminal."),
+        typer.Option(help="act: also tools that propose close, set, exempt and halt; you confirm at a terminal."),
     ] = Allowed.READ,
     http: Annotated[
         str | None,
