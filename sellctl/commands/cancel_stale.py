@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import AccountOption, FormatOption, first_listings, options_of, run, status_of
+from sellctl.commands.session import AccountOption, FormatOption, first_listings, options_of, run, say, status_of
 from sellctl.core.exit_codes import ExitCode
 
 
@@ -37,7 +37,7 @@ def cancel_stale(
     still_open = [(account, order) for account, order in stale if order.id in pending_cancel_ids]
     for listing, order in still_open:
         name = listing.account
-        typer.echo(f"sellctl: {name}: the order for {order.symbol} is still open; its cancel is pending.", err=True)
+        say(f"sellctl: {name}: the order for {order.symbol} is still open; its cancel is pending.")
     code = status_of(scheduler)
     raise typer.Exit(_with_open(code, all_of_them=len(still_open) == len(stale)) if still_open else code)
 

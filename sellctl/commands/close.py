@@ -22,11 +22,12 @@ from sellctl.commands.session import (
     first_listings,
     options_of,
     print_halt,
+    say,
     status_of,
 )
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.manual.verb import Verb
-from sellctl.service.names import name_of, one_name, structures_called
+from sellctl.service.names import name_of, one_name, structures_called, unknown_whether_held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +99,7 @@ def close(
     code = status_of(runtime.scheduler)
     found, wanted = _proposed(runtime, wanted, how_much, worst, pace)
     if not found:
-        typer.echo(f"{name} was found in no account, and not every account could be read.", err=True)
+        say(f"sellctl: {unknown_whether_held(name, accounts)}")
         raise typer.Exit(code)
     possible = [each for each in found if each.is_possible]
     if dry_run or possible:
@@ -113,7 +114,7 @@ def close(
     warning = about_limit(found)
     if dry_run:
         if warning:
-            typer.echo(warning, err=True)
+            say(warning)
         raise typer.Exit(code or (ExitCode.OK if len(possible) == len(found) else ExitCode.PARTLY))
     if not yes:
         confirm(f"{warning} {_question(wanted.symbol, possible)}".lstrip(), because=warning)

@@ -1,6 +1,7 @@
 """`sellctl config`: show, write and check the configuration, and print its JSON schema."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -113,6 +114,7 @@ def check(context: typer.Context) -> None:
     from sellctl.core.config_manager import ConfigManager
     from sellctl.service.notifier import check_recipients
     from sellctl.ui.render import write
+    from sellctl.ui.sentences import for_terminal
     from sellctl.user_strategies.entries import own_strategies
 
     loaded = ConfigManager(options_of(context).config).load()
@@ -120,7 +122,7 @@ def check(context: typer.Context) -> None:
     check_recipients(loaded.config)
     first = f"ok: {loaded.path or 'key pair from the environment'}"
     lines = (first, *loaded.summary(), *(f"warning: {text}" for text in loaded.warnings))
-    write("".join(f"{line}\n" for line in lines))
+    write("".join(f"{for_terminal(line, sys.stdout)}\n" for line in lines))
 
 
 @config_app.command(cls=Command)

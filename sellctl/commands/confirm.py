@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from sellctl.commands import close, exempt, halt, set_rules
-from sellctl.commands.session import confirmed, options_of, record
+from sellctl.commands.session import confirmed, options_of, record, say
 from sellctl.core.errors import SafetyRefusalError
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ def _show(proposal: "Proposal") -> None:
     from sellctl.service.confirming import lines_of
 
     first, *lines = lines_of(proposal)
-    typer.echo("\n  ".join([first, *lines]), err=True)
+    say(first)
+    for line in lines:
+        say(f"  {line}")
 
 
 def _check_live(options: "Options", proposal: "Proposal") -> None:

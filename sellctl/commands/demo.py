@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import FormatOption
+from sellctl.commands.session import FormatOption, say
 from sellctl.core.exit_codes import ExitCode
 from sellctl.service.options import Options
 from sellctl.ui.formats import OutputFormat
@@ -54,7 +54,7 @@ def demo(
     load_watcher()
     scenario = load_scenario("demo")
     pace = speed or float(scenario.speed)
-    typer.echo(f"{scenario.name}: {scenario.description}", err=True)
+    say(f"{scenario.name}: {scenario.description}")
     with tempfile.TemporaryDirectory(prefix="sellctl-demo-") as folder, SimServer(scenario, speed=0) as server:
         on_screen = sys.stdout.isatty() and output in {None, OutputFormat.TABLE}
         play(server, Path(folder), pace, _screen if on_screen else None)
@@ -79,8 +79,8 @@ def _report(outcomes: "list[_Outcome]", output: OutputFormat | None) -> ExitCode
     emit(_COLUMNS, [outcome.row for outcome in outcomes], output, title="Expected outcomes", document=document)
     unmet = [outcome for outcome in outcomes if not outcome.met]
     for outcome in unmet:
-        typer.echo(f"Not met: {outcome.sentence}", err=True)
-    typer.echo(f"{len(outcomes) - len(unmet)} of {len(outcomes)} expectations met.", err=True)
+        say(f"Not met: {outcome.sentence}")
+    say(f"{len(outcomes) - len(unmet)} of {len(outcomes)} expectations met.")
     return ExitCode.FAILED if unmet else ExitCode.OK
 
 

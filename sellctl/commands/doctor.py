@@ -1,10 +1,11 @@
 """`sellctl doctor`: check keys, feeds, clock and journal, and print what to do. Sends no order, writes nothing."""
 
+import sys
 from typing import TYPE_CHECKING
 
 import typer
 
-from sellctl.commands.session import AccountOption, FormatOption, options_of
+from sellctl.commands.session import AccountOption, FormatOption, options_of, say
 from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def doctor(context: typer.Context, account: AccountOption = None, output: Format
     from sellctl.service.diagnosis import verdict_on
     from sellctl.service.doctor import run_checks
     from sellctl.ui.render import JSON_VERSION, emit, write
+    from sellctl.ui.sentences import for_terminal
 
     options = options_of(context)
     run_options = RunOptions("doctor", RunMode.DRY_RUN, account or (), streams=True, checks_structures=True)
@@ -51,9 +53,9 @@ def doctor(context: typer.Context, account: AccountOption = None, output: Format
     }
     emit(_COLUMNS, [result.row for result in results], output, title="Doctor", document=document)
     if output in _FOR_MACHINES:
-        typer.echo(verdict.line, err=True)
+        say(verdict.line)
     elif output is not OutputFormat.JSON:
-        write(f"{verdict.line}\n")
+        write(f"{for_terminal(verdict.line, sys.stdout)}\n")
     raise typer.Exit(verdict.code)
 
 

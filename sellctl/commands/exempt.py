@@ -6,7 +6,7 @@ import typer
 
 from sellctl.commands.completion import exempt_names, held_underlyings
 from sellctl.commands.names import held_name, own_legs
-from sellctl.commands.session import options_of, record, run
+from sellctl.commands.session import options_of, record, run, say
 from sellctl.service.names import exempted_as, exempted_on, name_of, part_of, refuse_impossible, refuse_part, whole_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def exempt(
     known = state.exemptions()
     name = exempted_as(lambda: load(options).config, name, known) or name
     if until is None and name in known and known[name] is None:
-        typer.echo(f"{name} is exempt already.", err=True)
+        say(f"{name} is exempt already.")
         return
     runtime = _dry_run(options) if until is not None or not not_held else None
     if not_held:
@@ -59,7 +59,7 @@ def exempt(
     record(state, "exempt", {"symbol": name, **({"until": end.isoformat()} if end else {})})
     until_then = f" until {until_text(end)}" if end else ""
     sentence = f"{name} is exempt from the next check{until_then}. Orders that are working at the broker stay there."
-    typer.echo(sentence, err=True)
+    say(sentence)
 
 
 def manage(
@@ -88,10 +88,10 @@ def manage(
         state.resume_rules(each, accounts)
         record(state, "manage", {"symbol": each})
     with_it = f", with {', '.join(on_it)}" if on_it else ""
-    typer.echo(f"{name} is managed{' again' if was_exempt else ''} from the next check{with_it}.", err=True)
+    say(f"{name} is managed{' again' if was_exempt else ''} from the next check{with_it}.")
     whole = whole_of(name, exempted.difference(on_it))
     if whole:
-        typer.echo(f"{part_of(name, whole)} Run: {options.command('manage', whole)}", err=True)
+        say(f"{part_of(name, whole)} Run: {options.command('manage', whole)}")
 
 
 def _dry_run(options: "Options") -> "Runtime":

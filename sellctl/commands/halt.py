@@ -5,14 +5,16 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import answered, options_of, record
+from sellctl.commands.session import answered, options_of, record, say
 from sellctl.core.errors import ConfigError
 from sellctl.core.exit_codes import ExitCode
+
+_NO_REASON = "halted manually"
 
 
 def halt(
     context: typer.Context,
-    reason: Annotated[str, typer.Option(help="Shown until the halt is lifted.")] = "halted manually",
+    reason: Annotated[str, typer.Option(help="Shown until the halt is lifted.", show_default=_NO_REASON)] = "",
 ) -> None:
     """Stop all new orders until `sellctl resume`.
 
@@ -21,15 +23,20 @@ def halt(
     """
     from sellctl.bootstrap import state_to_halt
     from sellctl.service.person import at_the_command_line
+    from sellctl.ui.formatting import sanitize
 
     state, unread = state_to_halt(options_of(context))
     if unread:
-        typer.echo(f"sellctl: {unread}\nsellctl: real accounts are halted, whatever that file says.", err=True)
+        say(f"sellctl: {unread}\nsellctl: real accounts are halted, whatever that file says.")
+    before = state.current_halt()
+    reason = reason.strip() or (before.reason if before else _NO_REASON)  # a halt again keeps the reason of the first
     problem = state.halt(reason, by=at_the_command_line())
     if problem:
-        typer.echo(f"sellctl: the reason is not stored: {problem}.", err=True)
+        say(f"sellctl: the reason is not stored: {problem}.")
     record(state, "halt", {"reason": reason})
-    typer.echo("Halted: no new orders are sent. Orders that are working at the broker stay there.", err=True)
+    say("Halted: no new orders are sent. Orders that are working at the broker stay there.")
+    if before:
+        say(f"They were halted before, too: {sanitize(before.reason)}.")
 
 
 def resume(
@@ -44,10 +51,10 @@ def resume(
     state = state_of(options_of(context))
     reason = reason.strip() or (_asked_reason() if state.halted() else "")
     if not state.resume():
-        typer.echo("Trading was not halted.", err=True)
+        say("Trading was not halted.")
         raise typer.Exit(ExitCode.OK)
     record(state, "resume", {"reason": reason})
-    typer.echo("Resumed: exit orders are sent again.", err=True)
+    say("Resumed: exit orders are sent again.")
 
 
 def _asked_reason() -> str:

@@ -16,7 +16,7 @@ from sellctl.commands.journal_filters import (
     journal_path,
     journal_query,
 )
-from sellctl.commands.session import FormatOption
+from sellctl.commands.session import FormatOption, say
 from sellctl.core.errors import JournalError
 from sellctl.ui.formats import OutputFormat
 
@@ -113,7 +113,7 @@ def _show_evidence(asked: JournalQuery, fmt: OutputFormat | None) -> int | None:
 
 def _say_if_empty(path: "Path", found: tuple[object, ...]) -> None:
     if path.exists() and not found:
-        typer.echo("Nothing is recorded for these filters.", err=True)
+        say("Nothing is recorded for these filters.")
 
 
 def _cells(row: "AuditRow", mode: str) -> list[object]:

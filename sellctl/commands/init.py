@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import YesOption, confirmed, options_of, run, show_plans, status_of
+from sellctl.commands.session import YesOption, confirmed, options_of, run, say, show_plans, status_of
 from sellctl.core.errors import BrokerError, ConfigError, SafetyRefusalError
 from sellctl.core.exit_codes import ExitCode
 
@@ -103,7 +103,7 @@ def init(
         _init(path, answers, options, simulator, written)
     except (KeyboardInterrupt, typer.Abort):
         outcome = f"{written[0]} is written" if written else "Nothing was written"
-        typer.echo(f"\nsellctl: interrupted. {outcome}.", err=True)
+        say(f"\nsellctl: interrupted. {outcome}.")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
@@ -128,7 +128,7 @@ def _init(path: Path, answers: _Answers, options: "Options", simulator: str | No
     check_writable(path)
     _confirm_replacing(path, answers)
     source = _key_source(answers)
-    typer.echo(f"Keys: {source.text}.", err=True)
+    say(f"Keys: {source.text}.")
     facts = read_account(answers.account, source, endpoints)
     _confirm_real_money(facts, answers, simulated=simulator is not None)
     account = Account(answers.account, source.lines, facts.paper, facts.number, endpoints)
@@ -179,7 +179,7 @@ def _asked(question: str, names: tuple[str, ...], default: str) -> str:
             return answer
         if answer.isdecimal() and 1 <= int(answer) <= len(names):
             return names[int(answer) - 1]
-        typer.echo(f"Answer with a number or a name: {', '.join(names)}.", err=True)
+        say(f"Answer with a number or a name: {', '.join(names)}.")
 
 
 def _entered() -> "KeySource":
@@ -192,7 +192,7 @@ def _entered() -> "KeySource":
             "There is no key in the environment, no profile of Alpaca's command line, and no terminal to ask for keys.",
             hint="Export ALPACA_API_KEY and ALPACA_SECRET_KEY.",
         )
-    typer.echo("Alpaca's dashboard shows the keys of a paper account on its right side (API Keys).", err=True)
+    say("Alpaca's dashboard shows the keys of a paper account on its right side (API Keys).")
     texts = [
         str(typer.prompt(question, hide_input=True, err=True)) for question in ("Key ID (hidden)", "Secret (hidden)")
     ]
@@ -210,7 +210,7 @@ def _confirm_real_money(facts: "AccountFacts", answers: _Answers, *, simulated: 
     """Print the account. A live one is set up only when that is confirmed; sending needs --live besides."""
     kind = "SIMULATED" if simulated else "PAPER" if facts.paper else "REAL MONEY"
     blocked = f" Trading is blocked: {facts.blocked}." if facts.blocked else ""
-    typer.echo(f"Account: {facts.number}, {kind}.{blocked}", err=True)
+    say(f"Account: {facts.number}, {kind}.{blocked}")
     if facts.paper or answers.real_money:
         return
     if answers.yes or not sys.stdin.isatty():
@@ -232,9 +232,9 @@ def _chosen_preset(
     suggestion = suggested(previews)
     if answers.preset:
         return by_name[answers.preset.value]
-    typer.echo(f"Suggested: {suggestion.name} ({why_suggested(previews)}).", err=True)
+    say(f"Suggested: {suggestion.name} ({why_suggested(previews)}).")
     if answers.yes:
-        typer.echo(f"Preset: {suggestion.name}.", err=True)
+        say(f"Preset: {suggestion.name}.")
         return suggestion
     answers.must_not_ask("which preset to use", f"--preset ({', '.join(by_name)}) or --yes for {suggestion.name}")
     return by_name[_asked("Preset", tuple(by_name), suggestion.name)]
@@ -288,11 +288,11 @@ def _show(previews: "Mapping[str, Preview]") -> None:
 
     held, unprotected = len(previews[DEFAULTS]), unprotected_rows(previews)
     defaults = f"the default rules ({strategy_one_text(StrategyOneConfig())})"
-    typer.echo(f"\nIt holds {counted(held, 'position')} now.", err=True)
+    say(f"\nIt holds {counted(held, 'position')} now.")
     if unprotected:
         emit_before_question(UNPROTECTED_COLUMNS, unprotected, f"Without a stop under {defaults}")
     elif held:
-        typer.echo(f"{defaults.capitalize()} have a stop for each of them.", err=True)
+        say(f"{defaults.capitalize()} have a stop for each of them.")
     if held:
         typer.echo("", err=True)
         emit_before_question(("position", *PRESET_NAMES), preset_rows(previews), "What each preset would do now")
@@ -331,7 +331,7 @@ def _write(
         if not written:
             stored.undo()
         raise
-    typer.echo(f"\nWrote {path}{f', and kept the old one as {backup}' if backup else ''}.", err=True)
+    say(f"\nWrote {path}{f', and kept the old one as {backup}' if backup else ''}.")
 
 
 def _dry_run(path: Path, account: "Account", options: "Options") -> None:
@@ -343,7 +343,7 @@ def _dry_run(path: Path, account: "Account", options: "Options") -> None:
     runtime = run(options, run_options)
     show_plans(runtime, run_options, None, "Dry run: what would be done now")
     if runtime.scheduler.market is not None and not runtime.scheduler.market.is_open:
-        typer.echo("The market is closed: nothing is sold.", err=True)
+        say("The market is closed: nothing is sold.")
     live = "" if account.paper else " --live"
     typer.echo(f"Nothing was sent. Check: sellctl{_named(path)} doctor")
     typer.echo(f"Start: sellctl{_named(path)}{live} watch")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sellctl.commands.completion import reasons, recorded_accounts, recorded_names
-from sellctl.commands.session import options_of
+from sellctl.commands.session import options_of, say
 from sellctl.core.errors import ConfigError
 from sellctl.core.text import did_you_mean
 from sellctl.service.options import Options
@@ -28,7 +28,8 @@ SymbolArgument = Annotated[
     ),
 ]
 AccountFilter = Annotated[
-    str | None, typer.Option("--account", help="Only this account.", autocompletion=recorded_accounts)
+    str | None,
+    typer.Option("--account", "-a", metavar="<name>", help="Only this account.", autocompletion=recorded_accounts),
 ]
 ReasonFilter = Annotated[
     str | None, typer.Option("--reason", help="Only exits for this reason, e.g. stop_loss.", autocompletion=reasons)
@@ -84,7 +85,7 @@ def _known(ctx: typer.Context, path: "Path", account: str, reason: str) -> "Reco
     found, config = recorded(path), _configuration(ctx, path)
     configured = frozenset(config.accounts) if config else frozenset[str]()
     if not path.exists():
-        typer.echo(f"The history is empty: there is no journal at {path} yet. A run that acts writes it.", err=True)
+        say(f"The history is empty: there is no journal at {path} yet. A run that acts writes it.")
     accounts, reasons = found.accounts | configured, found.reasons | set(Reason)
     if account and account not in accounts:
         hint = did_you_mean(account, accounts) or f"There are: {', '.join(sorted(accounts)) or 'none'}."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sellctl.commands.session import confirmed, first_listings, listings, print_halt, record, run, status_of
+from sellctl.commands.session import confirmed, first_listings, listings, print_halt, record, run, say, status_of
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.manual.verb import Verb
@@ -168,7 +168,7 @@ def _pass_to_watcher(runtime: "Runtime", account: str, wanted: ManualExit) -> bo
         return False
     if not was_accepted(runtime.state.pass_on(_request(wanted, account))):
         return False
-    typer.echo(f"{account}: passed to the running watcher.", err=True)
+    say(f"{account}: passed to the running watcher.")
     return True
 
 
@@ -205,7 +205,7 @@ def _wait_for_watcher(
                 break
             time.sleep(_READ_AGAIN_SECONDS)
     except KeyboardInterrupt:
-        typer.echo("sellctl: interrupted. The running watcher continues.", err=True)
+        say("sellctl: interrupted. The running watcher continues.")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     names = tuple(dict.fromkeys(each.listing.account for each in proposed))
     afterwards = run(options, replace(wanted.run_options, accounts=names, mode=RunMode.DRY_RUN))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import AccountCommand, FormatOption, options_of
+from sellctl.commands.session import AccountCommand, FormatOption, options_of, say
 from sellctl.core.errors import ConfigError
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.text import did_you_mean
@@ -54,7 +54,7 @@ def try_recipients(
     documents = [dict(zip(("recipient", "service", "kinds", "arrived"), each, strict=True)) for each in sent]
     emit(COLUMNS, rows, output, title="Test notifications", document={"version": JSON_VERSION, "recipients": documents})
     if not all(arrived for *_, arrived in sent):
-        typer.echo("What did not arrive was refused, or its service can't be reached.", err=True)
+        say("What did not arrive was refused, or its service can't be reached.")
         raise typer.Exit(ExitCode.FAILED)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from sellctl.commands.manual_exit import ManualExit, accounts_text, carry_out, confirm, preview, show_proposed
-from sellctl.commands.session import AccountOption, FormatOption, YesOption, first_listings, options_of, status_of
+from sellctl.commands.session import AccountOption, FormatOption, YesOption, first_listings, options_of, say, status_of
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.manual.verb import Verb
 
@@ -38,7 +38,7 @@ def panic(
         raise SafetyRefusalError("The market is closed: nothing can be sent.", hint="Run it again when it is open.")
     if dry_run or not (closing or code):
         if not closing and not code:
-            typer.echo("No managed position is held: nothing is to be closed.", err=True)
+            say("No managed position is held: nothing is to be closed.")
         raise typer.Exit(code)
     if not yes:
         where = accounts_text([*(each.listing for each in closing), *(each for each in accounts if each.plan is None)])

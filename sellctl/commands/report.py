@@ -15,7 +15,7 @@ from sellctl.commands.journal_filters import (
     SymbolArgument,
     journal_query,
 )
-from sellctl.commands.session import FormatOption, confirmed
+from sellctl.commands.session import FormatOption, confirmed, say
 from sellctl.core.errors import ConfigError
 from sellctl.core.text import as_dollars
 from sellctl.installation import missing_extra
@@ -66,7 +66,7 @@ def report(
     else:
         emit(SUMMARY, shown_summary(found), fmt, title="Report", document=exits_document(found, mode_at))
     if not found:
-        typer.echo("No exits are recorded for these filters.", err=True)
+        say("No exits are recorded for these filters.")
 
 
 def _write(path: "Path", found: "Sequence[Exit]", mode_at: "Callable[[str, int], str]", *, overwrite: bool) -> None:
@@ -83,13 +83,13 @@ def _write(path: "Path", found: "Sequence[Exit]", mode_at: "Callable[[str, int],
         if not sys.stdin.isatty():
             raise ConfigError(f"{path} already exists.", hint="Add --overwrite to replace it, or name another file.")
         if not confirmed(f"{path} already exists. Replace it?", done="written"):
-            typer.echo("Nothing was written.", err=True)
+            say("Nothing was written.")
             return
     try:
         replace_private(path, page(found, SUMMARY, shown_summary(found), mode_at).encode())
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror}.", hint="Name another file.") from None
-    typer.echo(f"{path}: {counted(len(found), 'exit')}", err=True)
+    say(f"{path}: {counted(len(found), 'exit')}")
 
 
 def shown_summary(found: "Sequence[Exit]") -> list[tuple[object, ...]]:

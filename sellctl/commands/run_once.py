@@ -15,6 +15,7 @@ from sellctl.commands.session import (
     options_of,
     print_halt,
     run,
+    say,
     show_plans,
     status_of,
 )
@@ -66,7 +67,7 @@ def run_once(
     else:
         _show_what_was_done(runtime, start_row, output)
     if scheduler.market is not None and not scheduler.market.is_open:
-        typer.echo("The market is closed: nothing is sold.", err=True)
+        say("The market is closed: nothing is sold.")
     code = status_of(scheduler, busy_is_fine=if_busy is IfBusy.SKIP)
     if code is ExitCode.OK and _print_unsent(scheduler):
         code = ExitCode.REFUSED
@@ -117,5 +118,5 @@ def _print_unsent(scheduler: "AccountScheduler") -> bool:
     ]
     for account, decision in unsent:
         why = decision.sentence.replace("; not sent: ", "; ")
-        typer.echo(f"Not sent: {account}: {contract_text(decision.holding.symbol)}: {why}", err=True)
+        say(f"Not sent: {account}: {contract_text(decision.holding.symbol)}: {why}")
     return bool(unsent)

@@ -94,6 +94,13 @@ def print_simulator(options: Options) -> None:
         return
 
 
+def say(text: str) -> None:
+    """Print a sentence on stderr, on a terminal broken between words."""
+    from sellctl.ui.sentences import for_terminal
+
+    typer.echo(for_terminal(text), err=True)
+
+
 def run(
     options: Options,
     run_options: "RunOptions",
@@ -116,7 +123,7 @@ def run(
             return _run_loaded(loaded, options, run_options, then, notifier, quiet=quiet)
     except KeyboardInterrupt:
         acts = " Orders already sent keep working; the next run takes them over." if run_options.acts else ""
-        typer.echo(f"sellctl: interrupted.{acts}", err=True)
+        say(f"sellctl: interrupted.{acts}")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
@@ -207,7 +214,7 @@ def confirmed(question: str, *, done: str = "sent") -> bool:
     try:
         return typer.confirm(question_for_terminal(question), err=True)
     except typer.Abort:
-        typer.echo(f"\nsellctl: interrupted. Nothing was {done}.", err=True)
+        say(f"\nsellctl: interrupted. Nothing was {done}.")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
@@ -218,7 +225,7 @@ def answered(question: str) -> str:
         while not answer:
             answer = str(typer.prompt(question, prompt_suffix=" ", err=True)).strip()
     except typer.Abort:
-        typer.echo("\nsellctl: interrupted.", err=True)
+        say("\nsellctl: interrupted.")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     return answer
 
@@ -248,7 +255,7 @@ def print_halt(runtime: "Runtime") -> str:
     halted = runtime.state.halted()
     if halted:
         hint = f"Lift the halt: {runtime.program} resume --reason ..."
-        typer.echo(f"HALTED: no new orders are sent ({sanitize(halted)}). {hint}", err=True)
+        say(f"HALTED: no new orders are sent ({sanitize(halted)}). {hint}")
     return halted
 
 
@@ -268,7 +275,7 @@ def record(state: "StateFolder", kind: str, detail: dict[str, object], account: 
     try:
         note(state, kind, {"by": at_the_command_line(), **detail}, account)
     except JournalError as error:
-        typer.echo(f"sellctl: not recorded in the journal: {error}", err=True)
+        say(f"sellctl: not recorded in the journal: {error}")
 
 
 def listings(runtime: "Runtime") -> "list[AccountListing]":
@@ -297,7 +304,7 @@ def status_of(scheduler: "AccountScheduler", *, busy_is_fine: bool = False, stop
             return ExitCode.OK
     counted = [problem for problem in problems if not (busy_is_fine and isinstance(problem, BusyError))]
     if scheduler.problem is not None and not counted and len(problems) < len(scheduler.watchers):
-        typer.echo(f"sellctl: {scheduler.problem}", err=True)
+        say(f"sellctl: {scheduler.problem}")
         return scheduler.problem.exit_code
     if not counted:
         return ExitCode.FAILED if _print_unknown(scheduler) else _partial_or_ok(scheduler)
@@ -310,7 +317,7 @@ def print_problems(scheduler: "AccountScheduler") -> None:
     """Print the problem of each account on stderr, for runs whose log wasn't visible."""
     for state in scheduler.states:
         if state.problem is not None:
-            typer.echo(f"sellctl: {_named(state.name, state.problem)}", err=True)
+            say(f"sellctl: {_named(state.name, state.problem)}")
 
 
 def _named(account: str, problem: SellctlError) -> str:
@@ -322,7 +329,7 @@ def _print_unknown(scheduler: "AccountScheduler") -> bool:
     """Print the orders whose outcome is unknown. Returns whether there are any."""
     unknown = [(state.name, order_id) for state in scheduler.states for order_id in state.unknown_orders]
     for name, order_id in unknown:
-        typer.echo(f"sellctl: {name}: the outcome of order {order_id} is unknown; the next run looks it up.", err=True)
+        say(f"sellctl: {name}: the outcome of order {order_id} is unknown; the next run looks it up.")
     return bool(unknown)
 
 
@@ -344,5 +351,5 @@ def check_enabled(options: Options) -> bool:
 
     if load(options).config.sell_module.enabled:
         return True
-    typer.echo("sell_module.enabled is false: nothing is watched and nothing is sold.", err=True)
+    say("sell_module.enabled is false: nothing is watched and nothing is sold.")
     return False

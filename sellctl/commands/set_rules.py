@@ -17,6 +17,7 @@ from sellctl.commands.session import (
     first_listings,
     options_of,
     run,
+    say,
     status_of,
 )
 from sellctl.core.errors import SafetyRefusalError
@@ -205,7 +206,7 @@ def carry_out(
         emit(PROPOSED_OVERRIDE_COLUMNS, rules.rows, output, title=rules.title, document=rules.document)
     for each, problem in zip(rules.overrides, problems, strict=True):
         done = f"not set: {problem}" if problem else "set" if each.after else "cleared"
-        typer.echo(f"{each.account}: {readable_name(rules.name)}: {done}.", err=True)
+        say(f"{each.account}: {readable_name(rules.name)}: {done}.")
     return ExitCode.REFUSED if any(problems) else status_of(rules.runtime.scheduler)
 
 

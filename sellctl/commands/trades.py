@@ -10,7 +10,7 @@ from sellctl.commands.journal_filters import (
     SymbolArgument,
     journal_query,
 )
-from sellctl.commands.session import FormatOption
+from sellctl.commands.session import FormatOption, say
 
 
 def trades(
@@ -38,4 +38,4 @@ def trades(
     emit(TRADE_COLUMNS, trade_rows(found), fmt, title="Trades", document=trades_document(found))
     emit_below(totals_lines(found), fmt)
     if not found:
-        typer.echo("No trades are recorded for these filters.", err=True)
+        say("No trades are recorded for these filters.")

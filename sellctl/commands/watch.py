@@ -15,6 +15,7 @@ from sellctl.commands.session import (
     confirm_first_live,
     options_of,
     print_problems,
+    say,
     status_of,
 )
 from sellctl.core.exit_codes import ExitCode
@@ -94,12 +95,12 @@ def watch(
         if chat:
             chat.close()
     if not display.problem and not all_busy(runtime.scheduler):
-        typer.echo("Stopped: nothing is watched any more.", err=True)
+        say("Stopped: nothing is watched any more.")
     _print_what_is_left(runtime)
     if shown is WatchFormat.TABLE and not options.log_file:
         print_problems(runtime.scheduler)
     if display.problem:
-        typer.echo(f"sellctl: nothing is watched any more: stdout can't be written: {display.problem}.", err=True)
+        say(f"sellctl: nothing is watched any more: stdout can't be written: {display.problem}.")
         raise typer.Exit(ExitCode.FAILED)
     raise typer.Exit(status_of(runtime.scheduler, stopped=True))
 
@@ -208,9 +209,10 @@ def _key_screen(runtime: "Runtime", events: "Iterable[Event]") -> "Display | Non
 
 def _print_what_is_left(runtime: "Runtime") -> None:
     """Print the orders of sellctl that stay open at the broker."""
+    from sellctl.ui.contracts import readable_name
+
     for state in runtime.scheduler.states:
-        for symbol in state.pending_symbols:
-            typer.echo(f"Still open at the broker: sellctl's order for {symbol} in account {state.name}.", err=True)
-        for symbol in state.broker_stops:
-            message = f"Still open at the broker: sellctl's stop order for {symbol} in account {state.name}."
-            typer.echo(message, err=True)
+        for what, symbols in (("order", state.pending_symbols), ("stop order", state.broker_stops)):
+            for symbol in symbols:
+                name = readable_name(symbol)
+                say(f"Still open at the broker: sellctl's {what} for {name} in account {state.name}.")

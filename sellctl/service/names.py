@@ -112,16 +112,31 @@ def part_of(name: str, whole: str) -> str:
 
 def not_held(name: str, accounts: "Iterable[AccountListing]", known: Iterable[str] = ()) -> ConfigError:
     """The error about what no account holds, with the one of these or of `known` that may have been meant."""
+    near = _meant(name, list(accounts), known)
+    return ConfigError(f"{name} is not held in any account.", hint=f"{near} {_ALL}".lstrip())
+
+
+def unknown_whether_held(name: str, accounts: "Sequence[AccountListing]", otherwise: str = "") -> SellctlError:
+    """The error about what no account that was read holds, while another one could not be read.
+
+    It has what may have been meant, else why that account could not be read, and what to do `otherwise`.
+    """
+    unread = next(each for each in accounts if each.plan is None)
+    sentence = f"Account {unread.account} could not be read, so whether it holds {name} is unknown."
+    why = f"{unread.problem.rstrip('.')}." if unread.problem else ""
+    return SellctlError(sentence, hint=f"{_meant(name, accounts) or why} {otherwise}".strip())
+
+
+def _meant(name: str, every: "Sequence[AccountListing]", known: Iterable[str] = ()) -> str:
+    """Which of what is held, or of `known`, may have been meant; "" when nothing is similar."""
     from sellctl.core.model.instrument import underlying_of  # noqa: PLC0415  as above
 
-    every = list(accounts)
     held = sorted(_held(every))
     options = [other for other in held if other.startswith(name)]
     underlying = underlying_of(name)
     similar = {other for other in {*held, *known} if did_you_mean(underlying, [underlying_of(other)])}
     near = f"Options held on {name}: {', '.join(options[:3])}." if options else did_you_mean(name, similar)
-    near = near or _similar_structure(name, every)
-    return ConfigError(f"{name} is not held in any account.", hint=f"{near} {_ALL}".lstrip())
+    return near or _similar_structure(name, every)
 
 
 def _similar_structure(name: str, accounts: "Iterable[AccountListing]") -> str:
@@ -147,12 +162,8 @@ def held_name(name: str, accounts: "Sequence[AccountListing]", otherwise: str, k
         return name
     if called := structures_called(name, accounts):
         return one_name(name, called)
-    unread = [account for account in accounts if account.plan is None]
-    if unread:
-        account = unread[0].account
-        raise SellctlError(
-            f"Account {account} could not be read, so whether it holds {name} is unknown.", hint=otherwise
-        )
+    if any(account.plan is None for account in accounts):
+        raise unknown_whether_held(name, accounts, otherwise)
     error = not_held(name, accounts, {*underlyings, *known})
     error.hint = f"{error.hint} {otherwise}".rstrip()
     raise error

@@ -23,3 +23,8 @@ def person(uid: int | None = None) -> str:
 def at_the_command_line(uid: int | None = None) -> str:
     """The same as the author of a command: "ann at the command line"."""
     return f"{person(uid)} at the command line"
+
+
+def at_the_watch_screen() -> str:
+    """This user as the author of what is done with the keys of the screen: "ann at the watch screen"."""
+    return f"{person()} at the watch screen"

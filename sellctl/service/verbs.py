@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sellctl.core.decision.engine import decide
-from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError, SellctlError
+from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError
 from sellctl.core.manual.proposed_overrides import ProposedOverride, proposed_override
 from sellctl.core.manual.stop_notches import proposed_notch
 from sellctl.core.manual.verb import Verb
@@ -40,6 +40,7 @@ from sellctl.service.names import (
     refuse_impossible,
     refuse_part,
     structures_called,
+    unknown_whether_held,
 )
 from sellctl.service.rule_changes import why_not_set
 
@@ -372,9 +373,8 @@ def terms_by_account(
     """
     held = list(dict.fromkeys(each.listing.account for each in proposals(accounts, name)))
     if not held:
-        unread = next((each.account for each in accounts if each.plan is None), "")
-        if unread:
-            raise SellctlError(f"Account {unread} could not be read, so whether it holds {name} is unknown.")
+        if any(each.plan is None for each in accounts):
+            raise unknown_whether_held(name, accounts)
         raise not_held(name, accounts)
     if qty and qty.qty is not None and len(held) > 1:
         raise ConfigError(f"{name} is held in {' and '.join(held)}.", hint="Name one account for a quantity.")
@@ -390,10 +390,8 @@ def holders_of(name: str, accounts: "Sequence[AccountListing]") -> tuple[str, li
     holders = [
         each.account for each in accounts if each.plan and any(d.holding.symbol == name for d in each.plan.decisions)
     ]
-    unread = next((each for each in accounts if each.plan is None), None)
-    if not holders and unread:
-        sentence = f"Account {unread.account} could not be read, so whether it holds {name} is unknown."
-        raise SellctlError(sentence, hint=f"{unread.problem}. Nothing was set.")
+    if not holders and any(each.plan is None for each in accounts):
+        raise unknown_whether_held(name, accounts, "Nothing was set.")
     if not holders:
         raise not_held(name, accounts)
     return name, holders

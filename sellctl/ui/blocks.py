@@ -4,6 +4,7 @@ On a terminal with few lines, positions that are closing, blocked or near a trig
 """
 
 import datetime as dt
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,6 +18,7 @@ from sellctl.ui.summaries import dollars_texts
 
 OLD_UPDATE = dt.timedelta(seconds=30)
 FARTHEST = Decimal("Infinity")
+_INDENT = "    "  # of what continues the line of an account
 MODES = {
     Mode.PAPER: "bold cyan",
     Mode.SIMULATED: "bold cyan",
@@ -159,13 +161,16 @@ def _with_count(shown: Mapping[int, Sequence[Line]], positions: int, more: str) 
 
 
 def _wrapped(line: Line, width: int) -> Iterator[Line]:
-    """A line, broken between its parts to fit the width."""
+    """A line, broken between its parts to fit the width; a part that is longer, as a reason to poll, between words."""
     current: Line = []
-    for part in line:
-        if current and sum(len(text) for text, _ in (*current, part)) > width:
+    for text, style in line:
+        last = text
+        if current and sum(len(before) for before, _ in current) + len(text) > width:
             yield current
-            current = [("    ", "")]
-            if not part[0].strip():
+            current = [(_INDENT, "")]
+            if not text.strip():
                 continue
-        current.append(part)
+            *full, last = textwrap.wrap(text, max(width - len(_INDENT), 1))
+            yield from ([*current, (piece, style)] for piece in full)
+        current.append((last, style))
     yield current

@@ -11,12 +11,12 @@ from sellctl.core.model.instrument import contract_text
 from sellctl.core.text import as_dollars
 from sellctl.core.watching.manual_exits import ExitOutcome, ProposedExit, QtyOrShare, Result, total
 from sellctl.core.watching.manual_requests import CommandRequest
+from sellctl.service.person import at_the_watch_screen
 from sellctl.service.verbs import Verbs, why_not
 from sellctl.ui.formatting import account_text, amount_cell, duration, exit_side, number, profit_cell
 from sellctl.ui.screen_state import Action, Target, Wish
 from sellctl.ui.stop_actions import STOP_ACTIONS, StopActions
 
-BY = "screen of sellctl watch"
 HALF = QtyOrShare(share=Decimal("0.5"))
 _LOOK_SECONDS = 0.5  # between two looks at what became of an exit
 _FIRST_ORDER_SECONDS = 10.0  # how long an exit of which no order was sent is followed
@@ -32,7 +32,8 @@ class VerbActions:
     def __init__(self, verbs: Verbs) -> None:
         self._verbs = verbs
         self._asked: tuple[Target | None, Action, list[ProposedExit]] | None = None
-        self._stops = StopActions(verbs, BY)
+        self._by = at_the_watch_screen()
+        self._stops = StopActions(verbs, self._by)
 
     def question(self, wish: Wish) -> str:
         """What would happen, to be confirmed; "" when the wish needs no confirmation."""
@@ -55,7 +56,7 @@ class VerbActions:
         """Carry it out, and tell what became of it as that is known."""
         self._refuse_in_dry_run()
         if wish.action is Action.HALT:
-            self._verbs.halt("from the screen", BY)
+            self._verbs.halt("from the screen", self._by)
             tell("Halted: no new orders are sent until `sellctl resume`.")
         elif wish.action is Action.EXEMPT and wish.target:
             tell(self._exempted_or_managed(wish.target))
@@ -74,9 +75,9 @@ class VerbActions:
 
     def _exempted_or_managed(self, target: Target) -> str:
         if target.name in self._verbs.exempt_names():
-            self._verbs.manage(target.name, BY)
+            self._verbs.manage(target.name, self._by)
             return f"{target.title} is managed again from the next check."
-        self._verbs.exempt(target.name, BY)
+        self._verbs.exempt(target.name, self._by)
         return f"{target.title} is exempt from the next check, in every account; x again manages it."
 
     def _proposed(self, target: Target, action: Action) -> list[ProposedExit]:
@@ -88,7 +89,7 @@ class VerbActions:
         asked, self._asked = self._asked, None
         if asked is None or asked[:2] != (target, action):
             raise SafetyRefusalError("Nothing was sent: it was not confirmed.")
-        requests = self._verbs.close(asked[2], BY)
+        requests = self._verbs.close(asked[2], self._by)
         tell(f"{target.title}: closing, passed to the watcher of {target.account}.")
         outcomes = await self._followed(requests)
         tell("; ".join(outcome_text(each) for each in outcomes) or f"{target.title}: it is unknown what became of it.")

@@ -145,6 +145,33 @@ def test_the_page_shows_a_structure_with_its_legs_beneath(tab: Tab, tmp_path: Pa
         assert tab.complaints == []
 
 
+WIDE = """
+start: "2026-11-24 12:00"
+accounts:
+  main:
+    key: k
+    secret: s
+    number: PA1
+    positions:
+      - {symbol: AMD261218C00180000, qty: 2, entry: 2.00}
+      - {symbol: MSFT, qty: 25, entry: 402.50}
+prices:
+  AMD261218C00180000: [{fixed: {bid: 2.50, ask: 5.00}}]
+  MSFT: [{fixed: {bid: 409.10, ask: 409.14}}]
+"""
+
+
+def test_a_target_that_the_price_has_passed_is_reached_and_not_managed_is_said_once(tab: Tab, tmp_path: Path) -> None:
+    with serving(tmp_path, WIDE, RULES) as served:
+        sign_in(tab, served)
+        triggers = tab.text("#positions .triggers")
+        assert "target $2.20, reached" in triggers
+        assert re.search(r"stop \$1\.60, \d+\.\d% away", triggers)
+        open_position(tab, "MSFT")
+        tab.until("document.getElementById('details-text').innerText")
+        assert tab.text("#details-text").startswith("NOT MANAGED: rules cover options only")
+
+
 def test_the_one_order_of_a_structure_is_shown_under_its_name_with_a_credit(tab: Tab, tmp_path: Path) -> None:
     rules = f"sell_module: {{check_interval: 1s, strategies: [{JUDGED.replace('50%', '10%')}]}}\n"
     with serving(tmp_path, VERTICAL, rules) as served:

@@ -103,6 +103,16 @@ def test_a_halt_stops_every_new_order_and_a_resume_allows_them_again(play: Play)
     assert stage.held(CALL) == 0
 
 
+def test_a_halt_without_a_reason_keeps_that_of_the_halt_before(play: Play) -> None:
+    stage = play(DUE)
+    assert stage.run("halt", "--reason", "fed day").status == 0
+    again = stage.run("halt")
+    assert (again.status, "They were halted before, too: fed day." in again.err) == (0, True)
+    assert "halted (fed day)" in stage.run("run-once").out
+    assert stage.run("halt", "--reason", "a new one").status == 0
+    assert "halted (a new one)" in stage.run("run-once").out
+
+
 def test_a_resume_needs_a_reason(play: Play) -> None:
     stage = play(HELD)
     assert stage.run("halt").status == 0

@@ -12,8 +12,9 @@ from test_e2e_structure_names import NAME, a_condor
 
 from sellctl.core.model.instrument import contract_text
 from sellctl.journal.queries import Filters, history
+from sellctl.service.person import at_the_watch_screen
 
-BY = "screen of sellctl watch"
+BY = at_the_watch_screen()
 TITLE = contract_text(CALL)
 SELECTED = f"selected: main  {TITLE}"
 ASKED = "y does it, any other key doesn't"

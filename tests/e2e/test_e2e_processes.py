@@ -16,6 +16,8 @@ import pytest
 from alternative_broker import AlternativeBroker, position
 from stage import Play, Program, end_of, three_calls
 
+from sellctl.core.model.instrument import contract_text
+
 if TYPE_CHECKING:
     import subprocess
 
@@ -95,7 +97,7 @@ def test_a_watch_that_is_stopped_ends_cleanly_and_lists_the_working_orders(
         process.send_signal(number)
         result = end_of(process)
     assert result.status == 0, result.err
-    assert f"Still open at the broker: sellctl's order for {CALL} in account main." in result.err
+    assert f"Still open at the broker: sellctl's order for {contract_text(CALL)} in account main." in result.err
     assert "Traceback" not in result.err
 
 

@@ -63,6 +63,15 @@ def test_each_account_shows_its_mode_and_its_condition() -> None:
     assert "  problem: the broker refused the key (401): check ALPACA_API_KEY" in lines
 
 
+def test_a_long_reason_to_poll_is_broken_between_words_and_indented() -> None:
+    why = "polling: the login is refused: a wrong key, or another program uses its only connection"
+    account = AccountView(AccountFacts("main", "PA1"), Mode.PAPER, a_market(), source=why, requests_used=12)
+    lines = texts(WatchView(at("12:00"), (account,)), 80)
+    first = next(place for place, line in enumerate(lines) if "polling:" in line)
+    assert lines[first] == "    polling: the login is refused: a wrong key, or another program uses its only"
+    assert lines[first + 1] == "    connection  12 req/min"
+
+
 def test_a_narrow_screen_shows_the_sentence_of_a_position_that_isnt_just_watched() -> None:
     lines = texts(a_view(), 80)
     row = next(index for index, line in enumerate(lines) if line.startswith(contract_text(LONGEST)))

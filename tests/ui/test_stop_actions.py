@@ -14,12 +14,13 @@ from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.position import OverrideChange
 from sellctl.core.model.view import AccountListing, Mode
 from sellctl.journal.store import SqliteJournal
+from sellctl.service.person import at_the_watch_screen
 from sellctl.ui.formatting import account_text
 from sellctl.ui.screen_state import Action, Target, Wish
 from sellctl.ui.stop_actions import StopActions
 from sellctl.ui.verb_actions import VerbActions
 
-BY = "screen of sellctl watch"
+BY = at_the_watch_screen()
 TITLE = contract_text(CALL)
 TARGET = Target("main", CALL, TITLE)
 CLOSER, FARTHER, BREAKEVEN = (

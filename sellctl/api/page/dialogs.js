@@ -245,7 +245,8 @@ export const showDetails = (it, may) => {
   const symbol = position.symbol || position.name;
   setText($("details-title"), it.title);
   setText($("details-where"), [symbol, `${it.account} (${it.mode.toUpperCase()})`].filter((each) => each !== it.title).join(" · "));
-  setText($("details-text"), `${position.state}: ${position.sentence}`);
+  const saysItself = position.sentence.toLowerCase().startsWith(position.state); // "NOT MANAGED: ..."
+  setText($("details-text"), saysItself ? position.sentence : `${position.state}: ${position.sentence}`);
   setText($("details-set-by-hand"), position.set_by_hand ? `Set by hand: ${position.set_by_hand}` : "");
   $("details-rules").replaceChildren(...it.rules.map((rule) => element("li", rule)));
   const isExempt = position.state === "exempt";

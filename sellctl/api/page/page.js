@@ -9,6 +9,7 @@ const MAX_EVENTS = 100;
 const REFRESH_EVERY = 15_000; // in addition to the refresh after each check
 const RETRY_AFTER = [1_000, 2_000, 5_000, 10_000];
 const STATES = { denied: "not sent", fault: "error", "not managed": "NOT MANAGED" };
+const TARGETS = new Set(["take_profit", "roi_table", "scale_out"]); // whose triggers a long reaches from below
 const TONES = { closing: "good", blocked: "warn", denied: "warn", fault: "bad", "no quote": "bad", "not managed": "warn" };
 
 let session = null; // {token, role, stopper}
@@ -91,11 +92,19 @@ const showPosition = (tr, it) => {
 
 const left = (days) => (days === null ? "" : days === 0 ? "expires today" : days === 1 ? "expires tomorrow" : `${days} days left`);
 
+// Whether the price is at or beyond a trigger: above a long's target, below its stop; mirrored for a short.
+const isReached = (trigger, holding) => {
+  if (trigger.reason === holding.reason) return true;
+  if (trigger.distance === null) return false;
+  const rises = TARGETS.has(trigger.reason) === (holding.side === "long");
+  return rises ? Number(trigger.distance) <= 0 : Number(trigger.distance) >= 0;
+};
+
 const showTriggers = (cell, holding) => {
   const list = cell.firstChild || cell.appendChild(element("ul", "", "triggers"));
   list.setAttribute("role", "list");
   const away = (it) => (it.distance === null ? "" : `, ${percent(it.distance).replace(/^[+\u2212]/, "")} away`);
-  const text = (it) => `${name(it.reason)} ${dollars(it.price)}${it.reason === holding.reason ? ", reached" : away(it)}`;
+  const text = (it) => `${name(it.reason)} ${dollars(it.price)}${isReached(it, holding) ? ", reached" : away(it)}`;
   reconcile(list, holding.triggers, (it) => `${it.reason} ${it.price}`, () => element("li"), (node, it) => setText(node, text(it)));
 };
 

@@ -16,6 +16,7 @@ _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _BARE_REFERENCE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _MAX_BYTES = 4096
+_HOW_TO_MAKE = {"SELLCTL_API_SECRET": "$(sellctl token secret)"}  # the variables that sellctl can fill
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -73,7 +74,8 @@ def with_environment(text: str, environ: Mapping[str, str]) -> Resolved:
             raise SecretError("Only the name of a variable can be between ${ and }.", "Write ${NAME}.")
         if not environ.get(name, "").strip():
             state = "is empty" if name in environ else "isn't set"
-            raise SecretError(f"The environment variable {name} {state}.", f"Run: export {name}=...")
+            value = _HOW_TO_MAKE.get(name, "...")
+            raise SecretError(f"The environment variable {name} {state}.", f"Run: export {name}={value}")
         names.append(name)
         return environ[name].strip()
 
