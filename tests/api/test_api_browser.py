@@ -597,8 +597,8 @@ def test_every_control_is_reached_and_seen_with_the_keyboard(tab: Tab, stuck: Se
     sign_in(tab, stuck)
     tab.run("document.querySelector('.skip').focus()")
     reached = ["skip"]
-    for _ in range(8):
+    for _ in range(9):
         tab.press(*TAB)
         reached.append(tab.run("document.activeElement.id || document.activeElement.className"))
         assert tab.run("getComputedStyle(document.activeElement).outlineStyle !== 'none'"), reached
-    assert reached == ["skip", "run-once", "halt", "sign-out", *4 * ["link"], "events"]
+    assert reached == ["skip", "confirm-code", "run-once", "halt", "sign-out", *4 * ["link"], "events"]
