@@ -67,7 +67,7 @@ def load_watcher() -> None:
     import importlib
 
     adapters = ("alpaca.connect", "journal.store", "journal.episode_store", "journal.exits_since", "journal.queries")
-    for name in ("bootstrap", *adapters, "service.logs", "ui.contracts", "ui.displays", "ui.render"):
+    for name in ("bootstrap", *adapters, "service.logs", "ui.contracts", "ui.displays", "ui.render", "ui.sentences"):
         importlib.import_module(f"sellctl.{name}")
 
 

@@ -119,12 +119,11 @@ def not_held(name: str, accounts: "Iterable[AccountListing]", known: Iterable[st
 def unknown_whether_held(name: str, accounts: "Sequence[AccountListing]", otherwise: str = "") -> SellctlError:
     """The error about what no account that was read holds, while another one could not be read.
 
-    It has what may have been meant, else why that account could not be read, and what to do `otherwise`.
+    It has what may have been meant, and what to do `otherwise`. Why that account could not be read is an event.
     """
     unread = next(each for each in accounts if each.plan is None)
     sentence = f"Account {unread.account} could not be read, so whether it holds {name} is unknown."
-    why = f"{unread.problem.rstrip('.')}." if unread.problem else ""
-    return SellctlError(sentence, hint=f"{_meant(name, accounts) or why} {otherwise}".strip())
+    return SellctlError(sentence, hint=f"{_meant(name, accounts)} {otherwise}".strip())
 
 
 def _meant(name: str, every: "Sequence[AccountListing]", known: Iterable[str] = ()) -> str:
