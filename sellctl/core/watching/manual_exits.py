@@ -99,14 +99,19 @@ def terms_for(
         if qty <= 0:
             share = as_percent(wanted.share).removeprefix("+")
             raise ConfigError(f"{share} of {held:f} {name} is less than one {one}.", hint="Write a number instead.")
-        return ExitTerms(qty, limit, patience)
+        return ExitTerms(_shortest(qty), limit, patience)
     qty = wanted.qty or ZERO
     if qty % step:
         raise ConfigError(f"{qty:f} of {name} is not whole: no part of a {one} can be closed.", hint="Write a number.")
     if qty > held:
         hint = "Leave the quantity out to close all of it."
         raise ConfigError(f"{account.account} holds {held:f} of {name}, and {qty:f} is more.", hint=hint)
-    return ExitTerms(qty, limit, patience)
+    return ExitTerms(_shortest(qty), limit, patience)
+
+
+def _shortest(qty: Decimal) -> Decimal:
+    """The same quantity without zeros at its end, as it is shown and recorded: 100, not 100.0."""
+    return Decimal(f"{qty.normalize():f}")
 
 
 def _held(account: AccountListing, name: str) -> tuple[Decimal, Decimal, str]:

@@ -17,9 +17,12 @@ from sellctl.core.watching.manual_exits import (
     Result,
     outcome_of,
     proposals,
+    qty_or_share,
     status_of,
+    terms_for,
     total,
 )
+from sellctl.core.watching.manual_requests import Patience
 
 
 def listing(*holdings: Holding, **more: object) -> AccountListing:
@@ -46,6 +49,15 @@ def test_a_short_option_costs_its_ask() -> None:
 def test_stock_brings_its_bid_for_each_share() -> None:
     one = proposed(a_holding("AAPL", "10", "150", bid="155", ask="155.02"))
     assert (one.proceeds, one.pnl) == (Decimal(1550), Decimal(50))
+
+
+@pytest.mark.parametrize(
+    ("symbol", "held", "asked", "qty"),
+    [(CALL, "3", "50%", "1"), (CALL, "3", "2.0", "2"), ("AAPL", "200", "50%", "100"), ("AAPL", "1.5", "50%", "0.75")],
+)
+def test_a_part_is_a_number_without_zeros_at_its_end(symbol: str, held: str, asked: str, qty: str) -> None:
+    terms = terms_for(listing(a_holding(symbol, held)), symbol, qty_or_share(asked), None, Patience.PROFIT)
+    assert str(terms.qty) == qty
 
 
 def test_unknown_is_never_a_number() -> None:
