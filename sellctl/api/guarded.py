@@ -39,9 +39,8 @@ CLAIMS_KEY = "sellctl.claims"  # key in the scope: the claims of the token, once
 CLAIMS_ERROR_KEY = "sellctl.unverified"  # key in the scope: the error of the token, when there are no claims
 MAX_BODY_BYTES = 4096  # enough for the longest reason, name and numbers of a request
 READ_METHODS = frozenset({"GET", "HEAD"})
-OPERATED = frozenset(
-    {"set", "close", "exempt", "manage", "halt", "confirm"}
-)  # the routes of an operator, by their last word
+# The routes of an operator, by their last word.
+OPERATED = frozenset({"set", "close", "exempt", "manage", "halt", "confirm"})
 _BEARER = {"WWW-Authenticate": 'Bearer realm="sellctl"'}
 
 # The HTTP status of each error; the first match applies.

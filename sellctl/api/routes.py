@@ -16,9 +16,9 @@ from sellctl.api.lifespan import running
 from sellctl.api.manual_exits import ExitRequest
 from sellctl.api.manual_overrides import SetRequest
 from sellctl.core.manual.verb import Verb
-from sellctl.core.model.market import until_text
 from sellctl.core.structures.names import name_or_symbol
 from sellctl.core.until import end_of
+from sellctl.service.names import exempted_text
 from sellctl.service.rule_changes import RuleTexts
 from sellctl.ui.documents import Document
 from sellctl.ui.exit_documents import exits_document
@@ -288,9 +288,7 @@ async def exempt(request: Request, order: manual_schemas.ExemptOrder) -> Respons
     control = control_of(request)
     end = end_of(order.until or None, control.runtime.scheduler.market)
     name = control.verbs.exempt(order.symbol, caller_of(request), until=end)
-    until = f" until {until_text(end)}" if end else ""
-    sentence = f"{name} is exempt from the next check{until}. Orders that are working at the broker stay there."
-    return _json(documents.done_document(control, sentence, changed=True))
+    return _json(documents.done_document(control, exempted_text(name, end), changed=True))
 
 
 @sell_router.post("/manage", response_model=schemas.Done, responses=_REFUSED | _BAD_BODY)

@@ -34,12 +34,12 @@ from sellctl.core.config.schema import ChatRole
 from sellctl.core.errors import ConfigError, SafetyRefusalError, SellctlError
 from sellctl.core.manual.proposed_overrides import ProposedOverride, ShownOverride, shown_of
 from sellctl.core.model.instrument import contract_text
-from sellctl.core.model.market import until_text
 from sellctl.core.model.position import OverrideChange
 from sellctl.core.until import end_of
 from sellctl.core.watching.manual_exits import ProposedExit, QtyOrShare, Quantities, qty_or_share, quantities_of
 from sellctl.service.confirming import AGAIN, Confirmer, Confirming, ShownProposal
 from sellctl.service.halt_flag import HaltOrigin
+from sellctl.service.names import exempted_text
 from sellctl.service.proposals import Surface
 from sellctl.service.rule_changes import change_of
 from sellctl.service.verbs import why_not
@@ -258,11 +258,9 @@ class Desk:
     async def _leave_alone(self, chat: int, who: str, name: str, until: str, replaces: int = 0) -> None:
         def exempt() -> str:
             end = end_of(until or None, self.verbs.runtime.scheduler.market)
-            exempted = self.verbs.exempt(name, person(who, chat), until=end)
-            return f"{exempted} is exempt from the next check{f' until {until_text(end)}' if end else ''}."
+            return exempted_text(self.verbs.exempt(name, person(who, chat), until=end), end)
 
-        done = await self.handover.call(exempt)
-        self._say(chat, f"{done} Orders that are working at the broker stay there.", replaces=replaces)
+        self._say(chat, await self.handover.call(exempt), replaces=replaces)
 
     # --- buttons ------------------------------------------------------------------------------------------------------
 

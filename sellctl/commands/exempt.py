@@ -7,7 +7,16 @@ import typer
 from sellctl.commands.completion import exempt_names, held_underlyings
 from sellctl.commands.names import held_name, own_legs
 from sellctl.commands.session import options_of, record, run, say
-from sellctl.service.names import exempted_as, exempted_on, name_of, part_of, refuse_impossible, refuse_part, whole_of
+from sellctl.service.names import (
+    exempted_as,
+    exempted_on,
+    exempted_text,
+    name_of,
+    part_of,
+    refuse_impossible,
+    refuse_part,
+    whole_of,
+)
 
 if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
@@ -39,7 +48,6 @@ def exempt(
     clock; a day means its close.
     """
     from sellctl.bootstrap import load, state_of
-    from sellctl.core.model.market import until_text
     from sellctl.core.until import end_of
 
     options, name = options_of(context), name_of(name)
@@ -57,9 +65,7 @@ def exempt(
     end = end_of(until, runtime.scheduler.market, "--until") if runtime else None
     state.set_exempt(name, wanted=True, until=end)
     record(state, "exempt", {"symbol": name, **({"until": end.isoformat()} if end else {})})
-    until_then = f" until {until_text(end)}" if end else ""
-    sentence = f"{name} is exempt from the next check{until_then}. Orders that are working at the broker stay there."
-    say(sentence)
+    say(exempted_text(name, end))
 
 
 def manage(

@@ -22,6 +22,7 @@ def halt(
     Orders that are working at the broker stay there.
     """
     from sellctl.bootstrap import state_to_halt
+    from sellctl.service.halt_flag import HALTED
     from sellctl.service.person import at_the_command_line
     from sellctl.ui.formatting import sanitize
 
@@ -34,7 +35,7 @@ def halt(
     if problem:
         say(f"sellctl: the reason is not stored: {problem}.")
     record(state, "halt", {"reason": reason})
-    say("Halted: no new orders are sent. Orders that are working at the broker stay there.")
+    say(HALTED)
     if before:
         say(f"They were halted before, too: {sanitize(before.reason)}.")
 

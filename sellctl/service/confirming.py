@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.manual.proposed_overrides import ProposedOverride, shown_of
-from sellctl.core.model.market import until_text
 from sellctl.core.model.position import OverrideChange
 from sellctl.core.until import end_of
 from sellctl.core.watching.manual_exits import (
@@ -23,7 +22,8 @@ from sellctl.core.watching.manual_exits import (
     quantities_of,
 )
 from sellctl.core.watching.manual_requests import ALL, CommandRequest
-from sellctl.service.halt_flag import HaltOrigin
+from sellctl.service.halt_flag import HALTED, HaltOrigin
+from sellctl.service.names import exempted_text
 from sellctl.service.proposals import Action, Proposal, Proposals, Surface
 from sellctl.service.rule_changes import RuleTexts, change_of
 from sellctl.service.verbs import terms_by_account
@@ -128,9 +128,7 @@ class Confirming:
         if proposal.action is Action.EXEMPT:
             return CarriedOut(now, by, sentence=self._exempt(proposal, by))
         self.verbs.halt(proposal.reason, by, _ORIGINS[confirmer.surface])
-        return CarriedOut(
-            now, by, sentence="Halted: no new orders are sent. Orders that are working at the broker stay there."
-        )
+        return CarriedOut(now, by, sentence=HALTED)
 
     # --- internals ----------------------------------------------------------------------------------------------------
 
@@ -180,9 +178,7 @@ class Confirming:
 
     def _exempt(self, proposal: Proposal, by: str) -> str:
         end = end_of(proposal.options.get("until"), self.verbs.runtime.scheduler.market)
-        name = self.verbs.exempt(proposal.name, by, until=end)
-        until = f" until {until_text(end)}" if end else ""
-        return f"{name} is exempt from the next check{until}. Orders that are working at the broker stay there."
+        return exempted_text(self.verbs.exempt(proposal.name, by, until=end), end)
 
 
 # --- shared with the terminal -----------------------------------------------------------------------------------------

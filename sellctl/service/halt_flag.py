@@ -14,6 +14,7 @@ from sellctl.core.errors import SafetyRefusalError, SellctlError
 from sellctl.private_files import PRIVATE_FOLDER, open_private, read_private, replace_private, sync_folder
 
 NAME = "halted"
+HALTED = "Halted: no new orders are sent. Orders that are working at the broker stay there."  # what is said once it is
 _DRAFT = f".{NAME}."  # what the name of a halt starts with that was being written when its process ended
 _LISTED_EVERY = 0.2  # seconds: not once per account and decision, and well within the second that a halt may take
 

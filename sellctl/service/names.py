@@ -9,6 +9,8 @@ from sellctl.core.errors import ConfigError, SellctlError
 from sellctl.core.text import did_you_mean
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from sellctl.core.config.schema import Config
     from sellctl.core.model.view import AccountListing, ShownStructure
 
@@ -34,6 +36,14 @@ def name_of(text: str) -> str:
         shown = symbol[:_MAX_SYMBOL].encode("unicode_escape").decode("ascii")
         raise ConfigError(f"{shown} can't be a symbol.", hint=_ALL)
     return name_or_symbol(symbol)
+
+
+def exempted_text(name: str, end: "dt.datetime | None") -> str:
+    """What is said once a position, an underlying or a structure is exempt: until `end`, or for good."""
+    from sellctl.core.model.market import until_text  # noqa: PLC0415  as above
+
+    until = f" until {until_text(end)}" if end else ""
+    return f"{name} is exempt from the next check{until}. Orders that are working at the broker stay there."
 
 
 def refuse_impossible(name: str) -> None:

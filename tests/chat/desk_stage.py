@@ -1,6 +1,6 @@
 """A desk on one account's watcher, all in one event loop: what people send goes in, what the bot writes comes out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -129,3 +129,7 @@ class DeskStage:
 
 def texts_of(messages: Iterable[Message]) -> str:
     return "\n".join(each.text for each in messages)
+
+
+Played = Callable[[DeskStage], Coroutine[Any, Any, None]]
+Act = Callable[[Played], DeskStage]

@@ -1,36 +1,13 @@
 """What the bot answers, and what it takes until something is closed."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Any
-
 import pytest
 from builders import CALL, CALL_TEXT, a_position
-from desk_stage import ANN, BOB, CANARY, GROUP, STRANGER, DeskStage
+from desk_stage import ANN, BOB, CANARY, GROUP, STRANGER, Act, DeskStage
 
 from sellctl.chat.desk import ALERT_SECONDS, COMMANDS_PER_MINUTE, CONFIRM_SECONDS, OLD_HALT_SECONDS, OLD_SECONDS
 from sellctl.chat.messages import Command, Tap
 
-Played = Callable[[DeskStage], Coroutine[Any, Any, None]]
-Act = Callable[[Played], DeskStage]
 BY_ANN = "Ann (chat 42) over Telegram"
-
-
-@pytest.fixture
-def act(tmp_path: Path) -> Act:
-    """Play a scene on a desk whose account was polled."""
-
-    def acted(scene: Played) -> DeskStage:
-        async def run() -> DeskStage:
-            stage = DeskStage(tmp_path / "state", asyncio.get_running_loop())
-            await stage.scheduler.poll()
-            await scene(stage)
-            return stage
-
-        return asyncio.run(run())
-
-    return acted
 
 
 def test_an_alert_leads_to_a_question_and_its_answer_to_a_request_that_names_the_person(act: Act) -> None:

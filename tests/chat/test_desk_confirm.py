@@ -1,39 +1,18 @@
 """/confirm in a chat: what an assistant has proposed is shown, and one of two buttons carries it out, once."""
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
-import pytest
 from an_assistant import ASSISTANT, code_for
 from builders import CALL, CALL_TEXT, a_position
-from desk_stage import ANN, BOB, GROUP, DeskStage
+from desk_stage import ANN, BOB, GROUP, Act, DeskStage
 
 from sellctl.chat.desk import CONFIRM_SECONDS
 from sellctl.chat.messages import Tap
 from sellctl.service.halt_flag import HaltOrigin
 from sellctl.service.proposals import MOST_WRONG_CODES, Proposals
 
-Act = Callable[[Callable[[DeskStage], Coroutine[Any, Any, None]]], DeskStage]
 BY = f"Ann (chat 42) over Telegram, as {ASSISTANT} proposed"
 GONE = "This button no longer works."
-
-
-@pytest.fixture
-def act(tmp_path: Path) -> Act:
-    """Play a scene on a desk whose account was polled."""
-
-    def acted(scene: Callable[[DeskStage], Coroutine[Any, Any, None]]) -> DeskStage:
-        async def run() -> DeskStage:
-            stage = DeskStage(tmp_path / "state", asyncio.get_running_loop())
-            await stage.scheduler.poll()
-            await scene(stage)
-            return stage
-
-        return asyncio.run(run())
-
-    return acted
 
 
 async def code_of(stage: DeskStage, tool: str, **arguments: Any) -> str:
