@@ -245,7 +245,7 @@ SEPARATE: tuple[Fault, ...] = (
         "O21",
         Timing.ONCE,
         does="people set rules for positions and structures, clear them, and close parts, also while an exit goes on",
-        share=0.0,  # only where it is named
+        share=1.0,
     ),
     Fault(
         "T11",
