@@ -43,7 +43,17 @@ def demo(
 
     Runs the real watcher over HTTP against a simulated Alpaca, then compares each outcome with the expected one.
     """
-    typer.echo(_FIRST_LINE, err=True)  # before the imports, which take most of the time until the first screen
+    try:
+        typer.echo(_FIRST_LINE, err=True)  # before the imports, which take most of the time until the first screen
+        code = _played(speed, output)
+    except KeyboardInterrupt:
+        say("sellctl demo: interrupted. Nothing is left of it: its market and its files were for this run only.")
+        code = ExitCode.INTERRUPTED
+    raise typer.Exit(code)
+
+
+def _played(speed: float | None, output: OutputFormat | None) -> ExitCode:
+    """Play the demo and print its outcomes."""
     import tempfile
 
     from sellctl.service.logs import configure
@@ -59,7 +69,7 @@ def demo(
         on_screen = sys.stdout.isatty() and output in {None, OutputFormat.TABLE}
         play(server, Path(folder), pace, _screen if on_screen else None)
         outcomes = _outcomes(server, Path(folder))
-    raise typer.Exit(_report(outcomes, output))
+    return _report(outcomes, output)
 
 
 def load_watcher() -> None:
