@@ -166,7 +166,12 @@ class People:
         requests: list[CommandRequest] = []
         with patched(verbs_module, "uuid", _Ids(self._rng)):
             for by, change in changes:
-                proposed = verbs.propose_set(name, change, by)
+                try:
+                    proposed = verbs.propose_set(name, change, by)
+                except SellctlError:
+                    if requests:  # what somebody else asked before stands alone now, and may close it
+                        self.checker.must_stay -= asked.errand.symbols
+                    raise
                 self._may_leave(asked)
                 asked.is_certain = False
                 requests += verbs.set(proposed, change, by)
