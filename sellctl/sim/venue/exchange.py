@@ -15,7 +15,7 @@ from sellctl.sim.faults.immediate import apply_at_once, undo
 from sellctl.sim.faults.registry import Fault
 from sellctl.sim.market import calendar
 from sellctl.sim.market.market import Market
-from sellctl.sim.market.price_paths import TwoSidedQuote
+from sellctl.sim.market.price_paths import FOREVER, TwoSidedQuote
 from sellctl.sim.settings import Settings
 from sellctl.sim.venue import order_actions
 from sellctl.sim.venue.accounts import SimAccount
@@ -55,31 +55,44 @@ class Exchange(VenueState):
         """Move time forward, never back; everything due on the way happens at its own instant."""
         self.run_due()
         while self.now < to:
-            self.now = self._next_instant(to)
-            self.run_due()
-            match_orders(self)
+            self.now, is_idle = self._next_instant(to)
+            if is_idle:
+                self.idle_at = self.now
+            else:
+                self.run_due()
+                match_orders(self)
 
-    def _next_instant(self, to: dt.datetime) -> dt.datetime:
-        """The next instant at which something can happen, at most `to`: with open orders, each second of a session."""
-        instant = to
-        if scheduled := self.next_scheduled():
+    def _next_instant(self, to: dt.datetime) -> tuple[dt.datetime, bool]:
+        """The next instant at which something can happen, at most `to`: with open orders, each second of a session.
+
+        And whether nothing can happen up to and at it, so that matching would change nothing.
+        """
+        instant, scheduled = to, self.next_scheduled()
+        if scheduled is not None:
             instant = min(instant, max(scheduled, self.now))
         orders = [order for account in self.accounts.values() for order in account.open_orders.values()]
         is_open = calendar.is_open(self.now)
-        if orders and (is_open or any(map(self._is_active_outside_session, orders))):
+        if orders and is_open:
+            idle_end = self._idle_end(orders)
+            if min(idle_end, scheduled or idle_end) > instant and not self.market.halted and calendar.is_open(instant):
+                return instant, True
             second = self.now.replace(microsecond=0) + STEP
-            instant = min(instant, max(second, self._last_idle_second(instant, orders)) if is_open else second)
+            last_idle_second = (min(instant, idle_end) - _RESOLUTION).replace(microsecond=0)
+            instant = min(instant, max(second, last_idle_second))
+        elif orders and any(map(self._is_active_outside_session, orders)):
+            instant = min(instant, self.now.replace(microsecond=0) + STEP)
         elif orders:
             instant = min(instant, calendar.next_open(self.now))
-        return instant
+        return instant, False
 
-    def _last_idle_second(self, until: dt.datetime, orders: Iterable[SimOrder]) -> dt.datetime:
-        """The start of the last second before anything can happen to an order; matching until then changes nothing."""
+    def _idle_end(self, orders: Iterable[SimOrder]) -> dt.datetime:
+        """The first instant at which anything can happen to one of these orders; now when something can at once."""
+        end = FOREVER
         for order in orders:
-            until = min(until, idle_until(self, order))
-            if until <= self.now:
-                return self.now
-        return (until - _RESOLUTION).replace(microsecond=0)
+            end = min(end, idle_until(self, order))
+            if end <= self.now:
+                break
+        return end
 
     def _is_active_outside_session(self, order: SimOrder) -> bool:
         return order.status == "pending_cancel" or (order.extended_hours and self.trades_soon())

@@ -109,7 +109,7 @@ def _trade(venue: VenueState, account: SimAccount, order: SimOrder) -> None:
 
 
 def _seconds_since_matched(venue: VenueState, order: SimOrder) -> float:
-    since = order.matched_at or order.created_at
+    since = max(order.matched_at or order.created_at, venue.idle_at)
     return max((venue.now - since) / dt.timedelta(seconds=1), 0.0)
 
 

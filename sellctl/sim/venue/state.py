@@ -39,6 +39,7 @@ class VenueState:
         start_id: str = "",
     ) -> None:
         self.now = start
+        self.idle_at = start  # until then at least, matching changed nothing since it last changed something
         self._start_id = start_id
         self.settings = settings or Settings()
         self.faults = FaultRegistry(self.settings.seed)
