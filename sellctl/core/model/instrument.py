@@ -8,7 +8,10 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-_OCC = re.compile(r"(?P<root>[0-9A-Z.]{1,6})(?P<date>\d{6})(?P<right>[CP])(?P<strike>\d{8})", re.ASCII)
+_OCC = re.compile(
+    r"(?P<root>[0-9A-Z.]{1,6})(?P<year>\d\d)(?P<month>\d\d)(?P<day>\d\d)(?P<right>[CP])(?P<strike>\d{8})", re.ASCII
+)
+_CENTURY = 2000
 _DIGIT = re.compile(r"[0-9]")
 # The text of a contract: AAPL 18 Dec 26 230 C. The months are named here so that no locale changes them.
 _TEXT = re.compile(
@@ -126,7 +129,7 @@ def parse_occ(symbol: str) -> OptionContract | None:
     if match is None:
         return None
     try:
-        expires = dt.datetime.strptime(match["date"], "%y%m%d").replace(tzinfo=dt.UTC).date()
+        expires = dt.date(_CENTURY + int(match["year"]), int(match["month"]), int(match["day"]))
     except ValueError:
         return None
     right = Right.CALL if match["right"] == "C" else Right.PUT

@@ -113,8 +113,10 @@ def underlying_named(name: str) -> str:
 def name_since(symbol: str) -> str:
     """The name of a pair of legs that was stored as `SHORT+LONG`; any other symbol unchanged."""
     first, joiner, second = symbol.partition("+")
+    if not joiner:
+        return symbol
     short, long = an_option(first), an_option(second)
-    if not joiner or short is None or long is None:
+    if short is None or long is None:
         return symbol
     legs = (Leg(short, -1), Leg(long, 1))
     kind = kind_of_legs(legs)
