@@ -69,6 +69,14 @@ def test_a_stop_that_is_set_by_hand_and_passed_closes_what_no_rule_would(mutant:
     assert any("a stop set by hand is passed" in text for text in found(stage)) is bool(mutant)
 
 
+def test_a_stop_that_stands_alone_because_the_next_was_refused_may_close_its_position(tmp_path: Path) -> None:
+    day, symbol, at = a_quiet_day()
+    day = with_fault(day, "A08", at - MINUTE)  # a percentage of an entry price of 0 is refused
+    near = OverrideChange(stop=f"price {day.positions[0].entry * 2}")
+    stage = asked_on(day, on(symbol, Effect.HARMLESS, Step(at, changes=((BOB, near), (ALICE, FAR)))), tmp_path)
+    assert (stage.exchange.accounts[ACCOUNT].qty_of(symbol), found(stage)) == (0, [])
+
+
 @pytest.mark.parametrize("mutant", ["", "override forgotten"])
 def test_what_is_set_is_there_after_a_restart_until_it_is_cleared(mutant: str, tmp_path: Path) -> None:
     day, symbol, at = a_quiet_day()

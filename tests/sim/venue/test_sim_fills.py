@@ -55,6 +55,17 @@ def test_a_limit_inside_the_spread_fills_after_one_over_p_seconds_on_average(p: 
     assert expected * 0.6 < sum(waits) / len(waits) < expected * 1.5
 
 
+def test_a_limit_is_inside_the_spread_only_since_the_quote_changed() -> None:
+    venue = a_venue((CALL, "1", "1"), inside_fill=Decimal(1))
+    order = send(venue, limit_price="2.50")
+    for _ in range(9):
+        later(venue, 0.1)
+    venue.set_quote(CALL, Decimal("2.40"), Decimal("2.60"))
+    assert status_of(venue, order) == "new"
+    later(venue, 0.1)
+    assert status_of(venue, order) == "filled"
+
+
 def test_a_limit_inside_the_spread_fills_at_its_own_price() -> None:
     venue = a_venue((CALL, "1", "1"), inside_fill=Decimal(1))
     send(venue, limit_price="2.05")
