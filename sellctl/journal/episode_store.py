@@ -1,5 +1,6 @@
 """Stored episodes: the state of each position while it is held, on disk before it is used (D3)."""
 
+import asyncio
 import datetime as dt
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,6 +30,8 @@ class SqliteEpisodeStore:
         self._database = database
         self._writes = GroupCommit(database.writing)
         self._saved: dict[str, dict[str, Episode]] = {}
+        # By account: the end of its last write that has begun, with the error or None.
+        self._under_way: dict[str, asyncio.Future[BaseException | None]] = {}
 
     def load(self, account: str) -> dict[str, Episode]:
         """The stored episodes of an account, by symbol."""
@@ -37,7 +40,16 @@ class SqliteEpisodeStore:
         return dict(self._saved[account])
 
     async def save(self, account: str, episodes: Mapping[str, Episode]) -> None:
-        """Replace the stored episodes of an account; on disk when this returns. Only changes are written."""
+        """Replace the stored episodes of an account; on disk when this returns. Only changes are written.
+
+        JournalError when they can't be written, or when a save that has begun before and has a part of them can't.
+        """
+        earlier = self._under_way.get(account)
+        await self._write_changes(account, episodes)
+        if earlier is not None and (error := await asyncio.shield(earlier)) is not None:
+            raise JournalError(f"the state of positions in {account} could not be stored: {error}") from error
+
+    async def _write_changes(self, account: str, episodes: Mapping[str, Episode]) -> None:
         before = self._saved[account] if account in self._saved else self.load(account)
         changed = [
             episode
@@ -55,11 +67,18 @@ class SqliteEpisodeStore:
                 tx.execute(sa.insert(table), [_row(account, episode) for episode in changed])
 
         self._saved[account] = saved  # set before the write, so that a concurrent save compares with these
+        ended = self._under_way[account] = asyncio.get_running_loop().create_future()
+        error: BaseException | None = None
         try:
             await self._writes.write(write)
-        except BaseException:
+        except BaseException as failed:
+            error = failed
             self._saved.pop(account, None)  # the next use loads them from disk
             raise
+        finally:
+            if self._under_way.get(account) is ended:
+                del self._under_way[account]
+            ended.set_result(error)
 
 
 class DryRunEpisodeStore:

@@ -85,6 +85,31 @@ def test_two_saves_of_one_moment_leave_what_the_second_one_says(journal: SqliteJ
     assert fresh(journal).load("main") == {"SPY": SPY}
 
 
+def test_a_save_without_news_waits_for_the_one_that_brings_them(journal: SqliteJournal) -> None:
+    """A second order left before the mark that the first one had set was on disk."""
+    episode_store = SqliteEpisodeStore(journal.database)
+
+    async def stored_after_a_save() -> dict[str, Episode]:
+        await episode_store.save("main", {"SPY": SPY})
+        return fresh(journal).load("main")
+
+    async def both() -> list[dict[str, Episode]]:
+        return await asyncio.gather(stored_after_a_save(), stored_after_a_save())
+
+    assert asyncio.run(both()) == [{"SPY": SPY}] * 2
+
+
+def test_a_save_without_news_fails_with_the_one_that_brings_them(journal: SqliteJournal) -> None:
+    episode_store = SqliteEpisodeStore(journal.database)
+    journal.database.raw.execute("PRAGMA query_only=ON")
+
+    async def both() -> list[object]:
+        saves = (episode_store.save("main", {"SPY": SPY}) for _ in range(2))
+        return await asyncio.gather(*saves, return_exceptions=True)
+
+    assert all(isinstance(end, JournalError) for end in asyncio.run(both()))
+
+
 def test_a_save_that_failed_is_not_taken_for_done(journal: SqliteJournal) -> None:
     episode_store = SqliteEpisodeStore(journal.database)
     journal.database.raw.execute("PRAGMA query_only=ON")
