@@ -8,7 +8,7 @@ import asyncio
 import datetime as dt
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -47,8 +47,8 @@ class Asked:
     """What has been asked for under one name, and what of it is certain.
 
     `override` is what is set once all changes are on record; while one isn't, `is_certain` is False. `was_set`: any
-    change was on record; the last one `since`. `parts` are what was asked to be closed, by symbol, `accepted_at` when,
-    and `process` which one accepted it.
+    change was on record; the last one `since`. `parts` are what was asked to be closed, by symbol, besides what earlier
+    requests had closed already; `accepted_at` is when, and `process` which one accepted it.
     """
 
     errand: Errand
@@ -57,6 +57,7 @@ class Asked:
     was_set: bool = False
     since: dt.datetime | None = None
     parts: dict[str, Decimal] = field(default_factory=dict)
+    closed_before: dict[str, Decimal] = field(default_factory=dict)  # by requests before the last one, by symbol
     accepted_at: dt.datetime | None = None
     has_limit: bool = False
     process: int = 0
@@ -75,6 +76,7 @@ class People:
     clock: LoopClock
     checker: ExchangeChecker
     done: list[tuple[dt.datetime, str]]  # what was accepted, for the events of a day
+    closed_by_request: Callable[[Asked, str], Decimal] = lambda _asked, _symbol: Decimal(0)  # by now, of a symbol
     asked: dict[str, Asked] = field(init=False)
     processes: int = 0
     _under_way: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -212,6 +214,7 @@ class People:
         if any(each.is_possible for each in proposed):
             self._may_leave(asked)
             asked.parts = dict(terms.of(asked.errand.name).parts)
+            asked.closed_before = {symbol: self.closed_by_request(asked, symbol) for symbol in asked.parts}
             asked.accepted_at, asked.process, asked.has_limit = self.exchange.now, self.processes, bool(terms.limit)
             self.done.append((self.exchange.now, f"{by} asked to close {terms.qty} of {asked.errand.name} {part}"))
 

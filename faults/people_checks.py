@@ -49,6 +49,7 @@ class PeopleChecker:
 
     def listen(self) -> None:
         """Subscribe to the exchange's events."""
+        self.people.closed_by_request = self._closed_by_request
         self.exchange.listeners.append(self._on_event)
 
     # --- at the exchange ----------------------------------------------------------------------------------------------
@@ -89,6 +90,10 @@ class PeopleChecker:
                 self._violated("S9", f"{filled} of {symbol} closed, {asked.parts.get(symbol, ZERO)} were asked")
 
     def _filled_by_request(self, asked: Asked, symbol: str) -> Decimal:
+        """How much of a symbol is closed by the last request."""
+        return self._closed_by_request(asked, symbol) - asked.closed_before.get(symbol, ZERO)
+
+    def _closed_by_request(self, asked: Asked, symbol: str) -> Decimal:
         ours = (order for order in self.account.orders.values() if is_ours(order) and symbol in order.symbols)
         by_request = (order for order in ours if self._reason(order) in _reasons_of(asked))
         return sum((part.filled_qty for order in by_request for part in parts(order) if part.symbol == symbol), ZERO)

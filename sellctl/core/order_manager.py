@@ -182,7 +182,7 @@ class OrderManager:
         for recorded in self.journal.open_orders(self.account):
             self.book.restore(recorded)
         for symbol, at in self.journal.filled_since(self.account, now - LATE_FILLS).items():
-            self.positions.filled_before(symbol, at)
+            self.positions.filled_before(symbol, now - at)
         self._restored = True
 
     def _adopt(self, order: Order, now: dt.datetime) -> None:
@@ -264,7 +264,7 @@ class OrderManager:
 
     def _fill(self, managed: ManagedOrder, order: Order) -> None:
         """Count, record and report a fill, exactly once however often the broker shows it (I8)."""
-        self.positions.filled(managed, order.filled_qty, order.last_fill_at or self.report.now())
+        self.positions.filled(managed, order.filled_qty)
         average, side = managed.price_of(order), managed.side or order.side
         price = "" if average is None else f"{average:f}"
         words: dict[str, object] = {"order_id": order.id, "symbol": managed.symbol, "side": side and side.value}

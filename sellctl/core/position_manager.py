@@ -65,6 +65,7 @@ class _OrderView(Struct, frozen=True):
     """The order book's values at one instant, read once per poll."""
 
     now: float
+    at: dt.datetime  # the same by the broker's clock
     today: dt.date  # the exchange's
     unresolved: Mapping[str, Decimal]
     order_counts: Mapping[str, OrderCount]
@@ -107,7 +108,9 @@ class PositionManager:
         self._book = book
         self._memories: dict[str, _Memory] = {}
         self.splits = SplitGuard(splits, episodes, prices.history)
-        self._filled_at: dict[str, dt.datetime] = {}  # by symbol: the last fill that a ledger may lack
+        # By symbol: when the last fill that a ledger may lack was seen, in monotonic seconds. The fill's own time says
+        # nothing of what the positions show: the clock by which they are dated may be wrong.
+        self._filled_at: dict[str, float] = {}
         self._fills: dict[str, dict[str, Decimal]] = {}  # by symbol and client order id: cumulative, never forgotten
 
     @property
@@ -172,7 +175,8 @@ class PositionManager:
         that were `opened` as such before anything that came later.
         """
         seen, now = tuple(positions), self._clock.monotonic()
-        orders = _OrderView(now, market.today, self._book.unresolved(), self._book.order_counts_by_symbol(now))
+        counts = self._book.order_counts_by_symbol(now)
+        orders = _OrderView(now, market.now, market.today, self._book.unresolved(), counts)
         if not again:
             self._forget_the_gone({position.instrument.symbol for position in seen}, market.now, orders)
         for position in seen:
@@ -182,7 +186,7 @@ class PositionManager:
         found = [self._holding(p, None, orders) for p in seen] if is_needed else ()
         structures = self._structures(found, self._known_and_opened(opened, market.now), first)
         self._structure_of = {symbol: structure for structure in structures for symbol in structure.holdings}
-        self._unmark_idle(seen, structures, market.now)
+        self._unmark_idle(seen, structures)
         wholes = {structure.name: structure.whole.position for structure in structures}
         filled = {s for s, m in self._memories.items() if m.absent and (m.fills.ledger.filled or s in self._filled_at)}
         self.episodes.seen((*valid.values(), *wholes.values()), market.now, filled)
@@ -200,18 +204,15 @@ class PositionManager:
         self.structures = {each.name: self._state_of_structure(known[each.name], each, now) for each in structures}
         return held
 
-    def _unmark_idle(self, seen: Iterable[Position], structures: Iterable[HeldStructure], at: dt.datetime) -> None:
-        """Legs of a structure that is held whole and isn't being closed any more don't leave either.
-
-        `at` is the broker's clock.
-        """
+    def _unmark_idle(self, seen: Iterable[Position], structures: Iterable[HeldStructure]) -> None:
+        """Legs of a structure that is held whole and isn't being closed any more don't leave either."""
         shorts = [position.symbol for position in seen if not position.is_long]
-        whole = [each.name for each in structures if self._is_idle(each, at)]
-        self.episodes.unmark_exit_after({*whole, *(s for s in shorts if not self._is_being_closed(s, at))})
+        whole = [each.name for each in structures if self._is_idle(each)]
+        self.episodes.unmark_exit_after({*whole, *(s for s in shorts if not self._is_being_closed(s))})
 
-    def _is_idle(self, structure: HeldStructure, at: dt.datetime) -> bool:
+    def _is_idle(self, structure: HeldStructure) -> bool:
         """Whether nothing closes it, and every leg that was to be closed with it is still held in full."""
-        if any(self._is_being_closed(symbol, at) for symbol in structure.holdings):
+        if any(self._is_being_closed(symbol) for symbol in structure.holdings):
             return False
         known = self.episodes.known
         marks = [(s, ExitAfter.of(known[s].exit_after)) for s in structure.holdings if s in known]
@@ -221,14 +222,14 @@ class PositionManager:
             for symbol, mark in marks
         )
 
-    def _is_being_closed(self, symbol: str, at: dt.datetime) -> bool:
+    def _is_being_closed(self, symbol: str) -> bool:
         """Whether an order of ours closes it, or has just done so: the positions may not show its last fill yet.
 
         That of an earlier process counts, whose exit isn't under way here.
         """
-        filled_at = self._filled_at.get(symbol)
-        may_be_missing = filled_at is not None and at - filled_at < MAY_BE_MISSING
-        exit_ = self._book.exit_progress(symbol, self._clock.monotonic())
+        filled_at, now = self._filled_at.get(symbol), self._clock.monotonic()
+        may_be_missing = filled_at is not None and now - filled_at < MAY_BE_MISSING.total_seconds()
+        exit_ = self._book.exit_progress(symbol, now)
         return may_be_missing or exit_ is not None or self._book.is_reserved(symbol)
 
     async def save(self) -> None:
@@ -270,7 +271,7 @@ class PositionManager:
         it is being closed. `at` is the broker's clock.
         """
         leaving = self.episodes.leaving
-        known = tuple(name for name in self.episodes.structures if self._stays(name, at))
+        known = tuple(name for name in self.episodes.structures if self._stays(name))
         new = [each for each in opened if leaving.keys().isdisjoint(legs_of(each.name))]
         opened_at: dict[str, dt.datetime] = {}  # by the symbol of each leg
         for each in new:
@@ -279,21 +280,21 @@ class PositionManager:
         earlier = (name for name in known if name not in later)
         return (*earlier, *(each.name for each in new), *(name for name in known if name in later))
 
-    def _stays(self, name: str, at: dt.datetime) -> bool:
+    def _stays(self, name: str) -> bool:
         """Whether a structure stays what it was: a match names its kind, or it is being closed.
 
         Another spread gives way to a larger structure that a match names, such as a condor whose other spread was
         opened later, or was left out of an answer.
         """
         is_kept = kind_named(name) not in SPREADS or kind_named(name) in self._matched
-        return is_kept or any(self._is_being_closed(symbol, at) for symbol in legs_of(name))
+        return is_kept or any(self._is_being_closed(symbol) for symbol in legs_of(name))
 
     def _is_later(self, name: str, opened_at: Mapping[str, dt.datetime], at: dt.datetime) -> bool:
         """Whether a structure was first seen after one with a common symbol was opened, or isn't shown any more."""
         episode, legs = self.episodes.known.get(name), legs_of(name)
         since = episode.first_seen if episode else at
         is_later = any(opened_at[symbol] <= since for symbol in legs if symbol in opened_at)
-        return is_later and not any(self._is_being_closed(symbol, at) for symbol in legs)
+        return is_later and not any(self._is_being_closed(symbol) for symbol in legs)
 
     def _at_its_peak(self, holding: Holding, market: Market) -> Holding:
         if holding.symbol in self.episodes.in_question:
@@ -354,6 +355,7 @@ class PositionManager:
         """A position with its quote and state; without an episode, the state starts when this process first saw it."""
         symbol, now = position.instrument.symbol, orders.now
         memory, history = self._memories[symbol], self._prices.history(symbol)
+        filled_at = self._filled_at.get(symbol)
         facts = episode or Episode(symbol, memory.direction, memory.first_seen, position.qty)
         if symbol in self.episodes.in_question:
             facts = replace(facts, peak=None, past_averages=())
@@ -381,7 +383,7 @@ class PositionManager:
             exit_after=facts.exit_after,
             override=facts.override,
             backstop=self._book.backstop_state(position, now),
-            filled_at=self._filled_at.get(symbol),
+            filled_at=orders.at - dt.timedelta(seconds=now - filled_at) if filled_at is not None else None,
             due_for=_since(memory.due_since, now),
             unquoted_for=_since(memory.unquoted_since, now),
             confirmed_uncovered=self.uncovered_shorts.confirmed(symbol),
@@ -427,15 +429,15 @@ class PositionManager:
             held = {symbol: leg.position.qty - structure.qty_of(symbol) for symbol, leg in structure.holdings.items()}
             self.episodes.mark_exit_after(structure.name, held, signal.detail)
 
-    def filled(self, order: ManagedOrder, cumulative: Decimal, at: dt.datetime) -> None:
-        """An order of ours has filled this much, last at `at` by the broker's clock. Each fill counts once (I8)."""
+    def filled(self, order: ManagedOrder, cumulative: Decimal) -> None:
+        """An order of ours has filled this much, as was just seen. Each fill counts once (I8)."""
         now = self._clock.monotonic()
         for leg in order.legs:
             memory, filled = self._memories.get(leg.symbol), cumulative * leg.ratio
             fills = self._fills.setdefault(leg.symbol, {})
             fills[order.client_order_id] = max(filled, fills.get(order.client_order_id, ZERO))
             if order.handling.rests or memory is None or memory.fills.ledger.left(now) is None:
-                self.filled_before(leg.symbol, at)
+                self.filled_before(leg.symbol)
             if memory:
                 memory.fills.filled(order.client_order_id, filled, now, only_if_open=order.handling.rests)
 
@@ -443,8 +445,9 @@ class PositionManager:
         """What each order of ours on a symbol has filled as far as this process has seen, by client order id."""
         return dict(self._fills.get(symbol, {}))
 
-    def filled_before(self, symbol: str, at: dt.datetime) -> None:
-        """An order of ours filled at `at` by the broker's clock, perhaps without a ledger that counts it."""
+    def filled_before(self, symbol: str, ago: dt.timedelta = _NOT_AT_ALL) -> None:
+        """A fill of an order of ours was seen so long ago, perhaps without a ledger that counts it."""
+        at = self._clock.monotonic() - max(ago, _NOT_AT_ALL).total_seconds()
         self._filled_at[symbol] = max(at, self._filled_at.get(symbol, at))
 
     # --- positions that contradict our fills --------------------------------------------------------------------------

@@ -542,5 +542,5 @@ def test_a_backstop_that_fills_is_told_and_may_be_missing_in_the_positions() -> 
     desk.settle(replace(shown, filled_avg_price=Decimal("0.39")))
     assert desk.sentences[-1] == f"{CALL_TEXT} filled: backstop: 10 of 10 at $0.39"
     (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
-    assert holding.state.filled_at == at("12:01")
+    assert holding.state.filled_at == a_market().now
     assert holding.state.backstop.paused

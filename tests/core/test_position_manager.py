@@ -65,7 +65,7 @@ class Desk:
             self.book.record(AN_EXIT, Accepted("b1"))
 
     def fill(self, cumulative: int) -> None:
-        self.positions.filled(an_exit_order(), Decimal(cumulative), self.clock.now())
+        self.positions.filled(an_exit_order(), Decimal(cumulative))
 
     def quote(self, bid: str, ask: str, symbol: str = CALL) -> None:
         """The same prices in two quotes, far enough apart to agree."""
@@ -155,11 +155,11 @@ def test_a_backstop_that_was_refused_and_an_unknown_fill_are_remembered_beside_t
     desk = Desk()
     desk.poll(TEN)
     desk.book.record_backstop_refusals([CALL])
-    desk.positions.filled_before(CALL, at("12:00"))
-    desk.positions.filled_before(CALL, at("11:00"))
-    (holding,) = desk.poll(TEN)
+    desk.positions.filled_before(CALL, dt.timedelta(seconds=4))
+    desk.positions.filled_before(CALL, dt.timedelta(hours=1))
+    (holding,) = desk.poll(TEN, seconds=1.0)
     assert holding.state.backstop == BackstopState(refused=True)
-    assert holding.state.filled_at == at("12:00")
+    assert holding.state.filled_at == desk.clock.now() - dt.timedelta(seconds=5)
     assert holding.state.original_qty == 10
 
 
@@ -180,15 +180,25 @@ def test_a_backstops_fill_counts_only_while_its_ledger_is_open() -> None:
     desk = Desk()
     desk.poll(TEN)
     desk.positions.sending(a_request(), a_signal(), desk.clock.now())
-    desk.positions.filled(a_backstop_order(), Decimal(4), at("12:00"))
+    desk.positions.filled(a_backstop_order(), Decimal(4))
     assert desk.poll(TEN)[0].state.qty_left == 6
     late = Desk()
     late.poll(TEN)
     late.positions.sending(a_request(), a_signal(), late.clock.now())
     late.poll(TEN, seconds=LEDGER_SECONDS + 1)
-    late.positions.filled(a_backstop_order(), Decimal(4), at("12:00"))
+    late.positions.filled(a_backstop_order(), Decimal(4))
+    seen_at = late.clock.now()
     (holding,) = late.poll(TEN)
-    assert (holding.state.qty_left, holding.state.filled_at) == (None, at("12:00"))
+    assert (holding.state.qty_left, holding.state.filled_at) == (None, seen_at)
+
+
+def test_a_fill_that_was_just_seen_is_new_whatever_the_brokers_clock_says() -> None:
+    """A clock that was an hour ahead made a fill of this moment an old one, which the positions had to show."""
+    desk = Desk()
+    desk.positions.filled(an_exit_order(), Decimal(10))
+    ahead = replace(a_market(), now=desk.clock.now() + dt.timedelta(hours=1, seconds=1))
+    (holding,) = desk.poll(TEN, market=ahead)
+    assert holding.state.filled_at == ahead.now - dt.timedelta(seconds=1)
 
 
 def test_a_position_that_came_to_agree_with_our_fills_is_in_no_doubt() -> None:

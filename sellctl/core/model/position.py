@@ -191,8 +191,9 @@ class PositionState(Struct, frozen=True):
     the last one `rejected_for` ago; `recoverable` means that polls show the cause of that one.
     `quarantine` says what about the position is unexplained; "" when nothing is.
     `window` spans the quotes that have to confirm a stop; None until there were two. `last_trade` confirms IEX quotes.
-    `filled_at` is the time, by the broker's clock, of the last fill that may be missing in the ledger. `due_for` is how
-    long a protective or forced exit has been due, whether or not an order could be sent; None when none is due.
+    `filled_at` is when, by the broker's clock, the last fill that may be missing in the ledger was seen.
+    `due_for` is how long a protective or forced exit has been due, whether or not an order could be sent; None when
+    none is due.
     `unquoted_for` is how long the quotes that its rules need have been unusable; None when they are usable.
     `confirmed_uncovered` is how much of a short several reads of the positions agree is uncovered.
 
