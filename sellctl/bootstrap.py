@@ -32,6 +32,7 @@ from sellctl.core.watching.fact_refresher import FactRefresher
 from sellctl.core.watching.manual_requests import ALL, CommandRequest, ExitTerms, ManualRequests
 from sellctl.core.watching.split_reader import SplitReader
 from sellctl.core.watching.start_check import StartCheck, start_check
+from sellctl.service.config_in_use import in_use
 from sellctl.service.descriptors import ensure_descriptors
 from sellctl.service.facts_file import FactsFile
 from sellctl.service.halt_flag import HaltOrigin
@@ -94,6 +95,7 @@ class Runtime:
     def take_config(self, loaded: LoadedConfig) -> None:
         """Continue with another configuration: its intervals take effect and every account is polled at once."""
         self.loaded = loaded
+        self.state.uses_config(in_use(loaded, self.clock.now()))
         self.scheduler.set_interval(loaded.config.sell_module.check_interval)
         self.scheduler.prices.set_confirmation_delay(loaded.config.guards.confirm)
         self.scheduler.read_at_once(watcher.name for watcher in self.scheduler.watchers)
@@ -132,6 +134,7 @@ def assemble(
     _require_live_option(config, options, run_options)
     clock = clock or RealClock()
     state = state_of(options, loaded)
+    state.uses_config(in_use(loaded, clock.now()))
     facts = RememberedFacts(FactsFile(state.facts) if run_options.acts else None)
     connected = connect(config, monotonic=clock.monotonic, facts=facts, now=clock.now)
     market_clock = MarketClock(tuple(connected.brokers.values()), clock, facts)

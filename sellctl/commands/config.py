@@ -14,6 +14,9 @@ from sellctl.core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from sellctl.core.config_manager import LoadedConfig
+    from sellctl.service.options import Options
+
 DEFAULT = Path("config.yml")
 _COLUMNS = ("key", "value", "origin")
 _PROFILE = "profile "
@@ -117,12 +120,22 @@ def check(context: typer.Context) -> None:
     from sellctl.ui.sentences import for_terminal
     from sellctl.user_strategies.entries import own_strategies
 
-    loaded = ConfigManager(options_of(context).config).load()
+    options = options_of(context)
+    loaded = ConfigManager(options.config).load()
     own_strategies(loaded)
     check_recipients(loaded.config)
     first = f"ok: {loaded.path or 'key pair from the environment'}"
-    lines = (first, *loaded.summary(), *(f"warning: {text}" for text in loaded.warnings))
+    lines = (first, *loaded.summary(), *(f"warning: {text}" for text in loaded.warnings), *_outdated(options, loaded))
     write("".join(f"{for_terminal(line, sys.stdout)}\n" for line in lines))
+
+
+def _outdated(options: "Options", loaded: "LoadedConfig") -> "Iterator[str]":
+    """One line per running process that still uses the file as it was before it was changed."""
+    from sellctl.bootstrap import state_of
+    from sellctl.service.config_in_use import outdated_sentences
+
+    for sentence in outdated_sentences(state_of(options, loaded), loaded):
+        yield f"warning: {sentence}"
 
 
 @config_app.command(cls=Command)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from sellctl.commands.session import listings, print_halt, run, status_of
+from sellctl.commands.session import listings, print_halt, print_outdated, run, status_of
 from sellctl.service.names import not_held
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def show_named(
 
     runtime = run(options, RunOptions("positions", RunMode.DRY_RUN, account or ()), read_orders)
     accounts, halted = listings(runtime), print_halt(runtime)
+    print_outdated(runtime.state, runtime.loaded)
     on_it = [_on_underlying(each, name) for each in accounts]
     is_held = any(symbols_called(each, name) for each in accounts)
     if not is_held and any(each.plan and each.plan.decisions for each in on_it):

@@ -259,6 +259,14 @@ def print_halt(runtime: "Runtime") -> str:
     return halted
 
 
+def print_outdated(state: "StateFolder", loaded: "LoadedConfig") -> None:
+    """Print on stderr which running processes still use the configuration as it was before it was changed."""
+    from sellctl.service.config_in_use import outdated_sentences
+
+    for sentence in outdated_sentences(state, loaded):
+        say(sentence)
+
+
 def all_busy(scheduler: "AccountScheduler") -> bool:
     """Whether other sellctl processes hold every account, so that nothing is left to do here."""
     return all(isinstance(state.problem, BusyError) for state in scheduler.states)

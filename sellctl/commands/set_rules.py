@@ -16,6 +16,7 @@ from sellctl.commands.session import (
     YesOption,
     first_listings,
     options_of,
+    print_outdated,
     run,
     say,
     status_of,
@@ -97,6 +98,7 @@ def set_rules(
     if not until:
         change_of(given, None, _PREFIX)  # a mistake costs no request
     rules = propose(options, name, given, account or (), at_the_command_line())
+    print_outdated(rules.runtime.state, rules.runtime.loaded)
     if dry_run:
         emit(PROPOSED_OVERRIDE_COLUMNS, rules.rows, output, title=rules.title, document=rules.document)
         raise typer.Exit(status_of(rules.runtime.scheduler))

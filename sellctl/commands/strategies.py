@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import AccountOption, FormatOption, options_of
+from sellctl.commands.session import AccountOption, FormatOption, options_of, print_outdated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +27,7 @@ def strategies(
 
     The first strategy that matches a position manages it. Sends no request.
     """
-    from sellctl.bootstrap import load, policies
+    from sellctl.bootstrap import load, policies, state_of
     from sellctl.ui.render import emit
 
     if table:
@@ -37,6 +37,7 @@ def strategies(
         loaded = load(options)
         rows = _strategy_rows(policies(loaded, options, account or ()), simulated=loaded.config.simulator)
         emit(STRATEGY_COLUMNS, list(rows), output, title="Strategies")
+        print_outdated(state_of(options, loaded), loaded)
 
 
 def _strategy_rows(policies: "Sequence[Policy]", *, simulated: bool) -> "Iterator[tuple[object, ...]]":

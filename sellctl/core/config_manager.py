@@ -7,6 +7,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,16 @@ class LoadedConfig:
             ShownValue(dotted, _text(key, value, secrets), self.origins.get(dotted, "default"))
             for dotted, key, value in leaves(self.config)
         ]
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for configurations of equal values, from whatever file; secrets have no part in it."""
+        values = (
+            f"{dotted}={value_text(value, key.none_literal, key.value_format)}"
+            for dotted, key, value in leaves(self.config)
+            if key.value_format is not ValueFormat.SECRET
+        )
+        return sha256("\n".join(values).encode()).hexdigest()
 
     def summary(self) -> list[str]:
         """The main settings, in a few lines for `config check`."""

@@ -32,6 +32,29 @@ from sellctl.service.halt_flag import Halt, HaltFlag, HaltOrigin
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
+
+class ConfigInUse(msgspec.Struct, frozen=True):
+    """The file from which a process has read its configuration, when it did, and the configuration's fingerprint."""
+
+    file: str
+    read_at: dt.datetime
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunningProcess:
+    """A process that holds accounts. `command` is what was called, such as `watch`."""
+
+    pid: int
+    command: str
+    config: "ConfigInUse | None" = None
+
+    @property
+    def text(self) -> str:
+        """How people are told of it."""
+        return f"`sellctl {self.command}` (process {self.pid})"
+
+
 _REQUESTS = "requests"
 _EXEMPT = "exempt.json"
 _SYMBOLS, _UNTIL = "symbols", "until"  # its keys
@@ -45,6 +68,8 @@ class StateFolder:
     path: Path
     monotonic: Callable[[], float] = time.monotonic
     _locks: "dict[str, BaseFileLock]" = field(default_factory=dict)
+    _held_for: dict[str, str] = field(default_factory=dict)  # the command, by account number
+    _config_in_use: ConfigInUse | None = None
     _halt_flag: HaltFlag = field(init=False)
     _ignored: set[Path] = field(default_factory=set)  # in the inbox, reported and impossible to remove
 
@@ -102,7 +127,30 @@ class StateFolder:
             ) from None
         self._locks[account_number] = lock
         # Not forced to disk, which took 0.5 s for 50 accounts: it says nothing once the process and its lock are gone.
-        _write(self._holder_file(account_number), {"pid": os.getpid(), "what": what}, durable=False)
+        self._held_for[account_number] = what
+        self._write_holder(account_number)
+
+    def _write_holder(self, number: str) -> None:
+        config = msgspec.to_builtins(self._config_in_use)
+        holder = {"pid": os.getpid(), "what": self._held_for[number], "config": config}
+        _write(self._holder_file(number), holder, durable=False)
+
+    def uses_config(self, config: ConfigInUse) -> None:
+        """Let other processes see which configuration this one uses for the accounts that it holds or will hold."""
+        self._config_in_use = config
+        for number in self._locks:
+            with suppress(SellctlError):
+                self._write_holder(number)
+
+    def running(self) -> tuple[RunningProcess, ...]:
+        """The other processes that hold accounts of this folder, by their number. Takes no lock itself."""
+        found = {}
+        for file in self.path.glob("account-*.holder"):
+            content = _read(file)
+            pid = _pid_in(content)
+            if pid is not None and pid != os.getpid():
+                found[pid] = RunningProcess(pid, str(content.get("what", "")), _config_in(content))
+        return tuple(found[pid] for pid in sorted(found))
 
     def release(self) -> None:
         """Release the locks of all accounts."""
@@ -119,12 +167,7 @@ class StateFolder:
 
     def lock_holder(self, number: str) -> str:
         """The running process that has locked an account; "" without one. Takes no lock itself."""
-        pid = _read(self._holder_file(number)).get("pid")
-        try:
-            os.kill(int(pid or 0) or -(2**30), 0)
-        except (OSError, ValueError, TypeError, OverflowError):
-            return ""
-        return self._holder(number)
+        return self._holder(number) if _pid_in(_read(self._holder_file(number))) else ""
 
     def _holder(self, number: str) -> str:
         holder = _read(self._holder_file(number))
@@ -303,6 +346,24 @@ class StateFolder:
             file.unlink(missing_ok=True)
         except OSError:
             self._ignored.add(file)
+
+
+def _pid_in(holder: Mapping[str, Any]) -> int | None:
+    """The number of a process that runs; None for one that has ended, or without a number."""
+    try:
+        pid = int(holder.get("pid") or 0) or -(2**30)
+        os.kill(pid, 0)
+    except (OSError, ValueError, TypeError, OverflowError):
+        return None
+    return pid
+
+
+def _config_in(holder: Mapping[str, Any]) -> ConfigInUse | None:
+    """The configuration of a holder; None where it doesn't say."""
+    try:
+        return msgspec.convert(holder.get("config"), ConfigInUse)
+    except msgspec.ValidationError:
+        return None
 
 
 def _symbols_in(content: Mapping[str, Any], path: Path) -> list[str]:
