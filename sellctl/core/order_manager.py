@@ -297,7 +297,7 @@ class OrderManager:
         exits = tuple(self._exits(plan))
         backstops = tuple(self._backstops(plan))
         at = self.clock.monotonic()
-        recorded = asyncio.ensure_future(self._intend((*exits, *backstops), plan.cancels, at))
+        recorded = asyncio.ensure_future(self._intend((*exits, *backstops), plan.cancels_at_once, at))
         try:
             acts = self._in_order_of_urgency(plan, exits, recorded, at)
             guards = [self._sending(order, plan.made_at, recorded, at) for order in backstops]
@@ -355,7 +355,7 @@ class OrderManager:
     ) -> list[Awaitable[bool]]:
         """The requests of a plan's exits in the order in which to start them; the cancels of stale orders come last."""
         sends = {order.request.client_order_id: order for order in exits}
-        cancels = {cancel.order.id: cancel for cancel in plan.cancels}
+        cancels = {cancel.order.id: cancel for cancel in plan.cancels_at_once}
         requests = []
         for decision in plan.decisions:
             first = [cancels.pop(each.order.id, None) for each in decision.cancel_first]
@@ -363,7 +363,7 @@ class OrderManager:
             send = sends.pop(decision.submit.client_order_id, None) if decision.submit else None
             if send:
                 requests.append(self._sending(send, plan.made_at, recorded, at))
-        return requests + [self._cancelling_stale(cancel, recorded, at) for cancel in cancels.values()]
+        return requests + [self._cancelling(cancel, recorded, at) for cancel in cancels.values()]
 
     def _sending(
         self, order: IntendedOrder, now: dt.datetime, recorded: asyncio.Task[None], at: float
@@ -387,15 +387,6 @@ class OrderManager:
         """Request a cancel, which concerns these symbols and those of the order, once it is recorded."""
         concerned = frozenset(symbols).union(filter(None, cancel.order.symbols))
         return self.in_flight.track_cancel(concerned, partial(self._cancel, cancel, at), recorded)
-
-    def _cancelling_stale(self, cancel: CancelOrder, recorded: asyncio.Task[None], at: float) -> Awaitable[bool]:
-        """Request the cancel of a stale order, after the orders that every account sends in this moment."""
-
-        async def request() -> bool:
-            await asyncio.sleep(0)
-            return await self._cancel(cancel, at)
-
-        return self.in_flight.track_cancel(frozenset(filter(None, cancel.order.symbols)), request, recorded)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
         """Send an order whose intent is recorded. Return whether to look again at once: unless it was refused."""

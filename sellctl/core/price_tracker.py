@@ -14,7 +14,7 @@ from sellctl.core.tracking.quote_history import JUMP_CONFIRM, QuoteHistory, Sour
 QUOTED_ASSET_CLASSES = frozenset({AssetClass.STOCK, AssetClass.OPTION})
 CONFIRM = dt.timedelta(seconds=1.5)
 LAGGING_AFTER_POLLS = 2  # polls in a row that brought a new price before the stream did
-_ROUND_TRIPS = 3  # the last answers, the fastest of which tells how early a second quote is requested
+_ROUND_TRIPS = 3  # the last answers, the slowest of which tells how early a second quote is requested
 _MOST_EARLY = 0.25  # seconds
 
 
@@ -74,8 +74,8 @@ class PriceTracker:
 
     @property
     def round_trip(self) -> float:
-        """Seconds that a request of quotes takes at least, by the last answers; 0.0 before the first one."""
-        return min((*self._round_trips, _MOST_EARLY)) if self._round_trips else 0.0
+        """Seconds that a request of quotes takes, by the slowest of the last answers; 0.0 before the first one."""
+        return min(max(self._round_trips, default=0.0), _MOST_EARLY)
 
     @property
     def jumped(self) -> frozenset[str]:

@@ -100,9 +100,9 @@ def test_all_orders_of_a_decision_are_written_down_together_before_the_first_is_
 
 def test_the_cancels_of_a_decision_are_written_down_with_its_orders() -> None:
     desk = Desk()
-    first, old = an_order(CALL, client_order_id="in-the-way"), an_order(OTHER, client_order_id="old")
-    desk.carry_out(cancelled_first(first), an_exit_of(THIRD), stale=(CancelOrder(old, "stale"),))
-    assert desk.journal.decisions == [(f"send {THIRD}", f"cancel {first.id}", f"cancel {old.id}")]
+    first = an_order(CALL, client_order_id="in-the-way")
+    desk.carry_out(cancelled_first(first), an_exit_of(THIRD))
+    assert desk.journal.decisions == [(f"send {THIRD}", f"cancel {first.id}")]
     desk.clock.seconds += 1
     assert not desk.carry_out(cancelled_first(first))
     assert len(desk.journal.decisions) == 1
@@ -129,17 +129,14 @@ def test_requests_begin_in_the_order_of_their_urgency_and_with_stale_orders_last
     assert [event.symbol for event in desk.told if event.kind is EventKind.CANCELED] == [CALL, OTHER]
 
 
-def test_a_stale_order_is_cancelled_after_the_orders_that_other_accounts_send_in_the_same_moment() -> None:
-    broker = FakeBroker()
-    first, second = Desk(broker), Desk(broker)
-
-    async def scene() -> None:
-        stale = (CancelOrder(an_order(OTHER, client_order_id="old"), "stale"),)
-        plans = [Plan("main", first.clock.now(), (an_exit_of(CALL, qty),), stale) for qty in ("7", "4")]
-        await asyncio.gather(*(desk.manager.carry_out(plan) for desk, plan in zip((first, second), plans, strict=True)))
-
-    asyncio.run(scene())
-    assert broker.requests == ["submit 7", "submit 4", "cancel", "cancel"]
+def test_a_stale_order_is_cancelled_with_a_plan_that_sends_no_exit() -> None:
+    desk = Desk()
+    stale = (CancelOrder(an_order(OTHER, client_order_id="old"), "stale"),)
+    assert desk.carry_out(an_exit_of(CALL, "7"), stale=stale)
+    assert desk.broker.requests == ["submit 7"]
+    assert desk.journal.decisions == [(f"send {CALL}",)]
+    desk.carry_out(stale=stale)
+    assert desk.broker.requests == ["submit 7", "cancel"]
 
 
 def test_an_order_whose_cancel_hangs_holds_up_no_order_of_another_symbol() -> None:

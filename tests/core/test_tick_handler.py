@@ -241,6 +241,19 @@ def test_each_stop_waits_for_its_own_second_quote() -> None:
     assert ticks.sent == symbols[:2]
 
 
+def test_a_second_quote_is_requested_as_early_as_the_slowest_of_the_last_answers_asks_for() -> None:
+    world = World()
+
+    async def answers() -> list[float]:
+        found = []
+        for world.quotes.delay in (0.05, 0.2, 0.05, 0.05, 0.05, 9.0):
+            await world.prices.refresh([a_position(CALL).instrument])
+            found.append(world.prices.round_trip)
+        return found
+
+    assert asyncio.run(answers()) == pytest.approx([0.05, 0.2, 0.2, 0.2, 0.05, 0.25])
+
+
 @pytest.mark.parametrize("answers_after", [0.2, 0.05, 0.0], ids=["as before", "sooner", "at once"])
 def test_a_second_quote_is_requested_before_it_is_due_and_confirms_when_it_is(answers_after: float) -> None:
     ticks = Ticks()

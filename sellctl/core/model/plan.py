@@ -568,6 +568,17 @@ class Plan(Struct, frozen=True):
         return (*self._in_the_way(), *(cancel for cancel in self.stale if not due.isdisjoint(cancel.order.symbols)))
 
     @property
+    def cancels_at_once(self) -> tuple[CancelOrder, ...]:
+        """The cancels to request with this plan: all of them or, while it sends an exit, those that an exit waits for.
+
+        The other stale orders wait for a plan that sends none, so that no account's exits stand behind them.
+        """
+        if not self.submits:
+            return self.cancels
+        awaited = {cancel.order.id for cancel in self.awaited_cancels}
+        return tuple(cancel for cancel in self.cancels if cancel.order.id in awaited)
+
+    @property
     def acts(self) -> bool:
         """Whether an exit order would be sent or any order cancelled. Placing a backstop doesn't count."""
         return bool(self.submits or self.cancels)
