@@ -278,8 +278,10 @@ def _show(previews: "Mapping[str, Preview]") -> None:
     from sellctl.setup.preview import (
         CLOSED_COLUMNS,
         DEFAULTS,
+        LAST_DAY_COLUMNS,
         UNPROTECTED_COLUMNS,
         closed_rows,
+        last_day_rows,
         preset_rows,
         unprotected_rows,
     )
@@ -300,6 +302,10 @@ def _show(previews: "Mapping[str, Preview]") -> None:
     if closed:
         typer.echo("", err=True)
         emit_before_question(CLOSED_COLUMNS, closed, "Closed as soon as a watcher runs")
+    last_day = last_day_rows(previews)
+    if last_day:
+        typer.echo("", err=True)
+        emit_before_question(LAST_DAY_COLUMNS, last_day, "Closed later today, whatever the preset")
     typer.echo("", err=True)
     for number, preset in enumerate(PRESETS, 1):
         typer.echo(f"{number}  {preset.name:<14}  {preset.summary}", err=True)
