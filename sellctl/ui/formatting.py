@@ -6,7 +6,7 @@ never as a float or with an exponent).
 
 import datetime as dt
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import Enum, StrEnum
@@ -30,7 +30,7 @@ _SIX_PLACES = Decimal("0.000001")
 # Control, format (bidi overrides, zero width), surrogate, line and paragraph separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _BLANKS = frozenset("\t\n\r")
-_SHORT_NAME = {
+_SHORT_NAME: Mapping[str, str] = {
     Reason.TAKE_PROFIT: "target",
     Reason.STOP_LOSS: "stop",
     Reason.ZERO_DAY: "last day",
@@ -345,9 +345,9 @@ def trigger_name(trigger: Trigger) -> str:
     return reason_name(trigger.reason)
 
 
-def reason_name(reason: Reason) -> str:
-    """The short name of a reason to close a position: "stop", "last day", "trailing stop"."""
-    return _SHORT_NAME.get(reason, reason.value.replace("_", " "))
+def reason_name(reason: str) -> str:
+    """The short name of a Reason, also as the journal has it: "stop", "last day", "trailing stop"."""
+    return _SHORT_NAME.get(reason, reason.replace("_", " "))
 
 
 def nearest_text(decision: PositionDecision) -> str:
