@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from sellctl.core.model.exit_record import Exit, HistoryEntry, HistoryKind
 from sellctl.core.model.market import NEW_YORK
+from sellctl.core.model.plan import reason_name
 from sellctl.ui.contracts import name_cell, readable_name
 from sellctl.ui.formatting import (
     Cell,
@@ -16,7 +17,6 @@ from sellctl.ui.formatting import (
     number_data,
     price_cell,
     profit_cell,
-    reason_name,
 )
 
 # A terminal that is too narrow moves the last short ones below the row.

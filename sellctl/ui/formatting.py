@@ -6,14 +6,14 @@ never as a float or with an exponent).
 
 import datetime as dt
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import Enum, StrEnum
 
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order, OrderType, Side
-from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, SubmitOrder, Trigger
+from sellctl.core.model.plan import DecisionState, PositionDecision, SubmitOrder, Trigger, reason_name
 from sellctl.core.model.position import Holding
 from sellctl.core.model.view import AccountListing, Mode
 from sellctl.core.text import as_dollars, as_limit
@@ -30,12 +30,6 @@ _SIX_PLACES = Decimal("0.000001")
 # Control, format (bidi overrides, zero width), surrogate, line and paragraph separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _BLANKS = frozenset("\t\n\r")
-_SHORT_NAME: Mapping[str, str] = {
-    Reason.TAKE_PROFIT: "target",
-    Reason.STOP_LOSS: "stop",
-    Reason.ZERO_DAY: "last day",
-    Reason.UNCOVERED_SHORT: "naked short",
-}
 
 
 class Tone(StrEnum):
@@ -343,11 +337,6 @@ def _absolute_distance(trigger: Trigger) -> Decimal:
 def trigger_name(trigger: Trigger) -> str:
     """The short name of a trigger's rule."""
     return reason_name(trigger.reason)
-
-
-def reason_name(reason: str) -> str:
-    """The short name of a Reason, also as the journal has it: "stop", "last day", "trailing stop"."""
-    return _SHORT_NAME.get(reason, reason.replace("_", " "))
 
 
 def nearest_text(decision: PositionDecision) -> str:

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sellctl.core.model.plan import DecisionState, PositionDecision
+from sellctl.core.model.plan import DecisionState, PositionDecision, reason_name
 from sellctl.core.model.view import AccountView
 from sellctl.core.text import as_dollars
 from sellctl.ui.entries import Entry, entries_of
@@ -24,7 +24,6 @@ from sellctl.ui.formatting import (
     profit_cell,
     progress_to,
     qty_cell,
-    reason_name,
     sanitize,
     state_cell,
     today_of,
