@@ -145,6 +145,14 @@ def test_an_option_on_its_last_day_is_shown_with_the_time_at_which_it_is_closed(
     assert "stop $" not in shown
 
 
+@pytest.mark.parametrize(
+    ("given", "hint"), [("long-option", "Did you mean long-options?"), ("x", "There are: long-options, day-trader,")]
+)
+def test_a_preset_that_there_is_not_is_refused_with_the_one_that_was_meant(play: Play, given: str, hint: str) -> None:
+    stage = play(QUIET)
+    refuses(stage, init(stage, "--preset", given), 2, f"No preset is called {given}. {hint}")
+
+
 @pytest.mark.usefixtures("keys")
 def test_it_lists_what_has_no_stop_under_the_defaults_and_the_presets_that_have_one(play: Play) -> None:
     result = init(play(HELD), "--preset", "stock-swing")
