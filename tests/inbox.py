@@ -12,6 +12,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.arrived: list[str] = []
+        self.types: list[str] = []  # of the messages, in the words of Apprise
         self.came = threading.Semaphore(0)
         self.status = 200
         self.location = ""  # where a redirect points
@@ -32,6 +33,7 @@ def an_inbox() -> Iterator[tuple[Inbox, int]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            box.types.append(body["type"])
             self.answer(f"{body['title']} | {body['message']}")
 
         def do_GET(self) -> None:

@@ -6,6 +6,9 @@ import typer
 
 from sellctl.commands.session import AccountOption, FormatOption, first_listings, options_of, run, say, status_of
 from sellctl.core.exit_codes import ExitCode
+from sellctl.ui.formats import OutputFormat
+
+_COMPLETE = (OutputFormat.JSON, OutputFormat.CSV, OutputFormat.MARKDOWN, OutputFormat.PLAIN)  # also without a row
 
 
 def cancel_stale(
@@ -32,7 +35,10 @@ def cancel_stale(
     title = "Stale orders" if dry_run else "Cancelled stale orders"
     document = stale_document(cancels, run_options.mode.value)
     if any(account.plan for account in accounts):  # else "none" would be a guess
-        emit(ORDER_COLUMNS, orders_rows(stale), output, title=title, document=document)
+        if stale or output in _COMPLETE:
+            emit(ORDER_COLUMNS, orders_rows(stale), output, title=title, document=document)
+        if not stale:
+            say("No exit order is older than order_cancel_minutes: there is nothing to cancel.")
     pending_cancel_ids = {order_id for watcher in scheduler.watchers for order_id in watcher.orders.pending_cancel_ids}
     still_open = [(account, order) for account, order in stale if order.id in pending_cancel_ids]
     for listing, order in still_open:

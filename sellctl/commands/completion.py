@@ -97,6 +97,14 @@ def reasons(_context: typer.Context, _incomplete: str) -> Iterable[str]:
     return [reason.value for reason in Reason]
 
 
+@_quiet
+def preset_names(_context: typer.Context, _incomplete: str) -> Iterable[str]:
+    """The presets of `init`."""
+    from sellctl.setup.presets import PRESET_NAMES
+
+    return PRESET_NAMES
+
+
 def _as_typed(names: Iterable[str], incomplete: str) -> Iterator[str]:
     """Names of positions and structures, in lower case if they are typed so: a shell compares letter by letter."""
     return (each.lower() if incomplete.islower() else each for each in names)

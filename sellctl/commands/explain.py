@@ -24,6 +24,6 @@ def explain(
     """Explain why a position stays or closes, rule by rule.
 
     Changes nothing. It has the position with its quote, its orders, the strategy that manages it and the state of each
-    of its rules. With an underlying whose options are held: the list of them.
+    of its rules. With an underlying whose options are held: the only one of them, or else the list.
     """
-    show_named(options_of(context), name_of(name), account, output)
+    show_named(options_of(context), name_of(name), account, output, explains=True)

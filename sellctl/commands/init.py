@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sellctl.commands.completion import preset_names
 from sellctl.commands.session import YesOption, confirmed, options_of, run, say, show_plans, status_of
 from sellctl.core.errors import BrokerError, ConfigError, SafetyRefusalError
 from sellctl.core.exit_codes import ExitCode
+from sellctl.core.text import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,15 +24,6 @@ if TYPE_CHECKING:
     from sellctl.setup.key_sources import KeySource
     from sellctl.setup.presets import Preset
     from sellctl.setup.preview import Preview
-
-
-class PresetName(StrEnum):
-    """A preset; `setup.presets` has the rules of each."""
-
-    LONG_OPTIONS = "long-options"
-    DAY_TRADER = "day-trader"
-    PREMIUM_SELLER = "premium-seller"
-    STOCK_SWING = "stock-swing"
 
 
 class Store(StrEnum):
@@ -46,7 +39,7 @@ class _Answers:
     """What was given as options, so that it isn't asked."""
 
     profile: str | None
-    preset: PresetName | None
+    preset: str
     account: str
     yes: bool
     real_money: bool
@@ -64,10 +57,11 @@ def init(
         str | None, typer.Option("--profile", help="Use this profile of Alpaca's own command line.")
     ] = None,
     preset: Annotated[
-        PresetName | None,
+        str | None,
         typer.Option(
             "--preset",
             metavar="<preset>",
+            autocompletion=preset_names,
             help="The rules, by style of trading: long-options, day-trader, premium-seller or stock-swing.",
         ),
     ] = None,
@@ -95,7 +89,7 @@ def init(
     its positions, shows what four presets would do with them, writes a commented configuration and ends in a dry run.
     Sends no order. An existing file is replaced only after asking (or with --yes), and a backup of it is kept.
     """
-    answers = _Answers(profile, preset, account, yes, real_money, store)
+    answers = _Answers(profile, _preset_called(preset), account, yes, real_money, store)
     options = options_of(context)
     path = _target(out, options)
     written: list[Path] = []
@@ -105,6 +99,16 @@ def init(
         outcome = f"{written[0]} is written" if written else "Nothing was written"
         say(f"\nsellctl: interrupted. {outcome}.")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _preset_called(text: str | None) -> str:
+    """The name of a preset as it was given, "" when none was. ConfigError when none is called so."""
+    from sellctl.setup.presets import PRESET_NAMES
+
+    if text and text not in PRESET_NAMES:
+        hint = did_you_mean(text, PRESET_NAMES) or f"There are: {', '.join(PRESET_NAMES)}."
+        raise ConfigError(f"No preset is called {ascii(text[:40])[1:-1]}.", hint=hint)
+    return text or ""
 
 
 def _target(out: Path | None, options: "Options") -> Path:
@@ -231,7 +235,7 @@ def _chosen_preset(
     by_name = {preset.name: preset for preset in PRESETS}
     suggestion = suggested(previews)
     if answers.preset:
-        return by_name[answers.preset.value]
+        return by_name[answers.preset]
     say(f"Suggested: {suggestion.name} ({why_suggested(previews)}).")
     if answers.yes:
         say(f"Preset: {suggestion.name}.")
@@ -278,8 +282,10 @@ def _show(previews: "Mapping[str, Preview]") -> None:
     from sellctl.setup.preview import (
         CLOSED_COLUMNS,
         DEFAULTS,
+        LAST_DAY_COLUMNS,
         UNPROTECTED_COLUMNS,
         closed_rows,
+        last_day_rows,
         preset_rows,
         unprotected_rows,
     )
@@ -300,6 +306,10 @@ def _show(previews: "Mapping[str, Preview]") -> None:
     if closed:
         typer.echo("", err=True)
         emit_before_question(CLOSED_COLUMNS, closed, "Closed as soon as a watcher runs")
+    last_day = last_day_rows(previews)
+    if last_day:
+        typer.echo("", err=True)
+        emit_before_question(LAST_DAY_COLUMNS, last_day, "Closed later today, whatever the preset")
     typer.echo("", err=True)
     for number, preset in enumerate(PRESETS, 1):
         typer.echo(f"{number}  {preset.name:<14}  {preset.summary}", err=True)

@@ -13,18 +13,23 @@ if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.order import Order
     from sellctl.core.model.view import AccountListing
-    from sellctl.core.scheduler import AccountScheduler
     from sellctl.service.options import Options
     from sellctl.ui.formats import OutputFormat
     from sellctl.ui.rows import TableRow
 
 
 def show_named(
-    options: "Options", name: str, account: "Sequence[str] | None", output: "OutputFormat | None"
+    options: "Options",
+    name: str,
+    account: "Sequence[str] | None",
+    output: "OutputFormat | None",
+    *,
+    explains: bool = False,
 ) -> NoReturn:
     """Print everything about a symbol or structure, or the positions on an underlying, and end the command.
 
-    ConfigError when nothing of the name is held.
+    `explains`: the only position on an underlying is shown as if it were named. ConfigError when nothing of the name is
+    held.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
@@ -32,22 +37,34 @@ def show_named(
 
     todays_orders: dict[str, tuple[Order, ...]] = {}
 
+    def meant(accounts: "Sequence[AccountListing]") -> str:
+        return (_only_name_on(accounts, name) if explains else "") or name
+
     async def read_orders(runtime: "Runtime") -> None:
-        for listing, watcher in zip(listings(runtime), runtime.scheduler.watchers, strict=True):
-            for symbol in symbols_called(listing, name):
+        shown = meant(accounts := listings(runtime))
+        for listing, watcher in zip(accounts, runtime.scheduler.watchers, strict=True):
+            for symbol in symbols_called(listing, shown):
                 known = todays_orders.get(watcher.name, ())
                 todays_orders[watcher.name] = (*known, *await watcher.todays_orders(symbol))
 
     runtime = run(options, RunOptions("positions", RunMode.DRY_RUN, account or ()), read_orders)
     accounts, halted = listings(runtime), print_halt(runtime)
     print_outdated(runtime.state, runtime.loaded)
+    name = meant(accounts)
     on_it = [_on_underlying(each, name) for each in accounts]
     is_held = any(symbols_called(each, name) for each in accounts)
     if not is_held and any(each.plan and each.plan.decisions for each in on_it):
         _show_list(name, on_it, halted, output)
     else:
-        _show_details(runtime.scheduler, name, todays_orders, accounts, output)
+        _show_details(runtime, name, todays_orders, accounts, output)
     raise typer.Exit(status_of(runtime.scheduler))
+
+
+def _only_name_on(accounts: "Sequence[AccountListing]", underlying: str) -> str:
+    """The symbol of the only position on an underlying; "" without one, and when there are several."""
+    on_it = [_on_underlying(each, underlying) for each in accounts]
+    held = {decision.holding.symbol for each in on_it if each.plan for decision in each.plan.decisions}
+    return held.pop() if len(held) == 1 else ""
 
 
 def _on_underlying(listing: "AccountListing", underlying: str) -> "AccountListing":
@@ -76,7 +93,7 @@ def _show_list(name: str, accounts: "Sequence[AccountListing]", halted: str, out
 
 
 def _show_details(
-    scheduler: "AccountScheduler",
+    runtime: "Runtime",
     name: str,
     todays_orders: "Mapping[str, tuple[Order, ...]]",
     accounts: "Sequence[AccountListing]",
@@ -89,7 +106,7 @@ def _show_details(
 
     rows: list[TableRow] = []
     documents: list[dict[str, object]] = []
-    for watcher, listing in zip(scheduler.watchers, accounts, strict=True):
+    for watcher, listing in zip(runtime.scheduler.watchers, accounts, strict=True):
         symbols = symbols_called(listing, name)
         if watcher.state.market is None or not symbols:
             continue
@@ -101,6 +118,24 @@ def _show_details(
     unread = [account for account in accounts if account.plan is None]
     if not documents and not unread:
         held = {each.holding.position.instrument.underlying for a in accounts if a.plan for each in a.plan.decisions}
-        raise not_held(name, accounts, held)
+        error = not_held(name, accounts, held)
+        error.hint = _last_closed(runtime, name) or error.hint
+        raise error
     rows += [("not read", f"{each.account} ({each.mode.value.upper()}): {each.problem}") for each in unread]
     emit(DETAIL_COLUMNS, rows, output, title=name, document={"version": JSON_VERSION, "positions": documents})
+
+
+def _last_closed(runtime: "Runtime", name: str) -> str:
+    """When and why the journal says that it was closed last, and where to read on; "" when it knows nothing of it."""
+    from sellctl.core.errors import JournalError
+    from sellctl.journal.exits import last_exit
+    from sellctl.ui.exit_rows import last_closed_text
+    from sellctl.ui.formatting import today_of
+
+    try:
+        found = last_exit(runtime.state.journal, name)
+    except JournalError:  # what isn't held is said all the same
+        return ""
+    now = runtime.scheduler.market_clock.instant or runtime.clock.now()
+    closed = last_closed_text(name, found, today_of(now)) if found else ""
+    return closed and f"{closed} See `{runtime.program} history {name}`."

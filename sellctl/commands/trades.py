@@ -25,8 +25,8 @@ def trades(
     """Show the trades: what was closed, at what profit, and totals.
 
     One row per exit that filled, oldest first; a structure is one trade. Times are New York's. The time held counts
-    from the opening fill; "over" stands where only the time since sellctl first saw the position is known. Of what has
-    an unknown entry, dollars and percent are unknown, and the totals leave it out and say so.
+    from the opening fill; "at least" stands where only the time since sellctl first saw the position is known. Of what
+    has an unknown entry, dollars and percent are unknown, and the totals leave it out and say so.
     """
     from sellctl.journal.exits import exits
     from sellctl.ui.render import emit, emit_below

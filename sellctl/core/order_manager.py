@@ -29,7 +29,7 @@ from sellctl.core.model.event import EventKind
 from sellctl.core.model.intent import IntendedOrder
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import ZERO, Order, Side
-from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder
+from sellctl.core.model.plan import CancelOrder, Plan, Reason, SubmitOrder, reason_name
 from sellctl.core.model.position import Position
 from sellctl.core.orders.claims import UNKNOWN_SYMBOLS
 from sellctl.core.orders.managed_order import HANDLING, SEPARATOR, ManagedOrder, ManagedState, Purpose
@@ -55,7 +55,7 @@ from sellctl.core.orders.order_rate import TradingBlock
 from sellctl.core.orders.transitions import apply, counts_as_not_found
 from sellctl.core.ports import Broker, Clock, Journal
 from sellctl.core.position_manager import PositionManager
-from sellctl.core.text import as_dollars, as_limit, as_net
+from sellctl.core.text import as_dollars, as_limit, as_net, as_profit
 from sellctl.core.tracking.in_flight_requests import InFlightRequests
 from sellctl.core.tracking.todays_orders import TodaysOrders
 
@@ -273,8 +273,7 @@ class OrderManager:
         words |= {"filled_qty": f"{order.filled_qty:f}", "filled_avg_price": price}
         if self.journal.record_fill(self.account, order.client_order_id, words) > 0:
             news = order.filled_qty - managed.filled
-            at = _price_text(order.filled_avg_price, is_net=managed.is_multi_leg)
-            text = f"{managed.handling.label}{news:f} of {order.qty or ZERO:f} at {at}"
+            text = f"{managed.handling.label}{news:f} of {order.qty or ZERO:f} at {_fill_text(managed, order)}"
             self.report(managed.symbol, EventKind.FILLED, text)
 
     def _report_rejected(self, order: ManagedOrder) -> None:
@@ -625,6 +624,16 @@ def _sent_text(request: SubmitOrder, why: str) -> str:
     if request.limit_price is not None:
         price = as_limit(request.limit_price, is_net=bool(request.legs))
     return f"{what} {price}: {why}"
+
+
+def _fill_text(managed: ManagedOrder, order: Order) -> str:
+    """The average price of an order's fills, what they brought where that is known, and why it was sent."""
+    price = _price_text(order.filled_avg_price, is_net=managed.is_multi_leg)
+    pnl = managed.basis.profit(managed.price_of(order), order.filled_qty)
+    in_all = " in all" if managed.filled else ""
+    brought = "" if pnl is None else f", {as_profit(pnl)}{in_all}"
+    is_named = managed.reason and managed.purpose is not Purpose.BACKSTOP  # whose label says it
+    return f"{price}{brought}{f': {reason_name(managed.reason)}' if is_named else ''}"
 
 
 def _price_text(price: Decimal | None, *, is_net: bool) -> str:

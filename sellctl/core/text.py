@@ -28,6 +28,12 @@ def as_amount(amount: Decimal | None) -> str:
     return f"{'-' if amount < 0 and Decimal(cents.replace(',', '')) else ''}${cents}"
 
 
+def as_profit(amount: Decimal) -> str:
+    """A profit or loss in dollars and cents, always signed: +$20.00, -$1,234.50."""
+    text = as_amount(amount)
+    return text if text.startswith("-") or text == "$0.00" else f"+{text}"
+
+
 def as_net(limit: Decimal) -> str:
     """A net price of a multi-leg order as Alpaca writes it: $1.20 credit (-1.20), $0.80 debit (0.80)."""
     return f"{as_dollars(abs(limit))} {'credit' if limit < 0 else 'debit'}"

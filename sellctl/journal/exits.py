@@ -13,6 +13,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_filters
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -31,7 +32,7 @@ from sellctl.journal.account_numbers import CHANGED, OF_ANOTHER_ACCOUNT
 from sellctl.journal.database import read_only
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.net_fills import netted, per_unit
-from sellctl.journal.queries import COLUMNS, STRUCTURE, AuditRow, Filters, as_row, unpack
+from sellctl.journal.queries import COLUMNS, STRUCTURE, AuditRow, Filters, as_row, history, unpack
 from sellctl.journal.schema import audit
 
 OVER = dt.timedelta(seconds=60)
@@ -50,6 +51,20 @@ def exits(path: Path, filters: Filters) -> tuple[Exit, ...]:
     nothing: tuple[Exit, ...] = ()
     found = read_only(path, lambda tx: _collected(exit_rows(tx, filters)), missing=nothing)
     return tuple(each for each in found if is_wanted(each.symbol, each.reason, filters))
+
+
+def last_exit(path: Path, name: str) -> Exit | None:
+    """The exit of a symbol or structure that filled last, or else of what is on this underlying; None without one.
+
+    Only the day of that fill is read, so that a long journal doesn't make it slow.
+    """
+    for filters in (Filters(symbol=name), Filters(underlying=name)):
+        newest = history(path, replace_filters(filters, kind=FILL, limit=1))
+        found = exits(path, replace_filters(filters, day=newest[0].day)) if newest else ()
+        filled = [each for each in found if each.is_filled]
+        if filled:
+            return max(filled, key=lambda each: each.last_at)
+    return None
 
 
 def is_wanted(symbol: str, reason: str, filters: Filters) -> bool:

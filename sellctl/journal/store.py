@@ -18,11 +18,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect
 
 from sellctl.core.errors import JournalError
-from sellctl.core.model.exit_record import CONTRACT
+from sellctl.core.model.gain import CostBasis
 from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder, Outcome
 from sellctl.core.model.order import OrderLeg, Side
 from sellctl.core.model.plan import CancelOrder, Plan, SubmitOrder
-from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import Snapshot
 from sellctl.journal import codec
 from sellctl.journal.account_numbers import (
@@ -329,7 +328,7 @@ def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
         "limit_price": None if request.limit_price is None else str(request.limit_price),
         "urgency": signal.urgency,
         "step": order.step,
-        **_cost_basis(signal.holding),
+        **_cost_basis(CostBasis.of(signal.holding.position)),
         **_legs_of(request),
         **({STRUCTURE: signal.structure} if signal.structure else {}),
     }
@@ -355,6 +354,7 @@ def _intent(row: AuditRow) -> Intent:
         at=dt.datetime.fromisoformat(row.at),
         legs=msgspec.convert(row.body.get("legs", ()), tuple[OrderLeg, ...]),
         side=Side(row.body["side"]) if row.body.get("legs") else None,
+        basis=_recorded_basis(row.body),
     )
 
 
@@ -363,9 +363,11 @@ def _legs_of(request: SubmitOrder) -> dict[str, object]:
     return {"legs": msgspec.to_builtins(request.legs), "side": request.side.value} if request.legs else {}
 
 
-def _cost_basis(holding: Holding) -> dict[str, str | None]:
-    """The basis of a fill's profit: the entry price, and shares per unit, negative for a short."""
-    position = holding.position
-    entry = position.entry_price
-    unit = (CONTRACT if position.instrument.is_option else 1) * (1 if position.is_long else -1)
-    return {"entry": None if entry is None else str(entry), "unit": str(unit)}
+def _cost_basis(basis: CostBasis) -> dict[str, str | None]:
+    """The basis of a fill's profit, as it is recorded."""
+    return {"entry": None if basis.entry is None else str(basis.entry), "unit": str(basis.unit)}
+
+
+def _recorded_basis(body: Mapping[str, Any]) -> CostBasis:
+    entry = body.get("entry")
+    return CostBasis(None if entry is None else Decimal(entry), Decimal(body.get("unit", 0)))

@@ -36,6 +36,8 @@ _LIMITED_FEEDS = {
     "iex": "it has only a fraction of all trades, so a stop also needs a confirming trade",
     "indicative": "delayed estimates",
 }
+_IN_USE = ("(406)", "uses its only connection")  # what a stream says while another program has the key's connection
+_WITH_STREAMS = ("`sellctl watch`", "`sellctl serve`")  # how the text on the process begins that has streams
 _SUMMER, _WINTER = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC), dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
 _OFFSETS = (dt.timedelta(hours=-4), dt.timedelta(hours=-5))
 
@@ -291,13 +293,22 @@ async def _streams(runtime: "Runtime") -> list[CheckResult]:
     await stream.stop()
     if not problems:
         return [ok("streams", "none configured: prices and orders are polled")]
-    return [_stream(name, problem) for name, problem in problems.items()]
+    return [_stream(name, problem, _own_watcher(name, runtime)) for name, problem in problems.items()]
 
 
-def _stream(name: str, problem: str) -> CheckResult:
+def _own_watcher(stream: str, runtime: "Runtime") -> str:
+    """The running sellctl process that has streams of an account which this one concerns too; "" without one."""
+    facts = [watcher.state.facts for watcher in runtime.scheduler.watchers]
+    of_one = [each for each in facts if each and stream == f"orders of {each.name}"]
+    holders = (runtime.state.lock_holder(each.number) for each in of_one or facts if each)
+    return next((holder for holder in holders if holder.startswith(_WITH_STREAMS)), "")
+
+
+def _stream(name: str, problem: str, own_watcher: str) -> CheckResult:
     if not problem:
         return ok(f"stream, {name}", "connected")
-    in_use = "(406)" in problem
-    hint = "none if your own watcher is running; else stop the program that uses the connection"
-    remedy = hint if in_use else "none: polling instead"
+    in_use = any(text in problem for text in _IN_USE)
+    if in_use and own_watcher:
+        return ok(f"stream, {name}", f"the key's only connection is used by {own_watcher}")
+    remedy = "stop the program that uses the connection" if in_use else "none: polling instead"
     return CheckResult(CheckState.WARN, f"stream, {name}", problem, remedy)

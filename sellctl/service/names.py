@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _MAX_NAME = 80
 _MAX_SYMBOL = 32  # beyond it, only the name of a structure is that long
 _POSSIBLE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9./_-]*[A-Za-z0-9])?", re.ASCII)
+_BEGUN_CONTRACT = re.compile(r"(?P<root>[A-Z.]{1,6})\d{4}", re.ASCII)  # a contract with a mistake behind its date
 _ALL = "`sellctl positions` lists all positions."
 
 
@@ -141,11 +142,22 @@ def _meant(name: str, every: "Sequence[AccountListing]", known: Iterable[str] = 
     from sellctl.core.model.instrument import underlying_of  # noqa: PLC0415  as above
 
     held = sorted(_held(every))
-    options = [other for other in held if other.startswith(name)]
+    begun = _BEGUN_CONTRACT.match(name)
+    options = [] if begun else [other for other in held if _is_option_on(name, other)]
     underlying = underlying_of(name)
-    similar = {other for other in {*held, *known} if did_you_mean(underlying, [underlying_of(other)])}
+    underlying = begun["root"] if begun and underlying == name else underlying
+    candidates = {*held, *map(underlying_of, held), *known}
+    similar = {other for other in candidates if did_you_mean(underlying, [underlying_of(other)])}
     near = f"Options held on {name}: {', '.join(options[:3])}." if options else did_you_mean(name, similar)
     return near or _similar_structure(name, every)
+
+
+def _is_option_on(name: str, symbol: str) -> bool:
+    """Whether a symbol is an option on an underlying of this name, or with this root."""
+    from sellctl.core.model.instrument import underlying_of  # noqa: PLC0415  as above
+
+    has_root = symbol.startswith(name) and symbol[len(name) :][:1].isdigit()
+    return symbol != name and (underlying_of(symbol) == name or has_root)
 
 
 def _similar_structure(name: str, accounts: "Iterable[AccountListing]") -> str:

@@ -47,10 +47,21 @@ NOTIFICATION_KIND_OF: Final[Mapping[EventKind, NotificationKind]] = {
 }
 
 
+# How serious a message is in the words of Apprise, which services show as a colour or a sign.
+_TYPES: Final[Mapping[Severity, str]] = {
+    Severity.INFO: "info",
+    Severity.WARNING: "warning",
+    Severity.ERROR: "failure",
+    Severity.CRITICAL: "failure",
+}
+_NEVER_INFO: Final = frozenset({EventKind.REJECTED, EventKind.BLOCKED, EventKind.DENIED, EventKind.HALTED})
+
+
 @dataclass(frozen=True, slots=True)
 class _Message:
     kind: NotificationKind
     text: str
+    type: str = _TYPES[Severity.INFO]
 
 
 _END: Final = _Message(NotificationKind.SUMMARY, "")
@@ -135,7 +146,7 @@ class Notifier:
 
     def _send(self, kind: NotificationKind, text: str, event: Event | None = None) -> None:
         if kind in self._wanted:
-            self._put(_Message(kind, text))
+            self._put(_Message(kind, text, _type_of(event) if event else _TYPES[Severity.INFO]))
         if self._chat and kind in self._of_chat:
             self._chat.alert(text, event)
 
@@ -172,7 +183,14 @@ class Notifier:
         if message is _HEARTBEAT:
             _get(self._heartbeat)
         elif self._apprise is not None:
-            self._apprise.notify(body=message.text, title=f"sellctl: {message.kind.value}", tag=message.kind.value)
+            kind = message.kind.value
+            self._apprise.notify(body=message.text, title=f"sellctl: {kind}", notify_type=message.type, tag=kind)
+
+
+def _type_of(event: Event) -> str:
+    """How serious a notification of an event is: what kept an exit from being sent is at least a warning."""
+    is_quiet = event.severity is Severity.INFO
+    return _TYPES[Severity.WARNING if is_quiet and event.kind in _NEVER_INFO else event.severity]
 
 
 def check_recipients(config: Config) -> None:

@@ -1,5 +1,6 @@
 """What presets would do with today's positions: the decisions that a dry run makes, on one read of the account."""
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -12,9 +13,10 @@ from sellctl.core.decision.explain import Explanation, explain_all, explained
 from sellctl.core.decision.policy import compile_policy
 from sellctl.core.decision.strategy_results import NOT_MANAGED
 from sellctl.core.model.instrument import contract_text
-from sellctl.core.model.market import Market
+from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.plan import STOPS, DecisionState, PositionDecision
 from sellctl.core.model.position import Holding
+from sellctl.core.rules.zero_day import why_last_day
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
 from sellctl.core.sell_watcher import SellWatcher
 from sellctl.setup.presets import PRESET_NAMES, PRESETS, Preset
@@ -36,6 +38,7 @@ class PositionPreview:
     """One position under one configuration. `stop` is the price of the stop nearest to the market; None without one.
 
     `by_strategy`: a strategy of the configuration manages it, not strategy one, which is the same in every preset.
+    `last_day_close` is when an option that expires today is closed at the latest; None for anything else.
     """
 
     holding: Holding
@@ -43,6 +46,7 @@ class PositionPreview:
     why: str
     stop: Decimal | None = None
     by_strategy: bool = False
+    last_day_close: dt.datetime | None = None
 
     @property
     def reason(self) -> str:
@@ -50,8 +54,15 @@ class PositionPreview:
         return self.why.removeprefix(f"{NOT_MANAGED}: ")
 
     @property
+    def is_closed_later_today(self) -> bool:
+        """Whether it is an option on its last day that isn't closed yet."""
+        return self.last_day_close is not None and self.protection not in {Protection.EXIT, Protection.EXEMPT}
+
+    @property
     def text(self) -> str:
-        """The protection in a few words."""
+        """The protection in a few words; that it is closed today says more than at which price it would be before."""
+        if self.is_closed_later_today:
+            return "closed today"
         if self.protection is Protection.STOP and self.stop is not None:
             return f"stop ${self.stop:.2f}"
         return self.protection.value
@@ -76,7 +87,8 @@ def preview(watcher: SellWatcher, config: Config, market: Market) -> Preview:
 def _previewed(decision: PositionDecision, explanation: Explanation) -> PositionPreview:
     strategy = explanation.strategy
     is_declared = strategy is not None and strategy.name != StrategyOne.name
-    return replace(_protected(decision, explanation), by_strategy=is_declared)
+    previewed = _protected(decision, explanation)
+    return replace(previewed, by_strategy=is_declared, last_day_close=explanation.last_day_close)
 
 
 def _protected(decision: PositionDecision, explanation: Explanation) -> PositionPreview:
@@ -102,7 +114,13 @@ UNPROTECTED_COLUMNS = ("position", "qty", "state", "presets with a stop", "why")
 def unprotected_rows(previews: Previews) -> list[tuple[object, ...]]:
     """Every position that has no stop under the defaults, with the presets under which it has one."""
     return [
-        (contract_text(symbol), qty_cell(each.holding), each.text, _presets_with_a_stop(previews, symbol), each.reason)
+        (
+            contract_text(symbol),
+            qty_cell(each.holding),
+            each.protection.value,
+            _presets_with_a_stop(previews, symbol),
+            each.reason,
+        )
         for symbol, each in previews[DEFAULTS].items()
         if not _protects(each)
     ]
@@ -135,6 +153,22 @@ def closed_rows(previews: Previews) -> list[tuple[object, ...]]:
             if each.protection is Protection.EXIT:
                 found.setdefault((symbol, each.why), []).append(name)
     return [(contract_text(symbol), ", ".join(names), why) for (symbol, why), names in found.items()]
+
+
+LAST_DAY_COLUMNS = ("position", "what happens", "why")
+
+
+def last_day_rows(previews: Previews) -> list[tuple[object, ...]]:
+    """Every option that is closed later today because it is its last day, which no preset changes, and when."""
+    return [
+        (
+            contract_text(symbol),
+            f"closed today at {each.last_day_close.astimezone(NEW_YORK):%H:%M} ET",
+            why_last_day(each.holding),
+        )
+        for symbol, each in previews[DEFAULTS].items()
+        if each.last_day_close is not None and each.is_closed_later_today
+    ]
 
 
 def suggested(previews: Previews) -> Preset:

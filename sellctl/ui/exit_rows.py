@@ -4,10 +4,20 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from sellctl.core.model.exit_record import HistoryEntry, HistoryKind
+from sellctl.core.model.exit_record import Exit, HistoryEntry, HistoryKind
 from sellctl.core.model.market import NEW_YORK
-from sellctl.ui.contracts import name_cell
-from sellctl.ui.formatting import Cell, Tone, mode_cell, number, number_data, price_cell, profit_cell
+from sellctl.core.model.plan import reason_name
+from sellctl.ui.contracts import name_cell, readable_name
+from sellctl.ui.formatting import (
+    Cell,
+    Tone,
+    gain_cell,
+    mode_cell,
+    number,
+    number_data,
+    price_cell,
+    profit_cell,
+)
 
 # A terminal that is too narrow moves the last short ones below the row.
 HISTORY_COLUMNS = ("time (ET)", "contract", "what", "qty", "price", "P&L", "account", "mode", "why")
@@ -39,6 +49,16 @@ def _row(entry: HistoryEntry, mode: str, *, same_year: bool) -> tuple[object, ..
         mode_cell(mode),
         entry.why,
     )
+
+
+def last_closed_text(name: str, one: Exit, today: dt.date) -> str:
+    """When and why something was closed last, as a sentence, with its gain: "stop, -45.0%"."""
+    at = one.last_at.astimezone(NEW_YORK)
+    day = f"{at.day} {at:%b}{'' if at.year == today.year else f' {at:%Y}'}"
+    part = "" if one.qty >= one.held else f"{number(one.qty)} of {number(one.held)} of "
+    what = "it" if one.symbol == name else readable_name(one.symbol)
+    gain = "" if one.gain is None else f", {gain_cell(one.gain).text}"
+    return f"sellctl closed {part}{what} last on {day} at {at:%H:%M} ET ({reason_name(one.reason)}{gain})."
 
 
 def time_cell(at: dt.datetime, *, same_year: bool) -> Cell:

@@ -13,7 +13,7 @@ from enum import Enum, StrEnum
 
 from sellctl.core.model.market import NEW_YORK, Market
 from sellctl.core.model.order import Order, OrderType, Side
-from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, SubmitOrder, Trigger
+from sellctl.core.model.plan import DecisionState, PositionDecision, SubmitOrder, Trigger, reason_name
 from sellctl.core.model.position import Holding
 from sellctl.core.model.view import AccountListing, Mode
 from sellctl.core.text import as_dollars, as_limit
@@ -30,7 +30,6 @@ _SIX_PLACES = Decimal("0.000001")
 # Control, format (bidi overrides, zero width), surrogate, line and paragraph separators.
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _BLANKS = frozenset("\t\n\r")
-_SHORT_NAME = {Reason.TAKE_PROFIT: "target", Reason.STOP_LOSS: "stop"}
 
 
 class Tone(StrEnum):
@@ -321,9 +320,14 @@ def price_rules_suspended(decision: PositionDecision) -> bool:
 
 
 def nearest(decision: PositionDecision) -> Trigger | None:
-    """The trigger with the smallest distance in percent; the first one when no distance is known."""
-    known = [trigger for trigger in decision.triggers if trigger.distance is not None]
-    return min(known, key=_absolute_distance) if known else next(iter(decision.triggers), None)
+    """The trigger with the smallest distance in percent; the first one when no distance is known.
+
+    Where an exit is due, it is one of the rule that is met, and None when that rule has no price.
+    """
+    signal = decision.signal
+    triggers = [each for each in decision.triggers if signal is None or each.reason is signal.reason]
+    known = [trigger for trigger in triggers if trigger.distance is not None]
+    return min(known, key=_absolute_distance) if known else next(iter(triggers), None)
 
 
 def _absolute_distance(trigger: Trigger) -> Decimal:
@@ -332,14 +336,17 @@ def _absolute_distance(trigger: Trigger) -> Decimal:
 
 def trigger_name(trigger: Trigger) -> str:
     """The short name of a trigger's rule."""
-    return _SHORT_NAME.get(trigger.reason, trigger.reason.value.replace("_", " "))
+    return reason_name(trigger.reason)
 
 
 def nearest_text(decision: PositionDecision) -> str:
-    """The nearest trigger with its price and distance: "target $2.20, 6.3% away"; "" without one."""
+    """The nearest trigger with its price and distance: "target $2.20, 6.3% away"; "" without one.
+
+    Where an exit is due by a rule without a price, it names that rule: "due: last day".
+    """
     trigger = nearest(decision)
     if trigger is None:
-        return ""
+        return f"due: {reason_name(decision.signal.reason)}" if decision.signal else ""
     distance = distance_text(decision, trigger)
     return f"{trigger_name(trigger)} {as_dollars(trigger.price)}{distance and f', {distance}'}"
 

@@ -206,20 +206,21 @@ def _list(content: Content, state: ScreenState, room: int) -> tuple[list[Line], 
     view, layout = content.view, content.layout
     columns = _folded(layout.grid.head(), layout.width)
     columns = columns if len(columns) + _LEAST_BODY <= room else []
-    events = _events(view, layout.width, room - len(columns) - _LEAST_BODY)
-    left = max(room - len(columns) - len(events) - bool(events), 0)
+    room_for_events = room - len(columns) - _LEAST_BODY
+    reserved = _events(view, layout.width, min(events_for(room_for_events), room_for_events - 1))
+    left = max(room - len(columns) - len(reserved) - bool(reserved), 0)
     rows = _overview(layout, left) if state.is_overview else _window(layout, state, left)
     stale = {index for index, account in enumerate(view.accounts) if account.facts.name in content.stale}
     body = [line for index, row in rows for line in (_colourless([row]) if index in stale else [row])][:left]
-    blank: list[Line] = [[] for _ in range(left - len(body) + bool(events))]
+    below = room - len(columns) - len(body)
+    events = _events(view, layout.width, min(below, room_for_events) - 1)
+    blank: list[Line] = [[] for _ in range(below - len(events))]
     return [*columns, *body, *blank, *events], Shown(layout.targets, max(left - 2, 1))
 
 
-def _events(view: WatchView, width: int, room: int) -> list[Line]:
-    """The newest events, in fewer than `room` lines."""
-    if room < 2:  # noqa: PLR2004  an event and the blank line above it
-        return []
-    return _folded(event_lines(view.events, width, min(events_for(room), room - 1)), width)[: room - 1]
+def _events(view: WatchView, width: int, most: int) -> list[Line]:
+    """The newest events, in at most `most` lines."""
+    return _folded(event_lines(view.events, width, most), width)[: max(most, 0)]
 
 
 _Row = tuple[int, Line]  # the index of an account, and a line of it

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from sellctl.core.model.plan import DecisionState, PositionDecision
+from sellctl.core.model.plan import DecisionState, PositionDecision, reason_name
 from sellctl.core.model.view import AccountView
 from sellctl.core.text import as_dollars
 from sellctl.ui.entries import Entry, entries_of
@@ -61,26 +61,37 @@ ASCII = Glyphs("#", ".", "-", "...")
 class _TriggerColumn:
     """The nearest trigger of each position as a column, its parts aligned.
 
-    With prices "target $2.20, 6.3% away", without them "6.3% to target".
+    With prices "target $2.20, 6.3% away", without them "6.3% to target". A rule without a price that is met stands
+    there by its name alone, "last day": the state says that it is due.
     """
 
     widths: tuple[int, ...]
     priced: bool
+    longest_name: int
 
     @classmethod
     def of(cls, decisions: Sequence[PositionDecision], *, priced: bool) -> "_TriggerColumn":
         parts = [("", "", ""), *(_trigger_parts(decision, priced=priced) for decision in decisions)]
-        return cls(tuple(max(len(text) for text in column) for column in zip(*parts, strict=True)), priced)
+        widths = tuple(max(len(text) for text in column) for column in zip(*parts, strict=True))
+        return cls(widths, priced, max((len(_met_without_price(decision)) for decision in decisions), default=0))
 
     @property
     def width(self) -> int:
         """At least that of its head, together with the blank between it and the bar."""
-        return max(sum(self.widths) + sum(width > 0 for width in self.widths[1:]), len(TRIGGER_HEAD) - 1)
+        parts = sum(self.widths) + sum(width > 0 for width in self.widths[1:])
+        return max(parts, self.longest_name, len(TRIGGER_HEAD) - 1)
 
     def text(self, decision: PositionDecision) -> str:
+        if met := _met_without_price(decision):
+            return met.ljust(self.width)
         name, price, distance = _trigger_parts(decision, priced=self.priced)
         aligned = (name.ljust(self.widths[0]), price.rjust(self.widths[1]), distance.rjust(self.widths[2]))
         return " ".join(text for text, width in zip(aligned, self.widths, strict=True) if width).ljust(self.width)
+
+
+def _met_without_price(decision: PositionDecision) -> str:
+    """The name of the rule by which an exit is due, when it has no price; "" otherwise."""
+    return reason_name(decision.signal.reason) if decision.signal and nearest(decision) is None else ""
 
 
 def _trigger_parts(decision: PositionDecision, *, priced: bool) -> tuple[str, str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sellctl.core.model.event import Event, Severity
+from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.view import WatchView
 from sellctl.ui.blocks import Block, all_lines, thinned_lines
@@ -20,7 +20,8 @@ from sellctl.ui.grid import ASCII, UNICODE, Glyphs, Grid, Line, rows_in
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
-EVENTS = 8
+EVENTS = 8  # lines, where the screen has no height that says how many there are
+_NOTICES = frozenset({EventKind.NOTE, EventKind.ADOPTED, EventKind.RECOVERED})  # unless they are warnings
 WEIGHTS = {
     Severity.INFO: ("", ""),
     Severity.WARNING: ("warning: ", "yellow"),
@@ -48,17 +49,18 @@ def screen_lines(view: WatchView, width: int, height: int | None = None, glyphs:
     """The lines of the screen, fewer than `height` of them when it is given."""
     rows = [rows_in(account) for account in view.accounts]
     grid = Grid.of([row for each in rows for row in each], width, glyphs)
-    max_lines = None if height is None else height - 1
     head = [title_line(view, width), *grid.head()]
     blocks = [Block.of(account, each, width) for account, each in zip(view.accounts, rows, strict=True)]
-    fixed = len(head) + sum(len(block.head) for block in blocks)
-    events = event_lines(view.events, width, EVENTS if max_lines is None else events_for(max_lines))
-    if max_lines is None:
+    if height is None:
         bodies, spare = all_lines(blocks, grid), True
+        events = event_lines(view.events, width, EVENTS)
     else:
-        fixed += len(events) + bool(events)
-        bodies = thinned_lines(blocks, grid, max_lines - fixed)
-        spare = max_lines - fixed - sum(map(len, bodies)) >= len(blocks)
+        left = height - 1 - len(head) - sum(len(block.head) for block in blocks)
+        reserved = event_lines(view.events, width, events_for(height - 1))
+        bodies = thinned_lines(blocks, grid, left - len(reserved) - bool(reserved))
+        left -= sum(map(len, bodies))
+        spare = left - len(reserved) - bool(reserved) >= len(blocks)
+        events = event_lines(view.events, width, left - (len(blocks) if spare else 0) - 1)
     lines = [*head]
     for index, (block, body) in enumerate(zip(blocks, bodies, strict=True)):
         lines += [*([[]] if spare and index else []), *block.head, *body]
@@ -66,7 +68,7 @@ def screen_lines(view: WatchView, width: int, height: int | None = None, glyphs:
 
 
 def events_for(lines: int) -> int:
-    """How many of so many lines of a screen are for events."""
+    """How many of so many lines of a screen are for events before positions are shown; more if some stay free."""
     return min(max(lines // 5, 2), EVENTS)
 
 
@@ -79,14 +81,23 @@ def title_line(view: WatchView, width: int) -> Line:
 
 
 def event_lines(events: Sequence[Event], width: int, max_lines: int) -> list[Line]:
-    """The newest events, in at most `max_lines` lines."""
-    lines: list[Line] = []
-    for event in reversed(events[-max_lines:]):
-        more = [*_lines_of(event, width)]
-        if len(more) + len(lines) > max_lines:
+    """The newest events, in at most `max_lines` lines. A notice is shown where exits and alerts leave room."""
+    places = range(len(events))
+    by_rank = sorted(places, key=lambda place: (not _is_notice(events[place]), place), reverse=True)
+    shown: dict[int, list[Line]] = {}
+    left = max_lines
+    for place in by_rank:
+        lines = [*_lines_of(events[place], width)]
+        if len(lines) > left:
             break
-        lines = [*more, *lines]
-    return lines
+        shown[place] = lines
+        left -= len(lines)
+    return [line for place in sorted(shown) for line in shown[place]]
+
+
+def _is_notice(event: Event) -> bool:
+    """Whether an event is neither about an exit nor something that went wrong."""
+    return event.severity is Severity.INFO and event.kind in _NOTICES
 
 
 def event_text(event: Event) -> str:

@@ -76,7 +76,7 @@ def _closed_cell(at: dt.datetime, *, same_year: bool) -> Cell:
 
 
 def _held_cell(one: Exit) -> Cell:
-    """The time held; with "over" where the opening fill is unknown; as data in seconds."""
+    """The time held; with "at least" where the opening fill is unknown; as data in seconds."""
     span = one.time_held
     if span is None or (not one.knows_opening and span < dt.timedelta(seconds=1)):  # it closed when it was first seen
         return _UNKNOWN
@@ -84,7 +84,7 @@ def _held_cell(one: Exit) -> Cell:
 
 
 def _span_text(span: dt.timedelta, *, is_exact: bool) -> str:
-    return f"{'' if is_exact else 'over '}{duration(span)}"
+    return f"{'' if is_exact else 'at least '}{duration(span)}"
 
 
 def _seconds(span: dt.timedelta) -> str:

@@ -23,7 +23,7 @@ def test_fills_a_halt_and_the_heartbeat_are_sent(play: Play) -> None:
         play(played, TARGET, notified=port)
         assert sorted(box.arrived) == [
             "heartbeat",
-            f"sellctl: filled | main: {contract_text(CALL)} filled: 3 of 3 at $1.20",
+            f"sellctl: filled | main: {contract_text(CALL)} filled: 3 of 3 at $1.20, +$60.00: target",
             "sellctl: halted | halted: halted by tester: earnings",
         ]
 

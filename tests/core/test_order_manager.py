@@ -328,9 +328,25 @@ def test_a_fill_that_is_shown_again_and_again_is_written_and_told_once() -> None
     desk.settle(shown)
     desk.settle(shown)
     assert desk.journal.kinds.count("fill") == 1
-    assert desk.sentences[-1] == f"{CALL_TEXT} filled: 4 of 10 at $0.71"
+    assert desk.sentences[-1] == f"{CALL_TEXT} filled: 4 of 10 at $0.71, -$116.00: stop"
     (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
     assert holding.state.qty_left == 6
+
+
+def test_a_later_fill_is_told_with_what_all_fills_brought() -> None:
+    desk = Desk()
+    desk.send()
+    desk.settle(desk.broker.shows(AN_EXIT, filled_qty=Decimal(4), filled_avg_price=Decimal("0.71")))
+    whole = desk.broker.shows(AN_EXIT, status="filled", filled_qty=Decimal(10), filled_avg_price=Decimal("0.70"))
+    desk.settle(whole)
+    assert desk.sentences[-1] == f"{CALL_TEXT} filled: 6 of 10 at $0.70, -$300.00 in all: stop"
+
+
+def test_a_fill_without_a_price_is_told_with_its_reason_alone() -> None:
+    desk = Desk()
+    desk.send()
+    desk.settle(desk.broker.shows(AN_EXIT, filled_qty=Decimal(4), filled_avg_price=None))
+    assert desk.sentences[-1] == f"{CALL_TEXT} filled: 4 of 10 at an unknown price: stop"
 
 
 def test_an_order_that_left_the_list_is_looked_up_to_its_end() -> None:
@@ -537,7 +553,7 @@ def test_a_backstop_that_fills_is_told_and_may_be_missing_in_the_positions() -> 
     desk.guard()
     shown = desk.broker.shows(A_BACKSTOP, status="filled", filled_qty=Decimal(10), filled_at=at("12:01"))
     desk.settle(replace(shown, filled_avg_price=Decimal("0.39")))
-    assert desk.sentences[-1] == f"{CALL_TEXT} filled: backstop: 10 of 10 at $0.39"
+    assert desk.sentences[-1] == f"{CALL_TEXT} filled: backstop: 10 of 10 at $0.39, -$610.00"
     (holding,) = desk.positions.holdings([a_position(CALL, "10")], a_market())
     assert holding.state.filled_at == a_market().now
     assert holding.state.backstop.paused

@@ -54,7 +54,7 @@ def test_a_fill_is_counted_on_each_leg_once_and_told_with_what_it_brought() -> N
     desk.settle(half, seconds=1)
     desk.settle(half, seconds=1)
     assert left(desk) == [1, 1]
-    assert desk.sentences[1:] == [f"{NAME} filled: 1 of 2 at $1.10 credit"]
+    assert desk.sentences[1:] == [f"{NAME} filled: 1 of 2 at $1.10 credit, +$10.00: stop"]
     desk.settle(seconds=1)
     desk.broker.orders[request().client_order_id] = as_shown_with_legs(request(), "filled", "2")
     desk.settle(seconds=1)
@@ -216,7 +216,7 @@ def test_a_restart_follows_it_with_its_legs() -> None:
     assert desk.manager.pending_symbols == (CALL, OTHER)
     desk.broker.orders[order.client_order_id] = replace(as_shown_with_legs(order, "filled", "2"), legs=())
     desk.settle(seconds=1)
-    assert desk.sentences[-1] == f"{NAME} filled: 2 of 2 at $1.10 credit"
+    assert desk.sentences[-1] == f"{NAME} filled: 2 of 2 at $1.10 credit: stop"
 
 
 def test_one_of_another_host_is_taken_over_with_the_legs_that_the_broker_shows() -> None:

@@ -277,6 +277,15 @@ def test_cancel_stale_cancels_the_orders_in_its_scope_and_no_others(play: Play, 
     assert {order.client_order_id for order in stage.orders() if order.status == "canceled"} == gone
 
 
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",)])
+def test_cancel_stale_says_that_nothing_is_stale(play: Play, arguments: tuple[str, ...]) -> None:
+    stage = play(one(bid="1.00", ask="1.02"))
+    result = stage.run("cancel-stale", *arguments)
+    assert (result.status, result.out) == (0, "")
+    assert "No exit order is older than order_cancel_minutes: there is nothing to cancel." in result.err
+    assert stage.run("cancel-stale", *arguments, "--format", "json").document["orders"] == []
+
+
 @pytest.mark.usefixtures("short_run")
 def test_cancel_stale_does_not_report_open_orders_as_cancelled(play: Play) -> None:
     stage = play(one(bid="1.00", ask="1.02", orders=an_order(qty=1, age="10m")))

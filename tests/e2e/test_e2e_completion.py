@@ -86,6 +86,10 @@ def test_what_is_exempt_can_be_managed_again(stage: Stage) -> None:
     assert completions(stage, "manage ") == ["AAPL"]
 
 
+def test_the_presets_are_offered(stage: Stage) -> None:
+    assert completions(stage, "init --preset s") == ["stock-swing"]
+
+
 @pytest.mark.parametrize("command", ["history", "report"])
 def test_symbols_on_record_are_offered(play: Play, command: str) -> None:
     stage = play(three_calls(bid="2.00", ask="2.02"))

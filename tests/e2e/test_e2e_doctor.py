@@ -13,6 +13,8 @@ import pytest
 from alternative_broker import AlternativeBroker, position
 from stage import CALL, CommandResult, Play, Program, Stage, three_calls
 
+from sellctl.service.state_folder import StateFolder
+
 HELD = three_calls(more_prices="SPY: [{fixed: {bid: 600.00, ask: 600.02}}]")
 SUBSCRIPTION = {"status": 403, "message": "subscription does not permit querying recent data"}
 
@@ -260,6 +262,24 @@ def test_doctor_checks_the_login_at_the_streams(play: Play) -> None:
     checks = examined(stage, 0)
     assert checks["stream, orders of main"]["found"] == "connected"
     assert "(406)" in checks["stream, stock quotes"]["found"]
+    assert checks["stream, stock quotes"]["to do"] == "stop the program that uses the connection"
+
+
+@pytest.mark.parametrize(("command", "state"), [("watch", "ok"), ("serve", "ok"), ("run-once", "warning")])
+def test_a_stream_that_the_users_own_watcher_uses_is_no_warning(play: Play, command: str, state: str) -> None:
+    stage = play(HELD)
+    server, text = stage.server, stage.config.read_text()
+    streams = f"stock_stream: '{server.stream_url}/v2/iex', trading_stream: '{server.stream_url}/stream'"
+    stage.write(text.replace(f"data: '{server.url}'", f"data: '{server.url}', {streams}"))
+    stage.inject_fault("W09", code=406, path="/v2/iex")
+    watcher = StateFolder(stage.state)
+    watcher.lock("PA1", command)
+    try:
+        found = examined(stage, 0)["stream, stock quotes"]
+    finally:
+        watcher.release()
+    assert found["state"] == state
+    assert (f"used by `sellctl {command}` (process " in found["found"]) is (state == "ok")
 
 
 def test_doctor_checks_the_option_stream_with_an_option_that_is_held(play: Play) -> None:

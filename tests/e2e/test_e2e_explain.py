@@ -51,3 +51,32 @@ def test_what_is_not_held_is_an_error_with_what_was_meant(play: Play, word: str)
     result = play(three_calls()).run(word, "APLA")
     assert result.status == 2
     assert "APLA is not held in any account. Did you mean AAPL?" in result.err
+
+
+def test_the_only_position_on_an_underlying_is_explained_rule_by_rule(play: Play) -> None:
+    stage = play(
+        a_day(HELD | {"MSFT261218C00430000": (1, "2.00")}, PRICES | {"MSFT261218C00430000": at("2.00", "2.04")})
+    )
+    by_underlying, by_contract = (
+        stage.run("explain", name, "--format", "plain") for name in ("msft", "MSFT261218C00430000")
+    )
+    assert (by_underlying.status, without_ages(by_underlying.out)) == (0, without_ages(by_contract.out))
+    assert "rule" in by_underlying.out
+    assert "PAPER: 1 position" in stage.run("positions", "msft", "--format", "plain").err
+
+
+@pytest.mark.parametrize("word", ["explain", "positions"])
+@pytest.mark.parametrize(("name", "what"), [(CALL, "it"), ("AAPL", "AAPL 18 Dec 26 200 C")])
+def test_what_was_closed_is_not_held_and_the_error_says_when_and_why_it_was_closed(
+    play: Play, word: str, name: str, what: str
+) -> None:
+    stage = play(a_day({CALL: (3, "1.00")}, {CALL: at("0.55", "0.56")}))
+    for _ in range(3):
+        stage.run("run-once")
+        stage.server.advance(15)
+    assert stage.held(CALL) == 0
+    result = stage.run(word, name)
+    assert result.status == 2
+    assert f"{name} is not held in any account. sellctl closed {what} last on 24 Nov at 12:0" in result.err
+    assert " ET (stop, -45.0%). See `sellctl" in result.err
+    assert f" history {name}`." in result.err

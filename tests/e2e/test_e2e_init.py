@@ -136,6 +136,24 @@ def test_the_file_of_each_preset_is_private_commented_and_passes_the_check(play:
 
 
 @pytest.mark.usefixtures("keys")
+def test_an_option_on_its_last_day_is_shown_with_the_time_at_which_it_is_closed(play: Play) -> None:
+    todays = "AAPL261124C00200000"
+    prices = {todays: at("1.00", "1.02"), "AAPL": at("200.00", "200.02")}
+    shown = init(play(a_day({todays: (2, "1.00")}, prices)), "--yes").err
+    assert "AAPL 24 Nov 26 200 C  closed today at 14:55 ET  expires today" in shown
+    assert re.search(r"AAPL 24 Nov 26 200 C( +closed today){4}", shown)
+    assert "stop $" not in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"), [("long-option", "Did you mean long-options?"), ("x", "There are: long-options, day-trader,")]
+)
+def test_a_preset_that_there_is_not_is_refused_with_the_one_that_was_meant(play: Play, given: str, hint: str) -> None:
+    stage = play(QUIET)
+    refuses(stage, init(stage, "--preset", given), 2, f"No preset is called {given}. {hint}")
+
+
+@pytest.mark.usefixtures("keys")
 def test_it_lists_what_has_no_stop_under_the_defaults_and_the_presets_that_have_one(play: Play) -> None:
     result = init(play(HELD), "--preset", "stock-swing")
     lines = result.err.splitlines()

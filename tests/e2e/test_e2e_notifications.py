@@ -32,7 +32,10 @@ def recipients(port: int, *kinds: str) -> str:
 def test_a_run_sends_its_fills_and_the_heartbeat(play: Play, inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     assert play(TARGET, recipients(port)).run("run-once").status == 0
-    assert sorted(box.wait_for(2)) == ["heartbeat", f"sellctl: filled | main: {CALL_TEXT} filled: 3 of 3 at $1.20"]
+    assert sorted(box.wait_for(2)) == [
+        "heartbeat",
+        f"sellctl: filled | main: {CALL_TEXT} filled: 3 of 3 at $1.20, +$60.00: target",
+    ]
 
 
 def test_a_dry_run_sends_nothing(play: Play, inbox: tuple[Inbox, int]) -> None:

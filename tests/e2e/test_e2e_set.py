@@ -128,7 +128,9 @@ def test_the_journal_says_who_set_what_and_when(play: Play) -> None:
     ("arguments", "says"),
     [
         ((CALL,), "Nothing is to be set."),
-        ((CALL, "--stop", "25"), "stop: '25' has no unit."),
+        ((CALL, "--stop", "2.4"), "'2.4' has no unit. Write 40%, $120/contract, $500/position or price 2.4."),
+        ((CALL, "--stop", "$2.4"), "'$2.4' has no unit. Write $2.4/contract, $2.4/position or price $2.4."),
+        ((CALL, "--stop", "500%"), "never reaches. Give less than 100%, or a price as 'price 2.40'."),
         ((CALL, "--stop", "-25%"), "stop: '-25%' isn't above 0."),
         ((CALL, "--stop", "10%", "--clear"), "Clearing leaves nothing to set."),
         ((CALL, "--stop", "10%", "--breakeven"), "--breakeven and --stop both set the stop."),

@@ -31,6 +31,7 @@ from journal_builders import (
 )
 
 from sellctl.core.errors import JournalError
+from sellctl.core.model.gain import CostBasis
 from sellctl.core.model.intent import Intent
 from sellctl.core.model.order import Order, OrderType, Side
 from sellctl.core.model.plan import CancelOrder, Reason, Urgency
@@ -142,7 +143,15 @@ def test_an_intent_is_read_back_even_after_its_end(journal: SqliteJournal) -> No
     journal.outcome("main", "sellctl-1", "filled", {})
     intent = journal.intent_of("main", "sellctl-1")
     assert intent == Intent(
-        "sellctl-1", CALL, Decimal(3), Reason.STOP_LOSS, Urgency.PROTECTIVE, 1, Decimal("1.25"), NOON + SECOND
+        "sellctl-1",
+        CALL,
+        Decimal(3),
+        Reason.STOP_LOSS,
+        Urgency.PROTECTIVE,
+        1,
+        Decimal("1.25"),
+        NOON + SECOND,
+        basis=CostBasis(Decimal("1.50"), Decimal(100)),
     )
     assert journal.intent_of("main", "sellctl-2") is None
     assert journal.intent_of("other", "sellctl-1") is None

@@ -49,6 +49,22 @@ def test_only_the_configured_kinds_are_sent(inbox: tuple[Inbox, int]) -> None:
     notifier.close()
 
 
+def test_a_message_is_as_serious_as_its_event(inbox: tuple[Inbox, int]) -> None:
+    box, port = inbox
+    notifier = a_notifier(port)
+    for severity, kind in (
+        (Severity.INFO, EventKind.FILLED),
+        (Severity.INFO, EventKind.BLOCKED),
+        (Severity.WARNING, EventKind.DEGRADED),
+        (Severity.ERROR, EventKind.ALERT),
+        (Severity.CRITICAL, EventKind.BLOCKED),
+    ):
+        notifier.notify(replace(an_event(kind, f"this is {severity}"), severity=severity))
+    box.wait_for(5)
+    notifier.close()
+    assert box.types == ["info", "warning", "warning", "failure", "failure"]
+
+
 def test_a_repeated_event_is_sent_once_and_every_fill_is_sent(inbox: tuple[Inbox, int]) -> None:
     box, port = inbox
     notifier = a_notifier(port)

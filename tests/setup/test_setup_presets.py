@@ -1,10 +1,9 @@
-"""Every preset is a configuration without a mistake, and the command names exactly these."""
+"""Every preset is a configuration without a mistake."""
 
 from pathlib import Path
 
 import pytest
 
-from sellctl.commands.init import PresetName
 from sellctl.core.config_manager import ConfigManager
 from sellctl.setup.config_file import Account, accounts_text, config_text, simulator_endpoints
 from sellctl.setup.presets import PRESET_NAMES, PRESETS, Preset
@@ -12,10 +11,6 @@ from sellctl.setup.presets import PRESET_NAMES, PRESETS, Preset
 ACCOUNT = Account("main", ("api_key: ${KEY}", "secret_key: ${SECRET}"), number="PA1")
 ENVIRON = {"KEY": "PKTESTTESTTESTTESTTE", "SECRET": "s"}
 CONFIG = Path("config.yml")
-
-
-def test_the_command_offers_exactly_the_presets() -> None:
-    assert tuple(name.value for name in PresetName) == PRESET_NAMES
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=PRESET_NAMES)

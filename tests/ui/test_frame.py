@@ -7,6 +7,7 @@ from builders import CALL, a_holding, a_market, at, replace
 from rich.cells import cell_len
 from ui_cases import HOSTILE, LONGEST, a_plan, a_view
 
+from sellctl.core.model.event import Event
 from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountListing, AccountView, Mode, WatchView
@@ -112,6 +113,17 @@ def test_before_anything_is_selected_the_most_urgent_positions_are_shown() -> No
     lines = texts(picture(many()))
     assert any(line.startswith(contract_text(LONGEST)) for line in lines)
     assert any("more positions (the arrow keys show them)" in line for line in lines)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+def test_events_use_the_lines_that_positions_leave_free(size: tuple[int, int]) -> None:
+    events = tuple(Event(at("12:00"), f"event {n}") for n in range(50))
+    lines = texts(picture(replace(many(2), events=events), size=size))
+    assert len(lines) == size[1]
+    assert lines.count("") == 1
+    assert sum(line.startswith(("F ", "GOOGL1")) for line in lines) == 3
+    few = texts(picture(replace(many(), events=events), size=size))
+    assert 2 <= sum("  event " in line for line in few) < sum("  event " in line for line in lines)
 
 
 def test_an_exit_that_is_due_stands_above_what_is_near_a_trigger() -> None:

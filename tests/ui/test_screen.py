@@ -9,14 +9,14 @@ from ui_cases import ANSI, HOSTILE, LONGEST, a_plan, a_view, drawn
 
 from sellctl.core.decision.engine import decide
 from sellctl.core.decision.explain import explained
-from sellctl.core.model.event import Event, Severity
+from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.core.model.view import AccountView, Mode, WatchView
 from sellctl.ui.documents import watch_document
 from sellctl.ui.grid import ASCII, HEADS
 from sellctl.ui.render import JSON_VERSION, json_text
-from sellctl.ui.screen import WatchScreen, event_text, screen_lines
+from sellctl.ui.screen import WatchScreen, event_lines, event_text, screen_lines
 
 
 def texts(view: WatchView, width: int, height: int | None = None) -> list[str]:
@@ -176,6 +176,29 @@ def test_only_the_newest_events_are_kept_whole() -> None:
     events = tuple(Event(at("12:00"), f"event {n}") for n in range(30))
     lines = texts(replace(a_view(), events=events), 80)
     assert [line.split()[-1] for line in lines[-8:]] == [str(n) for n in range(22, 30)]
+
+
+def test_events_use_the_lines_that_positions_leave_free() -> None:
+    events = tuple(Event(at("12:00"), f"event {n}") for n in range(30))
+    lines = texts(replace(with_holdings(3), events=events), 80, 40)
+    assert len(lines) < 40
+    assert [line.split()[-1] for line in lines[-20:]] == [str(n) for n in range(10, 30)]
+    assert sum(bool(re.match(r"F \d", line)) for line in lines) == 3
+
+
+def test_exits_and_alerts_stay_longer_than_notices_and_in_the_order_of_time() -> None:
+    sold = Event(at("12:00"), "1 of 1 at $1.10", "main", symbol=CALL, kind=EventKind.FILLED)
+    notices = tuple(Event(at("12:01"), f"orders of {n}: stream connected") for n in range(9))
+    alert = Event(at("12:02"), "the stop is looser", "main", Severity.ERROR, kind=EventKind.ALERT)
+    back = Event(at("12:03"), "the account responds again", "main", kind=EventKind.RECOVERED)
+    lines = event_lines((sold, *notices, alert, back), 80, 4)
+    assert ["".join(text for text, _ in line).split("  ", 1)[1] for line in lines] == [
+        "main: AAPL 18 Dec 26 200 C filled: 1 of 1 at $1.10",
+        "orders of 8: stream connected",
+        "error: main: alert: the stop is looser",
+        "main: recovered: the account responds again",
+    ]
+    assert not event_lines((sold,), 80, 0)
 
 
 def test_an_exit_in_progress_says_at_which_price_of_how_many_it_is() -> None:

@@ -2,7 +2,7 @@ import re
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_holding, a_market, a_policy, an_order, at, at_price, our_order, replace
+from builders import CALL, TODAYS_CALL, a_holding, a_market, a_policy, an_order, at, at_price, our_order, replace
 from ui_cases import (
     ANSI,
     LONGEST,
@@ -18,7 +18,8 @@ from ui_cases import (
 
 from sellctl.core.config.schema import Pullback, RulesConfig, SellModuleConfig, StrategyConfig, TrailingStopConfig
 from sellctl.core.model.exit_record import HistoryEntry, HistoryKind
-from sellctl.core.model.view import AccountListing, Mode, only_due
+from sellctl.core.model.snapshot import AccountFacts
+from sellctl.core.model.view import AccountListing, AccountView, Mode, WatchView, only_due
 from sellctl.ui.exit_rows import HISTORY_COLUMNS, history_rows
 from sellctl.ui.formats import OutputFormat
 from sellctl.ui.formatting import as_cell, progress_to
@@ -34,6 +35,7 @@ from sellctl.ui.rows import (
     position_details,
     positions_rows,
 )
+from sellctl.ui.screen import screen_lines
 from sellctl.ui.summaries import summary_lines
 
 MAIN = AccountListing("main", mode=Mode.PAPER)
@@ -222,7 +224,9 @@ def test_a_stop_beyond_the_entry_is_reached_only_when_the_price_comes_back_to_it
     bid: str, peak: str, shown: str, *, short: bool
 ) -> None:
     holding = at_price(bid, peak=Decimal(peak), short=short)
-    row = positions_rows([listed(a_plan(holding, policy=TRAIL))])[0]
+    plan = a_plan(holding, policy=TRAIL)
+    quiet = replace(plan, decisions=tuple(replace(each, signal=None) for each in plan.decisions))
+    row = positions_rows([listed(quiet)])[0]
     assert row[POSITION_COLUMNS.index("nearest trigger")] == shown
 
 
@@ -340,6 +344,24 @@ def test_where_nothing_is_sent_an_exit_is_due_until_an_order_of_it_works() -> No
     }
     listed_rows = positions_rows([account])
     assert {as_cell(row[2]).text: as_cell(row[11]).text for row in listed_rows} == {CALL: "due", LONGEST: "closing 2/4"}
+
+
+def test_what_is_due_by_a_rule_without_a_price_names_that_rule_and_not_the_nearest_price() -> None:
+    todays = a_holding(TODAYS_CALL, "2", "1.40", bid="1.45", ask="1.47")
+    early, late = a_plan(todays, market=a_market("14:54")), a_plan(todays, market=a_market("14:56"))
+    nearest = POSITION_COLUMNS.index("nearest trigger")
+    assert as_cell(positions_rows([listed(early)])[0][nearest]).text.endswith(" away")
+    assert as_cell(positions_rows([listed(late)])[0][nearest]).text == "due: last day"
+    account = AccountView(AccountFacts("main", "PA1"), Mode.PAPER, a_market("14:56"), late)
+    for width in (80, 200):
+        drawn = screen_lines(WatchView(at("14:56"), (account,)), width)
+        assert any(" last day " in "".join(text for text, _ in line) for line in drawn)
+
+
+def test_what_is_due_by_a_price_shows_the_trigger_of_that_rule() -> None:
+    plan = a_plan(a_holding(CALL, "2", "1.00", bid="1.10", ask="1.12"))
+    nearest = POSITION_COLUMNS.index("nearest trigger")
+    assert as_cell(positions_rows([listed(plan)])[0][nearest]).text == "target $1.10, reached"
 
 
 def test_the_user_s_own_order_is_no_order_of_an_exit() -> None:

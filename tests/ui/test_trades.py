@@ -83,8 +83,8 @@ def test_real_money_is_never_added_to_paper() -> None:
 
 def test_a_time_since_it_was_first_seen_is_no_exact_time() -> None:
     seen = a_holding(entry="1.00", state=PositionState(first_seen=NOON - dt.timedelta(seconds=42)))
-    assert shown(a_trade(decided_on=seen))["held"] == "over 42s"
-    assert totals_lines([(a_trade(decided_on=seen), "")])[1] == "  average time held over 42s"
+    assert shown(a_trade(decided_on=seen))["held"] == "at least 42s"
+    assert totals_lines([(a_trade(decided_on=seen), "")])[1] == "  average time held at least 42s"
     assert shown(a_trade(decided_on=None))["held"] == "unknown"
     just_seen = a_holding(entry="1.00", state=PositionState(first_seen=NOON))
     assert shown(a_trade(decided_on=just_seen))["held"] == "unknown"

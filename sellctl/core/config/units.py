@@ -122,9 +122,10 @@ def read_amount(text: str) -> Amount:
     if price := _PRICE.fullmatch(text):
         return Amount(_above_zero(text, price[1]), AmountUnit.PRICE)
     if text.startswith("$"):
-        raise UnitError(f"{quoted(text)} has no unit.", f"Write {text}/contract or {text}/position.")
+        raise UnitError(f"{quoted(text)} has no unit.", f"Write {text}/contract, {text}/position or price {text}.")
     if not text.endswith("%"):
-        hint = "Write 40%, $120/contract, $500/position or price 1.50."
+        example = f"price {text}" if _PRICE.fullmatch(f"price {text}") else "price 1.50"
+        hint = f"Write 40%, $120/contract, $500/position or {example}."
         raise UnitError(f"{quoted(text)} has no unit.", hint)
     value = read_gain(text)
     if value <= 0:

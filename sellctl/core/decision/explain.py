@@ -1,5 +1,6 @@
 """Why each position stays open or is closed: the sentence, the trigger prices, the rules. Pure."""
 
+import datetime as dt
 from decimal import Decimal
 
 from msgspec import Struct
@@ -42,7 +43,8 @@ class Explanation(Struct, frozen=True):
     """One position explained.
 
     `gain` is the gain on entry at the price one could get now, as a ratio; None when unknown. `strategy` has the rules
-    of the position, each with its state; None when it isn't managed or could not be evaluated.
+    of the position, each with its state; None when it isn't managed or could not be evaluated. `last_day_close` is when
+    the handling of its last day closes an option that expires today; None on any other day or when that is unknown.
     """
 
     symbol: str
@@ -50,6 +52,7 @@ class Explanation(Struct, frozen=True):
     triggers: tuple[Trigger, ...]
     gain: Decimal | None
     strategy: StrategyState | None
+    last_day_close: dt.datetime | None = None
 
 
 def explain(snapshot: Snapshot, policy: Policy, symbol: str) -> Explanation | None:
@@ -98,6 +101,7 @@ def _explanation(decision: PositionDecision, context: DecisionContext) -> Explan
         triggers=decision.triggers,
         gain=decision.gain,
         strategy=_strategy_state(holding, context) if managed else None,
+        last_day_close=_last_day_close(holding, context),
     )
 
 
@@ -257,6 +261,14 @@ def _zero_day_note(holding: Holding, context: DecisionContext) -> str:
         return f"{why}, not closed (zero_day.shorts is off)"
     starts = handling.starts_at(holding, context.snapshot.market)
     return f"{why}, closed from {starts.astimezone(NEW_YORK):%H:%M} ET on" if starts else f"{why}, not closed yet"
+
+
+def _last_day_close(holding: Holding, context: DecisionContext) -> dt.datetime | None:
+    """When the handling of its last day closes an option today; None when it doesn't, or while the close is unknown."""
+    handling = context.policy.zero_day
+    if handling is None or not context.is_last_day(holding) or not _is_closed_on_last_day(holding, context):
+        return None
+    return handling.starts_at(holding, context.snapshot.market)
 
 
 def _is_closed_on_last_day(holding: Holding, context: DecisionContext) -> bool:

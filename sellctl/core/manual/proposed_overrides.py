@@ -206,7 +206,7 @@ def _refuse_out_of_reach(holding: Holding, strategy: BaseStrategy | None, market
         if trigger and trigger.price <= 0:
             word = "target" if trigger.is_target else "stop"
             sentence = f"This {word} would be at {as_dollars(trigger.price)}, which the price of {name} never reaches."
-            raise ConfigError(sentence, hint="Give less than 100%, or a price.")
+            raise ConfigError(sentence, hint="Give less than 100%, or a price as 'price 2.40'.")
 
 
 def _fires_at_once(

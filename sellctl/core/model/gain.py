@@ -72,6 +72,25 @@ def shares_per_unit(position: Position) -> int:
     return SHARES_PER_CONTRACT if position.instrument.is_option else 1
 
 
+class CostBasis(Struct, frozen=True):
+    """What the profit of a fill is counted from: the entry price, and shares per unit, below zero for a short."""
+
+    entry: Decimal | None = None
+    unit: Decimal = Decimal(0)
+
+    @classmethod
+    def of(cls, position: Position) -> "CostBasis":
+        """That of a position."""
+        shares = shares_per_unit(position)
+        return cls(position.entry_price, Decimal(shares if position.is_long else -shares))
+
+    def profit(self, price: Decimal | None, qty: Decimal) -> Decimal | None:
+        """Dollars gained or lost by closing `qty` at a price; None while that, the entry or the unit is unknown."""
+        if price is None or self.entry is None or not self.unit:
+            return None
+        return (price - self.entry) * qty * self.unit
+
+
 def is_at_least_as_good(position: Position, price: Decimal, threshold: Decimal) -> bool:
     """Whether `price` is at least as good for the position as `threshold`."""
     return price >= threshold if position.is_long else price <= threshold

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from sellctl.core.model.gain import CostBasis
 from sellctl.core.model.order import OrderLeg, Side
 from sellctl.core.model.plan import ExitSignal, SubmitOrder
 
@@ -35,6 +36,7 @@ class Intent(Struct, frozen=True):
     at: dt.datetime
     legs: tuple[OrderLeg, ...] = ()
     side: Side | None = None
+    basis: CostBasis = CostBasis()
 
 
 class Outcome(Struct, frozen=True):

@@ -107,6 +107,19 @@ ENGINE_REASONS = frozenset(
         Reason.BACKSTOP,
     }
 )
+_SHORT_NAMES: Mapping[str, str] = {
+    Reason.TAKE_PROFIT: "target",
+    Reason.STOP_LOSS: "stop",
+    Reason.ZERO_DAY: "last day",
+    Reason.UNCOVERED_SHORT: "naked short",
+}
+
+
+def reason_name(reason: str) -> str:
+    """The short name of a Reason, also as the journal has it: "stop", "last day", "trailing stop"."""
+    return _SHORT_NAMES.get(reason, reason.replace("_", " "))
+
+
 PRECEDENCE = {reason: rank for rank, reason in enumerate(Reason)}
 # Reasons that depend on a price, and those of them that are stops.
 STOPS = frozenset({Reason.STOP_LOSS, Reason.TRAILING_STOP, Reason.BREAKEVEN, Reason.PROFIT_LOCK})

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from sellctl.core.model.gain import CostBasis
 from sellctl.core.model.intent import Intent
 from sellctl.core.model.order import ONE, ZERO, Order, OrderLeg, Side, is_backstop, with_legs
 from sellctl.core.model.plan import ExitSignal, SubmitOrder, Urgency
@@ -126,6 +127,7 @@ class ManagedOrder(Struct, frozen=True):
     not_found_at: tuple[float, ...] = ()  # definite "not found" answers that count towards a repeat
     cancel: CancelRequest | None = None
     side: Side | None = None  # of a structure
+    basis: CostBasis = CostBasis()
 
     @classmethod
     def of_request(cls, request: SubmitOrder, signal: ExitSignal, step: int, *, at: float) -> "ManagedOrder":
@@ -143,6 +145,7 @@ class ManagedOrder(Struct, frozen=True):
             step=step,
             limit_price=request.limit_price,
             why=signal.sentence,
+            basis=CostBasis.of(signal.holding.position),
             sent_at=at,
         )
 
@@ -160,6 +163,7 @@ class ManagedOrder(Struct, frozen=True):
             urgency=Urgency(intent.urgency),
             step=intent.step,
             limit_price=intent.limit_price,
+            basis=intent.basis,
         )
 
     @classmethod
