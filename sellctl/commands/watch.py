@@ -1,7 +1,6 @@
 """`sellctl watch`: poll all accounts until a signal stops it; a live screen on a terminal, log lines elsewhere."""
 
 import sys
-from collections import deque
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from sellctl.service.notifier import Notifier
     from sellctl.service.options import Options
     from sellctl.ui.displays import Display
-
-_EVENTS_KEPT = 50
 
 
 class WatchFormat(StrEnum):
@@ -64,12 +61,13 @@ def watch(
     from sellctl.core.model.account_state import RunMode
     from sellctl.service.logs import log_event, redactor
     from sellctl.service.notifier import Notifier
+    from sellctl.ui.recent_events import RecentEvents
 
     options = options_of(context)
     if not check_enabled(options):
         return
     shown = output or (WatchFormat.TABLE if sys.stdout.isatty() else WatchFormat.LOG)
-    events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
+    events = RecentEvents()
 
     loaded = load(options, notifies=True, chats=True)
     redact = redactor(loaded.secrets())

@@ -10,18 +10,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sellctl.core.model.event import Event, EventKind, Severity
+from sellctl.core.model.event import Event, Severity
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.view import WatchView
 from sellctl.ui.blocks import Block, all_lines, thinned_lines
 from sellctl.ui.formatting import clock, duration, sanitize
 from sellctl.ui.grid import ASCII, UNICODE, Glyphs, Grid, Line, rows_in
+from sellctl.ui.recent_events import is_notice
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
 EVENTS = 8  # lines, where the screen has no height that says how many there are
-_NOTICES = frozenset({EventKind.NOTE, EventKind.ADOPTED, EventKind.RECOVERED})  # unless they are warnings
 WEIGHTS = {
     Severity.INFO: ("", ""),
     Severity.WARNING: ("warning: ", "yellow"),
@@ -83,7 +83,7 @@ def title_line(view: WatchView, width: int) -> Line:
 def event_lines(events: Sequence[Event], width: int, max_lines: int) -> list[Line]:
     """The newest events, in at most `max_lines` lines. A notice is shown where exits and alerts leave room."""
     places = range(len(events))
-    by_rank = sorted(places, key=lambda place: (not _is_notice(events[place]), place), reverse=True)
+    by_rank = sorted(places, key=lambda place: (not is_notice(events[place]), place), reverse=True)
     shown: dict[int, list[Line]] = {}
     left = max_lines
     for place in by_rank:
@@ -93,11 +93,6 @@ def event_lines(events: Sequence[Event], width: int, max_lines: int) -> list[Lin
         shown[place] = lines
         left -= len(lines)
     return [line for place in sorted(shown) for line in shown[place]]
-
-
-def _is_notice(event: Event) -> bool:
-    """Whether an event is neither about an exit nor something that went wrong."""
-    return event.severity is Severity.INFO and event.kind in _NOTICES
 
 
 def event_text(event: Event) -> str:
