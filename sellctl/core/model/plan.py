@@ -582,11 +582,11 @@ class Plan(Struct, frozen=True):
 
     @property
     def cancels_at_once(self) -> tuple[CancelOrder, ...]:
-        """The cancels to request with this plan: all of them or, while it sends an exit, those that an exit waits for.
+        """The cancels to request with this plan: all of them or, where it begins an exit, those that an exit waits for.
 
-        The other stale orders wait for a plan that sends none, so that no account's exits stand behind them.
+        The other stale orders wait for a plan that begins none, so that no account's exits stand behind them.
         """
-        if not self.submits:
+        if all(decision.holding.state.exit for decision in self.submits):
             return self.cancels
         awaited = {cancel.order.id for cancel in self.awaited_cancels}
         return tuple(cancel for cancel in self.cancels if cancel.order.id in awaited)
