@@ -39,7 +39,7 @@ class VenueState:
         start_id: str = "",
     ) -> None:
         self.now = start
-        self.idle_at = start  # until then at least, matching changed nothing since it last changed something
+        self.idle_at = start  # when matching was last left out, because it would have changed nothing
         self._start_id = start_id
         self.settings = settings or Settings()
         self.faults = FaultRegistry(self.settings.seed)
