@@ -7,7 +7,7 @@ from sellctl.core.model.event import Event, EventKind, Severity
 
 EVENTS_KEPT = 50
 _NOTICES = frozenset({EventKind.NOTE, EventKind.ADOPTED})  # unless they are warnings
-# They come and go, often several at once, and the last of them counts. What is still wrong stands in the account's head.
+# They come and go, often several at once, and the last one counts. What is still wrong stands in the account's head.
 _PASSING = frozenset({EventKind.DEGRADED, EventKind.RECOVERED})
 
 
