@@ -132,10 +132,10 @@ def check(context: typer.Context) -> None:
 def _outdated(options: "Options", loaded: "LoadedConfig") -> "Iterator[str]":
     """One line per running process that still uses the file as it was before it was changed."""
     from sellctl.bootstrap import state_of
-    from sellctl.service.config_in_use import outdated_sentences
+    from sellctl.service.config_in_use import outdated
 
-    for sentence in outdated_sentences(state_of(options, loaded), loaded):
-        yield f"warning: {sentence}"
+    for each in outdated(state_of(options, loaded), loaded):
+        yield f"warning: {each.sentence}"
 
 
 @config_app.command(cls=Command)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import AccountCommand, FormatOption, options_of, say
+from sellctl.commands.session import AccountCommand, FormatOption, options_of, print_outdated, say
 from sellctl.core.errors import ConfigError
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.text import did_you_mean
@@ -39,11 +39,13 @@ def try_recipients(
     Prints for each whether it arrived, without its address, which may be secret. Exit status: 0 all arrived, 1 at least
     one did not, 2 nothing is configured.
     """
-    from sellctl.bootstrap import load
+    from sellctl.bootstrap import load, state_of
     from sellctl.service.notifier import check_recipients, send_heartbeat, send_test
     from sellctl.ui.render import JSON_VERSION, emit
 
-    config = load(options_of(context), notifies=True).config
+    options = options_of(context)
+    loaded = load(options, notifies=True)
+    config = loaded.config
     wanted = _kind_of(kind)
     _check(config, wanted, heartbeat=heartbeat)
     check_recipients(config)
@@ -53,6 +55,7 @@ def try_recipients(
     rows = [(*named, _result_cell(arrived=arrived)) for *named, arrived in sent]
     documents = [dict(zip(("recipient", "service", "kinds", "arrived"), each, strict=True)) for each in sent]
     emit(COLUMNS, rows, output, title="Test notifications", document={"version": JSON_VERSION, "recipients": documents})
+    print_outdated(state_of(options, loaded), loaded)
     if not all(arrived for *_, arrived in sent):
         say("What did not arrive was refused, or its service can't be reached.")
         raise typer.Exit(ExitCode.FAILED)

@@ -35,7 +35,7 @@ def positions(
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode
-    from sellctl.service.config_in_use import outdated_sentences
+    from sellctl.service.config_in_use import outdated
     from sellctl.ui.documents import positions_listing
     from sellctl.ui.render import emit
     from sellctl.ui.rows import POSITION_COLUMNS, positions_rows
@@ -46,8 +46,8 @@ def positions(
     runtime = run(options_of(context), RunOptions("positions", RunMode.DRY_RUN, account or ()))
     accounts, halted = listings(runtime), print_halt(runtime)
     document = positions_listing(accounts, halted)
-    outdated = outdated_sentences(runtime.state, runtime.loaded)
-    title = "\n".join(("Positions", *summary_lines(accounts), *_unwatched(runtime), *outdated))
+    not_in_use = (each.sentence for each in outdated(runtime.state, runtime.loaded))
+    title = "\n".join(("Positions", *summary_lines(accounts), *_unwatched(runtime), *not_in_use))
     emit(POSITION_COLUMNS, positions_rows(accounts), output, title=title, document=document)
     raise typer.Exit(status_of(runtime.scheduler))
 

@@ -261,10 +261,10 @@ def print_halt(runtime: "Runtime") -> str:
 
 def print_outdated(state: "StateFolder", loaded: "LoadedConfig") -> None:
     """Print on stderr which running processes still use the configuration as it was before it was changed."""
-    from sellctl.service.config_in_use import outdated_sentences
+    from sellctl.service.config_in_use import outdated
 
-    for sentence in outdated_sentences(state, loaded):
-        say(sentence)
+    for each in outdated(state, loaded):
+        say(each.sentence)
 
 
 def all_busy(scheduler: "AccountScheduler") -> bool:

@@ -38,6 +38,8 @@ from sellctl.core.errors import ConfigError
 from sellctl.file_content import read_content
 
 FILE_NAME = "config.yml"
+# What a running process takes up when it is started again, and not by a reload.
+AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.", "telegram.")
 _PRIVATE = 0o600
 _SIMULATOR = "simulator"  # the key, and the folder inside the state folder
 _MAX_BYTES = 1_000_000
@@ -96,13 +98,16 @@ class LoadedConfig:
             for dotted, key, value in leaves(self.config)
         ]
 
-    @property
-    def fingerprint(self) -> str:
-        """Equal for configurations of equal values, from whatever file; secrets have no part in it."""
+    def fingerprint(self, *, of_start: bool) -> str:
+        """Equal for configurations of equal values, from whatever file; secrets have no part in it.
+
+        `of_start`: of the keys that a running process takes up when it is started again; else of those that a reload
+        takes up.
+        """
         values = (
             f"{dotted}={value_text(value, key.none_literal, key.value_format)}"
             for dotted, key, value in leaves(self.config)
-            if key.value_format is not ValueFormat.SECRET
+            if key.value_format is not ValueFormat.SECRET and dotted.startswith(AT_THE_NEXT_START) is of_start
         )
         return sha256("\n".join(values).encode()).hexdigest()
 

@@ -14,7 +14,7 @@ from sellctl.core.errors import ConfigError, SellctlError
 from sellctl.core.model.instrument import AssetClass, a_stock
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.ports import HasAccountSettings, MayBeSimulated
-from sellctl.service.config_in_use import about, outdated, take_up
+from sellctl.service.config_in_use import outdated
 from sellctl.service.diagnosis import CheckResult, CheckState, bad, not_checked, ok, remedy_of
 from sellctl.ui.formatting import counted
 
@@ -71,8 +71,8 @@ def _config(runtime: "Runtime") -> CheckResult:
     sources = [text for text in loaded.warnings if "profile" in text]
     if sources:
         return CheckResult(CheckState.WARN, "configuration", sources[0], "unset the variables, or name that key")
-    for process in outdated(runtime.state, loaded):
-        return CheckResult(CheckState.WARN, "configuration", about(process), take_up(process), is_next=True)
+    for each in outdated(runtime.state, loaded):
+        return CheckResult(CheckState.WARN, "configuration", each.finding, each.remedy, is_next=True)
     return ok("configuration", where)
 
 

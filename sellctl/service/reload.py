@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from sellctl.core.config_manager import ConfigManager, LoadedConfig
+from sellctl.core.config_manager import AT_THE_NEXT_START, ConfigManager, LoadedConfig
 from sellctl.core.decision.policy import Policy, compile_policy
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.event import Event, EventKind, Severity
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
     from sellctl.core.model.position import Holding
     from sellctl.core.sell_watcher import SellWatcher
-
-_AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.", "telegram.")
 
 
 async def reload(
@@ -76,7 +74,7 @@ def _changes(before: LoadedConfig, after: LoadedConfig) -> Iterator[str]:
     lists = {key for key in changed if any(each.startswith((f"{key}.", f"{key}[")) for each in changed)}
     changed = [key for key in changed if key not in lists]
     for key in changed:
-        later = " (from the next start on)" if key.startswith(_AT_THE_NEXT_START) else ""
+        later = " (from the next start on)" if key.startswith(AT_THE_NEXT_START) else ""
         yield f"reloaded: {key} is {now.get(key, 'not set')}, was {was.get(key, 'not set')}{later}"
     if not changed:
         yield "reloaded: nothing changed"

@@ -34,11 +34,15 @@ if TYPE_CHECKING:
 
 
 class ConfigInUse(msgspec.Struct, frozen=True):
-    """The file from which a process has read its configuration, when it did, and the configuration's fingerprint."""
+    """The file from which a process has read its configuration, when it did, and the configuration's fingerprints.
+
+    `of_start` is that of the keys which a reload doesn't take up.
+    """
 
     file: str
     read_at: dt.datetime
     fingerprint: str
+    of_start: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +140,12 @@ class StateFolder:
         _write(self._holder_file(number), holder, durable=False)
 
     def uses_config(self, config: ConfigInUse) -> None:
-        """Let other processes see which configuration this one uses for the accounts that it holds or will hold."""
-        self._config_in_use = config
+        """Let other processes see which configuration this one uses for the accounts that it holds or will hold.
+
+        A later one was reloaded: of its keys, those of the start stay as they were.
+        """
+        before = self._config_in_use
+        self._config_in_use = msgspec.structs.replace(config, of_start=before.of_start) if before else config
         for number in self._locks:
             with suppress(SellctlError):
                 self._write_holder(number)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from sellctl.core.model.event import Event, EventKind, Severity
 
 EVENTS_KEPT = 50
-_NOTICES = frozenset({EventKind.NOTE, EventKind.ADOPTED, EventKind.RECOVERED})  # unless they are warnings
+_NOTICES = frozenset({EventKind.NOTE, EventKind.ADOPTED})  # unless they are warnings
+# They come and go, often several at once, and the last one counts. What is still wrong stands in the account's head.
+_PASSING = frozenset({EventKind.DEGRADED, EventKind.RECOVERED})
 
 
 @dataclass(slots=True)
@@ -28,5 +30,7 @@ class RecentEvents:
 
 
 def is_notice(event: Event) -> bool:
-    """Whether an event is neither about an exit nor something that went wrong."""
+    """Whether an event is neither about an exit nor something that went wrong for good."""
+    if event.kind in _PASSING:
+        return event.severity in {Severity.INFO, Severity.WARNING}
     return event.severity is Severity.INFO and event.kind in _NOTICES

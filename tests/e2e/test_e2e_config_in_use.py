@@ -59,6 +59,19 @@ def test_what_shows_rules_names_the_watcher_that_does_not_use_them_yet(command: 
     assert in_use not in said(stage, *command)
 
 
+def test_what_a_reload_does_not_take_up_is_said_until_the_watcher_is_started_again(play: Play) -> None:
+    stage = play(three_calls("1.90", "1.92"), RULES.format(stop="30%"))
+    with a_watcher(stage) as watcher:
+        stage.configure(f"{RULES.format(stop='12%')}notify: [{{url: json://127.0.0.1:9}}]\n")
+        assert f"kill -HUP {watcher}" in said(stage, "config", "check")
+        os.kill(watcher, signal.SIGHUP)
+        of_start = f"(process {watcher}) still uses the accounts, recipients and addresses of its start"
+        until(lambda: of_start in said(stage, "config", "check"))
+        assert "start it again" in said(stage, "config", "check")
+        assert f"start process {watcher} again" in said(stage, "doctor")
+        assert of_start in said(stage, "notify", "test")
+
+
 def test_a_watcher_with_another_file_is_not_named(play: Play) -> None:
     stage = play(three_calls("1.90", "1.92"), RULES.format(stop="30%"))
     with a_watcher(stage):
