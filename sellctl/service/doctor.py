@@ -37,7 +37,7 @@ _LIMITED_FEEDS = {
     "indicative": "delayed estimates",
 }
 _IN_USE = ("(406)", "uses its only connection")  # what a stream says while another program has the key's connection
-_WITH_STREAMS = ("`sellctl watch`", "`sellctl serve`")  # how the text on the process begins that has streams
+_WITH_STREAMS = ("watch", "serve")  # the commands that have streams
 _SUMMER, _WINTER = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC), dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
 _OFFSETS = (dt.timedelta(hours=-4), dt.timedelta(hours=-5))
 
@@ -189,7 +189,7 @@ async def _account(watcher: "SellWatcher", runtime: "Runtime") -> AsyncIterator[
         yield ok(check, f"{facts.number}, {kind}, {positions}")
     holder = runtime.state.lock_holder(facts.number)
     if holder:
-        yield ok(f"{check}, lock", f"in use by {holder}")
+        yield ok(f"{check}, lock", f"in use by {holder.text}")
     async for result in _account_settings(watcher, check):
         yield result
 
@@ -301,7 +301,7 @@ def _own_watcher(stream: str, runtime: "Runtime") -> str:
     facts = [watcher.state.facts for watcher in runtime.scheduler.watchers]
     of_one = [each for each in facts if each and stream == f"orders of {each.name}"]
     holders = (runtime.state.lock_holder(each.number) for each in of_one or facts if each)
-    return next((holder for holder in holders if holder.startswith(_WITH_STREAMS)), "")
+    return next((holder.text for holder in holders if holder and holder.command in _WITH_STREAMS), "")
 
 
 def _stream(name: str, problem: str, own_watcher: str) -> CheckResult:
