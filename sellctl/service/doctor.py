@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sellctl.core.errors import ConfigError, SellctlError
 from sellctl.core.model.instrument import AssetClass, a_stock
 from sellctl.core.model.market import NEW_YORK
+from sellctl.core.model.view import totals_of
 from sellctl.core.ports import HasAccountSettings, MayBeSimulated
 from sellctl.service.config_in_use import outdated
 from sellctl.service.diagnosis import CheckResult, CheckState, bad, not_checked, ok, remedy_of
@@ -185,13 +186,22 @@ async def _account(watcher: "SellWatcher", runtime: "Runtime") -> AsyncIterator[
         finding = f"{facts.number}, {kind}, trading is blocked: {facts.blocked}"
         yield CheckResult(CheckState.BAD, check, finding, "contact Alpaca support")
     else:
-        positions = counted(len(state.plan.decisions) if state.plan else 0, "position")
-        yield ok(check, f"{facts.number}, {kind}, {positions}")
+        yield ok(check, f"{facts.number}, {kind}, {_positions_of(watcher, runtime)}")
     holder = runtime.state.lock_holder(facts.number)
     if holder:
         yield ok(f"{check}, lock", f"in use by {holder.text}")
     async for result in _account_settings(watcher, check):
         yield result
+
+
+def _positions_of(watcher: "SellWatcher", runtime: "Runtime") -> str:
+    """How many positions there are, and how many of them nothing will ever close."""
+    from sellctl.service.listings import listing_of  # noqa: PLC0415  the decisions, which most checks don't need
+
+    listing = listing_of(runtime, watcher, watcher.state.plan)
+    totals = totals_of([(listing.plan, listing.structures)] if listing.plan else [])
+    not_managed = f", {totals.not_managed} NOT MANAGED" if totals.not_managed else ""
+    return f"{counted(totals.positions, 'position')}{not_managed}"
 
 
 def _key_of(watcher: "SellWatcher", runtime: "Runtime") -> str:
