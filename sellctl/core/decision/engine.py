@@ -101,8 +101,8 @@ def _with_backstops(decisions: Iterable[PositionDecision], context: DecisionCont
 def _with_backstop(decision: PositionDecision, context: DecisionContext) -> PositionDecision:
     try:
         return backstop.with_backstop(decision, context) if backstop.may_change(decision, context) else decision
-    except Exception:  # noqa: BLE001  an error must not stop the other decisions; this backstop is left unchanged
-        return decision
+    except Exception as error:  # noqa: BLE001  an error must not stop the other decisions
+        return _with_error(decision, "its backstop is left as it is", error)
 
 
 def _stale(decisions: Iterable[PositionDecision], context: DecisionContext) -> tuple[CancelOrder, ...]:
@@ -165,8 +165,8 @@ def _with_alerts(decision: PositionDecision, context: DecisionContext) -> Positi
     """The decision, with what is said of quotes that stay unusable and of an exit that stays open."""
     try:
         return with_overdue(with_lost_quotes(decision, _quote_problem(decision, context)), context)
-    except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
-        return decision
+    except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
+        return _with_error(decision, "whether its quotes are lost or its exit overdue can't be told", error)
 
 
 def _quote_problem(decision: PositionDecision, context: DecisionContext) -> str:
@@ -283,6 +283,12 @@ def _next_step(pending: PendingExit, context: DecisionContext) -> PositionDecisi
         sentence = f"{signal.sentence}; {', '.join(shorts)} {closes} first"
         return PositionDecision(signal.holding, DecisionState.CLOSING, sentence, signal=signal)
     return next_step(signal, context)
+
+
+def _with_error(decision: PositionDecision, what: str, error: Exception) -> PositionDecision:
+    """The decision, with an alert on what an error keeps from being done for it."""
+    said = f"{decision.sentence}; " if decision.sentence else ""
+    return replace(decision, sentence=f"{said}{what}: {error_text(error)}", alert=True)
 
 
 def _with_problem(decision: PositionDecision, problem: str) -> PositionDecision:
