@@ -637,7 +637,7 @@ class SellWatcher:
     def take_policy(self, policy: Policy, basis: Basis) -> None:
         """Decide by another policy from the next poll on. `basis` is the side on which peaks are measured."""
         self.policy = policy
-        self.positions.configure(basis, kinds=policy.structure_kinds, matched=policy.matched_kinds)
+        self.positions.configure(basis, kinds=policy.structure_kinds, may_match=policy.may_match)
 
     def snapshot_under(self, policy: Policy, basis: Basis, market: Market) -> Snapshot | None:
         """The last read as another policy would see it, for a decision that is only shown; None before the first."""
