@@ -14,7 +14,14 @@ from sellctl.core.config.schema import GuardAction, ShortAction
 from sellctl.core.decision import backstop
 from sellctl.core.decision.alerts import with_lost_quotes, with_overdue
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation, wait_for_second_read
+from sellctl.core.decision.exits import (
+    closing,
+    continue_exit,
+    describe,
+    next_step,
+    wait_for_confirmation,
+    wait_for_second_read,
+)
 from sellctl.core.decision.multi_leg.steps import next_step as next_step_as_one
 from sellctl.core.decision.multi_leg.together import PendingExit, PendingStructure, sort_by_way
 from sellctl.core.decision.policy import Policy
@@ -280,9 +287,16 @@ def _next_step(pending: PendingExit, context: DecisionContext) -> PositionDecisi
     waits = waits or (signal.reason is Reason.STRUCTURE and signal.holding.symbol in context.parts)
     if shorts and waits and not context.ours_on(signal.holding.symbol):
         closes = "closes" if len(shorts) == 1 else "close"
-        sentence = f"{signal.sentence}; {', '.join(shorts)} {closes} first"
-        return PositionDecision(signal.holding, DecisionState.CLOSING, sentence, signal=signal)
+        # Of what has filled no order works any more: only the next poll shows that the long legs may follow.
+        is_filled = any(_has_unshown_fill(held) for short in shorts if (held := context.held(short)))
+        return replace(closing(signal, f"{', '.join(shorts)} {closes} first"), unconfirmed=is_filled)
     return next_step(signal, context)
+
+
+def _has_unshown_fill(holding: Holding) -> bool:
+    """Whether our fills have closed some of it that the positions still show."""
+    left = holding.state.qty_left
+    return left is not None and left < holding.position.qty
 
 
 def _with_error(decision: PositionDecision, what: str, error: Exception) -> PositionDecision:
