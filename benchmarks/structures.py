@@ -29,7 +29,7 @@ from sellctl.core.config.schema import (
     StrategyConfig,
     Style,
 )
-from sellctl.core.decision.multi_leg.ways import LEVEL
+from sellctl.core.decision.multi_leg.ways import MULTI_LEG_OPTIONS_LEVEL
 from sellctl.core.model.exit_record import CONTRACT
 from sellctl.core.model.gain import Amount
 from sellctl.core.model.instrument import StructureKind
@@ -64,9 +64,9 @@ class Way:
     options_level: int
 
 
-ONE_ORDER = Way(Style.SMART, LEVEL)
-LIMITS_BY_LEGS = Way(Style.SMART, LEVEL - 1)
-MARKET_BY_LEGS = Way(Style.MARKET, LEVEL - 1)
+ONE_ORDER = Way(Style.SMART, MULTI_LEG_OPTIONS_LEVEL)
+LIMITS_BY_LEGS = Way(Style.SMART, MULTI_LEG_OPTIONS_LEVEL - 1)
+MARKET_BY_LEGS = Way(Style.MARKET, MULTI_LEG_OPTIONS_LEVEL - 1)
 
 
 def figures() -> Iterator[Figure]:

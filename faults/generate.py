@@ -56,7 +56,6 @@ DUE = frozenset(
      Role.TRAILING}
 )  # fmt: skip
 MUST_STAY = frozenset({Role.UNTRIGGERED, Role.COVERED, Role.COVERING, Role.AT_PEAK})
-IN_EVERY_DAY = frozenset({Role.SHORT_LEG, Role.COVERING_LEG})  # every day has a vertical that reaches its stop
 
 
 @dataclass(frozen=True, slots=True)

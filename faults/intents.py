@@ -1,16 +1,18 @@
 """What the journal says of an order: its committed intents, and why one of a person's was cancelled."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from sellctl.core.model.plan import Reason
 from sellctl.sim.venue.orders import SimOrder
 
 ZERO = Decimal(0)
-
+_REST_OF_A_REQUEST = re.compile(r"the rest of a structure that is being closed: \S+: closed manually")
 
 JOURNAL = "journal.sqlite"
 
@@ -31,8 +33,16 @@ def was_cancelled_for_an_exit(folder: Path, client_order_id: str) -> bool:
 
 
 def reason_of(folder: Path, client_order_id: str) -> str:
-    """Why an order of ours was sent, by its newest committed intent; "" when there is none."""
-    return next((reason for reason, _ in reversed(_rows(folder, "intent", client_order_id))), "")
+    """Why an order of ours was sent, by its newest committed intent; "" when there is none.
+
+    Of a leg that follows its structure it is a person's request where that is why the structure is being closed.
+    """
+    rows = _rows(folder, "intent", client_order_id)
+    if not rows:
+        return ""
+    reason, body = rows[-1]
+    is_requested = reason == Reason.STRUCTURE and _REST_OF_A_REQUEST.match(json.loads(body).get("why", ""))
+    return Reason.CLOSED_MANUALLY if is_requested else reason
 
 
 def _entries(folder: Path, kind: str, client_order_id: str) -> Iterator[dict[str, Any]]:

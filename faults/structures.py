@@ -32,7 +32,6 @@ class Entry(StrEnum):
 
 LEAVES_BY_ITS_RULES = frozenset({Course.TARGET, Course.STOP, Course.TRAILING, Course.TIME})
 STAYS = frozenset({Course.QUIET, Course.UNMANAGED})
-PRICE_COURSES = frozenset({Course.TARGET, Course.STOP, Course.TRAILING})
 PATIENT = frozenset({Course.TARGET, Course.TIME, Course.LAST_DAY})  # their exits may be suspended after three rejects
 
 

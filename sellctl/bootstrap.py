@@ -277,7 +277,7 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
         book,
         basis,
         kinds=policy.structure_kinds,
-        matched=policy.matched_kinds,
+        may_match=policy.may_match,
         splits=shared.splits,
         facts=shared.facts,
     )

@@ -251,7 +251,6 @@ def position_of(row: Row) -> Position:
         available=None if available is None else available.copy_abs(),
         entry_price=None if wrong_entry or wrong_price else entry,
         current_price=None if wrong_price else price,
-        asset_id=_text_or_empty(row, "asset_id"),
         contradiction=wrong_entry or wrong_price,
         lastday_price=_known_or_none(row, "lastday_price"),
     )

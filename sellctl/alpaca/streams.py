@@ -229,8 +229,10 @@ class AlpacaStreams:
             return
         connection.streamed = chosen
         trades = chosen if connection.feed == StockFeed.IEX.value else ()
-        with contextlib.suppress(Exception):  # a connection that ends meanwhile subscribes once it is up again
+        try:
             await connection.stream.resubscribe(sorted(chosen), sorted(trades))  # type: ignore[union-attr]
+        except Exception:  # noqa: BLE001  mostly the connection has ended; the next call subscribes again
+            connection.streamed = frozenset()
 
     # --- events
 

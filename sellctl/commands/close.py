@@ -72,7 +72,7 @@ def close(
 
     Shows account, quantity and estimated proceeds, and asks. Ends within 50 seconds and says what became of it:
     exits 0 when it is closed, 4 when an order still works, 5 when nothing could be sent. A running watcher closes it.
-    Of a structure all legs are closed, the short ones first.
+    A structure is closed as one order; where that can't be sent, by its legs, the short ones first.
     """
     from sellctl.bootstrap import RunOptions
     from sellctl.core.model.account_state import RunMode

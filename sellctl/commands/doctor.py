@@ -62,9 +62,9 @@ def doctor(context: typer.Context, account: AccountOption = None, output: Format
 def _start(runtime: "Runtime", options: "Options") -> str:
     """The command that starts watching, or that a watcher is running already."""
     numbers = [state.facts.number for state in runtime.scheduler.states if state.facts]
-    holder = next((found for number in numbers if (found := runtime.state.lock_holder(number))), "")
+    holder = next((found for number in numbers if (found := runtime.state.lock_holder(number))), None)
     if holder:
-        return f"nothing, {holder} is running"
+        return f"nothing, {holder.text} is running"
     named = f" --config {options.config}" if options.config else ""
     is_live = any(not runtime.loaded.config.accounts[watcher.name].paper for watcher in runtime.scheduler.watchers)
     return f"sellctl{named}{' --live' if is_live else ''} watch"

@@ -1,4 +1,4 @@
-"""`sellctl run-once`: one run, for cron: poll, decide, act, follow orders for up to 50 s, and print what was done."""
+"""`sellctl run-once`: one run, for cron: poll, decide, act, follow orders for up to 45 s, and print what was done."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +24,6 @@ from sellctl.core.exit_codes import ExitCode
 if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
     from sellctl.core.scheduler import AccountScheduler
-    from sellctl.service.options import Options
     from sellctl.ui.formats import OutputFormat
 
 
@@ -51,16 +50,18 @@ def run_once(
     Ends within 50 seconds. Urgent orders keep working after that, and the next run takes them over.
     Exits 5 when an exit is due and was not sent: a halt, one of your orders, or a check of sellctl is in the way.
     """
-    from sellctl.bootstrap import RunOptions
+    from sellctl.bootstrap import RunOptions, load, state_of
     from sellctl.core.model.account_state import RunMode
+    from sellctl.journal.exits_since import newest_row
 
     options = options_of(context)
-    if not check_enabled(options):
+    loaded = load(options, notifies=not dry_run)
+    if not check_enabled(loaded):
         return
     mode = RunMode.DRY_RUN if dry_run else RunMode.ACT
     run_options = RunOptions("run-once", mode, account or (), yes=yes, checks_structures=True)
-    start_row = 0 if dry_run else _newest_row(options)
-    runtime = run(options, run_options, notifies=not dry_run)
+    start_row = 0 if dry_run else newest_row(state_of(options, loaded).journal)
+    runtime = run(options, run_options, loaded=loaded, notifies=not dry_run)
     scheduler = runtime.scheduler
     if dry_run:
         show_plans(runtime, run_options, output, "What would be done")
@@ -74,14 +75,6 @@ def run_once(
     if code is ExitCode.OK and detailed_exitcode and any(plan.is_due for plan in scheduler.first_plans):
         code = ExitCode.EXITS_DUE
     raise typer.Exit(code)
-
-
-def _newest_row(options: "Options") -> int:
-    """The number of the journal's newest row before the run."""
-    from sellctl.bootstrap import load, state_of
-    from sellctl.journal.exits_since import newest_row
-
-    return newest_row(state_of(options, load(options)).journal)
 
 
 def _show_what_was_done(runtime: "Runtime", start_row: int, output: "OutputFormat | None") -> None:

@@ -106,17 +106,18 @@ def run(
     run_options: "RunOptions",
     then: "Callable[[Runtime], Awaitable[None]] | None" = None,
     *,
+    loaded: "LoadedConfig | None" = None,
     notifies: bool = False,
     quiet: bool = False,
 ) -> "Runtime":
     """Do what `run-once` does with these options, then await `then`. Returns the runtime, closed; events are logged.
 
     With `notifies` they are sent to the configured recipients too, and the heartbeat at the end. With `quiet` only
-    problems are logged.
+    problems are logged. `loaded` is the configuration, where the command has read it already.
     """
     from sellctl.bootstrap import load
 
-    loaded = load(options, notifies=notifies)
+    loaded = loaded or load(options, notifies=notifies)
     confirm_first_live(loaded, options, run_options)
     try:
         with _notifying(loaded, options) if notifies else nullcontext() as notifier:
@@ -140,6 +141,7 @@ def _run_loaded(
 
     from sellctl.bootstrap import assemble
     from sellctl.core.model.event import Severity
+    from sellctl.service.garbage_collection import exempt_what_is_imported
     from sellctl.service.logs import log_event
 
     def listen(event: "Event") -> None:
@@ -149,6 +151,7 @@ def _run_loaded(
             notifier.notify(event)
 
     runtime = assemble(loaded, options, run_options, listen)
+    exempt_what_is_imported()
 
     async def work() -> None:
         await runtime.scheduler.run_once()
@@ -353,11 +356,9 @@ def _common(problems: Iterable[SellctlError]) -> ExitCode:
     return codes.pop() if len(codes) == 1 else ExitCode.FAILED
 
 
-def check_enabled(options: Options) -> bool:
+def check_enabled(loaded: "LoadedConfig") -> bool:
     """Whether the sell module is enabled; prints a message when it isn't."""
-    from sellctl.bootstrap import load
-
-    if load(options).config.sell_module.enabled:
+    if loaded.config.sell_module.enabled:
         return True
     say("sell_module.enabled is false: nothing is watched and nothing is sold.")
     return False

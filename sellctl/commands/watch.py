@@ -64,12 +64,11 @@ def watch(
     from sellctl.ui.recent_events import RecentEvents
 
     options = options_of(context)
-    if not check_enabled(options):
+    loaded = load(options, notifies=True, chats=True)
+    if not check_enabled(loaded):
         return
     shown = output or (WatchFormat.TABLE if sys.stdout.isatty() else WatchFormat.LOG)
     events = RecentEvents()
-
-    loaded = load(options, notifies=True, chats=True)
     redact = redactor(loaded.secrets())
     chat = chat_of(loaded, redact)
     notifier = Notifier(loaded.config, redact, chat=chat)

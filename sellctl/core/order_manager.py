@@ -343,7 +343,7 @@ class OrderManager:
     async def _intend(self, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder], at: float) -> None:
         """Record the requests of one decision together; on disk when this returns.
 
-        `at` is the decision's time: by it a cancel is recorded, and later requested, that wasn't a moment ago.
+        `at` is the decision's time. A cancel requested shortly before it is neither recorded nor requested again.
         """
         new = tuple(cancel for cancel in cancels if self.book.may_request_cancel(cancel.order, at))
         if orders or new:
@@ -427,7 +427,7 @@ class OrderManager:
     async def _refused(self, request: SubmitOrder, error: RequestRejectedError) -> bool:
         """Record a rejection; the next poll decides again. After a duplicate id it is looked up instead (I5).
 
-        Return whether that poll should follow at once, because the legs of a structure are to leave one by one now.
+        Return whether that poll should follow at once, because the legs of a structure are to be closed one by one now.
         """
         if error.refusal is Refusal.DUPLICATE_ID:
             self._write("duplicate", request.client_order_id, {"error": error.sentence})
@@ -470,7 +470,7 @@ class OrderManager:
         self._note_no_multi_leg("" if is_account else request.symbol, request.symbol, why)
 
     def _note_no_multi_leg(self, refused: str, structure: str, why: str) -> None:
-        sentence = f"the broker takes no multi-leg order ({why}); its legs leave one by one, short ones first"
+        sentence = f"the broker takes no multi-leg order ({why}); its legs are closed one by one, short ones first"
         self.journal.note(self.account, NO_MULTI_LEG, {"symbol": refused, "structure": structure, "sentence": sentence})
         self.book.refuse_multi_leg([refused], self.report.now().astimezone(NEW_YORK).date())
         self.report(structure, EventKind.NOTE, sentence)
@@ -527,7 +527,7 @@ class OrderManager:
         return any(await asyncio.gather(*(self._cancel(cancel, at) for cancel in cancels)))
 
     async def _cancel(self, cancel: CancelOrder, at: float) -> bool:
-        """Request a cancel that is recorded, unless it had been a moment before `at`. Return False when it failed."""
+        """Request a recorded cancel, unless it was requested shortly before `at`. Return False when it failed."""
         order, name = cancel.order, self._name_of(cancel.order)
         effects = self.book.request_cancel(order, at)
         self._report_alerts(name, effects)

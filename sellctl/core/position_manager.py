@@ -1,7 +1,7 @@
 """Joins the broker's positions with their quotes, stored episodes and our own fills. It places no orders."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -83,13 +83,13 @@ class PositionManager:
         basis: Basis = Basis.MID,
         *,
         kinds: Collection[StructureKind] = (),
-        matched: Collection[StructureKind] | None = None,
+        may_match: Callable[[str], bool] = lambda _structure: True,
         splits: SplitsOfDay | None = None,
         facts: RememberedFacts | None = None,
     ) -> None:
         """`basis` is the price on which peaks are measured; structures of these `kinds` have episodes too.
 
-        `matched` are those of them that a match names; None for all.
+        `may_match` says of a structure's name whether a match may fit it.
 
         `splits` are those of the day; without them no price is taken for that of a split. `facts` has the price
         increments that are known.
@@ -97,7 +97,7 @@ class PositionManager:
         self._prices = prices
         self._basis = basis
         self._kinds = kinds
-        self._matched = kinds if matched is None else matched
+        self._may_match = may_match
         self.episodes = episodes
         self.structures: dict[str, PositionState] = {}  # by name
         self._structure_of: dict[str, HeldStructure] = {}  # by the symbol of each leg
@@ -118,9 +118,9 @@ class PositionManager:
         """The price on which peaks are measured."""
         return self._basis
 
-    def configure(self, basis: Basis, *, kinds: Collection[StructureKind], matched: Collection[StructureKind]) -> None:
+    def configure(self, basis: Basis, *, kinds: Collection[StructureKind], may_match: Callable[[str], bool]) -> None:
         """Apply another configuration's `basis` and kinds of structures from the next poll on."""
-        self._basis, self._kinds, self._matched = basis, kinds, matched
+        self._basis, self._kinds, self._may_match = basis, kinds, may_match
 
     @property
     def order_count(self) -> OrderCount:
@@ -281,12 +281,12 @@ class PositionManager:
         return (*earlier, *(each.name for each in new), *(name for name in known if name in later))
 
     def _stays(self, name: str) -> bool:
-        """Whether a structure stays what it was: a match names its kind, or it is being closed.
+        """Whether a structure stays what it was: a match may fit it, or it is being closed.
 
         Another spread gives way to a larger structure that a match names, such as a condor whose other spread was
         opened later, or was left out of an answer.
         """
-        is_kept = kind_named(name) not in SPREADS or kind_named(name) in self._matched
+        is_kept = kind_named(name) not in SPREADS or self._may_match(name)
         return is_kept or any(self._is_being_closed(symbol) for symbol in legs_of(name))
 
     def _is_later(self, name: str, opened_at: Mapping[str, dt.datetime], at: dt.datetime) -> bool:

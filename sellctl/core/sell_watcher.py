@@ -49,7 +49,7 @@ T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 ENDS_WITHIN = (0.0, 0.25, 1.0)  # seconds between the looks for the end of a cancel at the end of a run
 _RESUMED = "resumed"  # the journal's note on a symbol or underlying whose rules the user has resumed
-_BUG_HINT = "Please report it; --debug logs where it happened."
+BUG_HINT = "Please report it; --debug logs where it happened."
 
 
 class WatcherOptions(Struct, frozen=True):
@@ -227,7 +227,7 @@ class SellWatcher:
             history=self.observer.known_orders((holding.symbol for holding in holdings), seen.read),
             invalid=(
                 *seen.positions.invalid,
-                *(replace(row, is_order=True) for row in seen.invalid_orders.invalid),
+                *(replace(row, is_order=True) for row in seen.unreadable_orders),
             ),
             manual_closes=requests.closing,
             close_terms=dict(requests.terms),
@@ -637,7 +637,7 @@ class SellWatcher:
     def take_policy(self, policy: Policy, basis: Basis) -> None:
         """Decide by another policy from the next poll on. `basis` is the side on which peaks are measured."""
         self.policy = policy
-        self.positions.configure(basis, kinds=policy.structure_kinds, matched=policy.matched_kinds)
+        self.positions.configure(basis, kinds=policy.structure_kinds, may_match=policy.may_match)
 
     def snapshot_under(self, policy: Policy, basis: Basis, market: Market) -> Snapshot | None:
         """The last read as another policy would see it, for a decision that is only shown; None before the first."""
@@ -665,10 +665,6 @@ class SellWatcher:
             journal_kind="request",
             detail=request.row,
         )
-
-    def handed_over(self) -> None:
-        """Clear the problem: the process that holds the account has accepted the request."""
-        self._state = replace(self._state, problem=None)
 
     def orders_streamed(self, *, is_connected: bool) -> None:
         """The stream of the account's orders was connected, or has ended."""
@@ -714,7 +710,7 @@ class SellWatcher:
             self._fail(error)
         except Exception as error:  # noqa: BLE001  a bug of ours or of a strategy must not stop other accounts
             _LOG.debug("%s: an internal error", self.name, exc_info=error)
-            self._fail(SellctlError(f"Internal error: {type(error).__name__}.", hint=_BUG_HINT))
+            self._fail(SellctlError(f"Internal error: {type(error).__name__}.", hint=BUG_HINT))
         return None
 
     def _fail(self, error: SellctlError) -> None:

@@ -10,6 +10,7 @@ Without streams, only polls decide.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -26,10 +27,11 @@ from sellctl.core.model.plan import Plan
 from sellctl.core.model.position import Holding
 from sellctl.core.ports import Clock, Stream
 from sellctl.core.price_tracker import QUOTED_ASSET_CLASSES, PriceTracker
-from sellctl.core.sell_watcher import SellWatcher, TickView
+from sellctl.core.sell_watcher import BUG_HINT, SellWatcher, TickView
 from sellctl.core.tracking.quote_history import Source
 from sellctl.core.watching.trigger_prices import FARTHEST, distances
 
+_LOG = logging.getLogger(__name__)
 ORDER_NEWS_SECONDS = 0.1  # order updates come in bursts: one poll follows each burst
 _EXECUTING = "executing a tick"
 
@@ -311,7 +313,8 @@ class TickHandler:
         task.add_done_callback(self._tasks.discard)
 
     def _publish_fault(self, error: Exception) -> None:
-        text = f"streamed quotes can't act because of an internal error: {type(error).__name__}"
+        _LOG.debug("an internal error on streamed quotes", exc_info=error)
+        text = f"streamed quotes can't act because of an internal error: {type(error).__name__}. {BUG_HINT}"
         self.publish("", EventKind.DEGRADED, text, failed=True)
 
     def _market(self) -> Market | None:

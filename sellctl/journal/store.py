@@ -365,9 +365,11 @@ def _legs_of(request: SubmitOrder) -> dict[str, object]:
 
 def _cost_basis(basis: CostBasis) -> dict[str, str | None]:
     """The basis of a fill's profit, as it is recorded."""
-    return {"entry": None if basis.entry is None else str(basis.entry), "unit": str(basis.unit)}
+    values = {"entry": basis.entry, "unit": basis.unit}
+    return {key: None if value is None else str(value) for key, value in values.items()}
 
 
 def _recorded_basis(body: Mapping[str, Any]) -> CostBasis:
-    entry = body.get("entry")
-    return CostBasis(None if entry is None else Decimal(entry), Decimal(body.get("unit", 0)))
+    """That of an intent; unknown in those of versions that didn't record it."""
+    entry, unit = (None if text is None else Decimal(text) for text in (body.get("entry"), body.get("unit")))
+    return CostBasis(entry, unit)

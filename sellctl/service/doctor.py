@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sellctl.core.errors import ConfigError, SellctlError
 from sellctl.core.model.instrument import AssetClass, a_stock
 from sellctl.core.model.market import NEW_YORK
+from sellctl.core.model.view import totals_of
 from sellctl.core.ports import HasAccountSettings, MayBeSimulated
 from sellctl.service.config_in_use import outdated
 from sellctl.service.diagnosis import CheckResult, CheckState, bad, not_checked, ok, remedy_of
@@ -37,7 +38,7 @@ _LIMITED_FEEDS = {
     "indicative": "delayed estimates",
 }
 _IN_USE = ("(406)", "uses its only connection")  # what a stream says while another program has the key's connection
-_WITH_STREAMS = ("`sellctl watch`", "`sellctl serve`")  # how the text on the process begins that has streams
+_WITH_STREAMS = ("watch", "serve")  # the commands that have streams
 _SUMMER, _WINTER = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC), dt.datetime(2026, 12, 1, 12, tzinfo=dt.UTC)
 _OFFSETS = (dt.timedelta(hours=-4), dt.timedelta(hours=-5))
 
@@ -185,13 +186,22 @@ async def _account(watcher: "SellWatcher", runtime: "Runtime") -> AsyncIterator[
         finding = f"{facts.number}, {kind}, trading is blocked: {facts.blocked}"
         yield CheckResult(CheckState.BAD, check, finding, "contact Alpaca support")
     else:
-        positions = counted(len(state.plan.decisions) if state.plan else 0, "position")
-        yield ok(check, f"{facts.number}, {kind}, {positions}")
+        yield ok(check, f"{facts.number}, {kind}, {_positions_of(watcher, runtime)}")
     holder = runtime.state.lock_holder(facts.number)
     if holder:
-        yield ok(f"{check}, lock", f"in use by {holder}")
+        yield ok(f"{check}, lock", f"in use by {holder.text}")
     async for result in _account_settings(watcher, check):
         yield result
+
+
+def _positions_of(watcher: "SellWatcher", runtime: "Runtime") -> str:
+    """How many positions there are, and how many of them nothing will ever close."""
+    from sellctl.service.listings import listing_of  # noqa: PLC0415  the decisions, which most checks don't need
+
+    listing = listing_of(runtime, watcher, watcher.state.plan)
+    totals = totals_of([(listing.plan, listing.structures)] if listing.plan else [])
+    not_managed = f", {totals.not_managed} NOT MANAGED" if totals.not_managed else ""
+    return f"{counted(totals.positions, 'position')}{not_managed}"
 
 
 def _key_of(watcher: "SellWatcher", runtime: "Runtime") -> str:
@@ -301,7 +311,7 @@ def _own_watcher(stream: str, runtime: "Runtime") -> str:
     facts = [watcher.state.facts for watcher in runtime.scheduler.watchers]
     of_one = [each for each in facts if each and stream == f"orders of {each.name}"]
     holders = (runtime.state.lock_holder(each.number) for each in of_one or facts if each)
-    return next((holder for holder in holders if holder.startswith(_WITH_STREAMS)), "")
+    return next((holder.text for holder in holders if holder and holder.command in _WITH_STREAMS), "")
 
 
 def _stream(name: str, problem: str, own_watcher: str) -> CheckResult:

@@ -47,7 +47,7 @@ class ConfigInUse(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class RunningProcess:
-    """A process that holds accounts. `command` is what was called, such as `watch`."""
+    """A process that holds accounts. `command` is what was called, such as `watch`; "" while that is unknown."""
 
     pid: int
     command: str
@@ -56,9 +56,10 @@ class RunningProcess:
     @property
     def text(self) -> str:
         """How people are told of it."""
-        return f"`sellctl {self.command}` (process {self.pid})"
+        return f"`sellctl {self.command}` (process {self.pid})" if self.command else _ANOTHER
 
 
+_ANOTHER = "another sellctl process"
 _REQUESTS = "requests"
 _EXEMPT = "exempt.json"
 _SYMBOLS, _UNTIL = "symbols", "until"  # its keys
@@ -120,8 +121,9 @@ class StateFolder:
             os.close(open_private(path, os.O_RDWR | os.O_CREAT))
             lock.acquire(timeout=0)
         except Timeout:
+            holder = self.lock_holder(account_number)
             raise BusyError(
-                f"Account {account_number} is in use by {self._holder(account_number)}.",
+                f"Account {account_number} is in use by {holder.text if holder else _ANOTHER}.",
                 hint="Stop that process, or wait until it has ended.",
             ) from None
         except OSError as error:
@@ -154,10 +156,9 @@ class StateFolder:
         """The other processes that hold accounts of this folder, by their number. Takes no lock itself."""
         found = {}
         for file in self.path.glob("account-*.holder"):
-            content = _read(file)
-            pid = _pid_in(content)
-            if pid is not None and pid != os.getpid():
-                found[pid] = RunningProcess(pid, str(content.get("what", "")), _config_in(content))
+            process = _process_in(_read(file))
+            if process is not None and process.pid != os.getpid():
+                found[process.pid] = process
         return tuple(found[pid] for pid in sorted(found))
 
     def release(self) -> None:
@@ -173,14 +174,9 @@ class StateFolder:
             with suppress(OSError):
                 os.utime(self._holder_file(number))
 
-    def lock_holder(self, number: str) -> str:
-        """The running process that has locked an account; "" without one. Takes no lock itself."""
-        return self._holder(number) if _pid_in(_read(self._holder_file(number))) else ""
-
-    def _holder(self, number: str) -> str:
-        holder = _read(self._holder_file(number))
-        what, pid = holder.get("what"), holder.get("pid")
-        return f"`sellctl {what}` (process {pid})" if what and pid else "another sellctl process"
+    def lock_holder(self, number: str) -> RunningProcess | None:
+        """The running process that has locked an account; None without one. Takes no lock itself."""
+        return _process_in(_read(self._holder_file(number)))
 
     def _holder_file(self, number: str) -> Path:
         return self.path / f"account-{_as_name(number)}.holder"
@@ -356,14 +352,14 @@ class StateFolder:
             self._ignored.add(file)
 
 
-def _pid_in(holder: Mapping[str, Any]) -> int | None:
-    """The number of a process that runs; None for one that has ended, or without a number."""
+def _process_in(holder: Mapping[str, Any]) -> RunningProcess | None:
+    """The process of a holder's file; None when it has ended, or when the file doesn't say which it is."""
     try:
         pid = int(holder.get("pid") or 0) or -(2**30)
         os.kill(pid, 0)
     except (OSError, ValueError, TypeError, OverflowError):
         return None
-    return pid
+    return RunningProcess(pid, str(holder.get("what") or ""), _config_in(holder))
 
 
 def _config_in(holder: Mapping[str, Any]) -> ConfigInUse | None:

@@ -283,7 +283,6 @@ def _position(exchange: Exchange, account: SimAccount, one: SimPosition) -> Posi
         available=abs(one.qty) - account.held_for_orders(one.symbol),
         entry_price=one.avg_entry_price if one.avg_entry_price > 0 else None,
         current_price=quote.mid if quote else None,
-        asset_id=one.asset.id,
         lastday_price=one.lastday_price,
     )
 

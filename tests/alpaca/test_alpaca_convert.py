@@ -200,7 +200,7 @@ def test_a_row_that_is_long_and_short_at_once_is_unreadable(wrong: dict) -> None
 
 def test_what_the_broker_does_not_say_is_unknown() -> None:
     position = position_of(without(a_position_row(), "qty_available", "current_price", "asset_id", "side"))
-    assert (position.available, position.current_price, position.asset_id) == (None, None, "")
+    assert (position.available, position.current_price) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_a_refusal_is_remembered_for_the_day_and_counts_towards_no_pause(kind: R
     assert desk.manager.rejected == ()
     assert desk.sentences[-1] == (
         f"{NAME}: the broker takes no multi-leg order (order is not allowed); "
-        "its legs leave one by one, short ones first"
+        "its legs are closed one by one, short ones first"
     )
 
 

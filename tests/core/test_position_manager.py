@@ -2,16 +2,17 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pytest
-from builders import CALL, PUT, TUESDAY, a_market, a_position, a_quote, an_order, at, replace
+from builders import CALL, PUT, TUESDAY, a_market, a_policy, a_position, a_quote, an_order, at, replace
 from order_builders import AN_EXIT, a_backstop_order, a_request, a_signal, a_structure_exit, an_exit_order
 from order_fakes import FakeClock, FakeEpisodeStore, NoQuotes
 from structure_builders import a_multi_leg_order, call, put
 
+from sellctl.core.config.schema import MatchConfig, SellModuleConfig, StrategyConfig
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import StructureKind, an_option
 from sellctl.core.model.market import Market, Split
@@ -39,7 +40,7 @@ class Desk:
     clock: FakeClock = field(default_factory=FakeClock)
     episode_store: FakeEpisodeStore = field(default_factory=FakeEpisodeStore)
     kinds: Collection[StructureKind] = frozenset()
-    matched: Collection[StructureKind] | None = None
+    may_match: Callable[[str], bool] = lambda _structure: True
 
     def __post_init__(self) -> None:
         self.book = OrderBook()
@@ -48,7 +49,7 @@ class Desk:
         self.splits = SplitsOfDay()
         self.splits.begin(TUESDAY)
         self.positions = PositionManager(
-            self.prices, self.clock, episodes, self.book, kinds=self.kinds, matched=self.matched, splits=self.splits
+            self.prices, self.clock, episodes, self.book, kinds=self.kinds, may_match=self.may_match, splits=self.splits
         )
 
     def poll(self, *positions: Position, seconds: float = 1.0, market: Market | None = None) -> tuple[Holding, ...]:
@@ -606,7 +607,7 @@ NAME_OF_CONDOR = "AAPL-iron_condor-261218-170-180-210-220"
 
 def a_desk_for_condors() -> Desk:
     """One whose rules are about condors only; verticals are looked for besides."""
-    return Desk(kinds=SPREADS | {StructureKind.IRON_CONDOR}, matched={StructureKind.IRON_CONDOR})
+    return Desk(kinds=SPREADS | {StructureKind.IRON_CONDOR}, may_match=lambda name: "iron_condor" in name)
 
 
 def test_a_condor_whose_spreads_were_opened_one_after_the_other_is_a_condor() -> None:
@@ -632,6 +633,20 @@ def test_a_spread_that_a_match_names_does_not_become_a_part_of_a_condor() -> Non
     desk.poll(*CONDOR[:2])
     desk.poll(*CONDOR)
     assert list(desk.positions.structures) == ["AAPL-vertical-261218-170-180P", "AAPL-vertical-261218-210-220C"]
+
+
+def test_a_spread_that_was_seen_first_becomes_a_butterfly_where_matches_for_spreads_are_for_other_underlyings() -> None:
+    matches = (
+        StrategyConfig("spreads", match=MatchConfig(underlying=("GOOG",), structure=(StructureKind.VERTICAL,))),
+        StrategyConfig("butterflies", match=MatchConfig(structure=(StructureKind.BUTTERFLY,))),
+    )
+    policy = a_policy(SellModuleConfig(strategies=matches))
+    desk = Desk(kinds=policy.structure_kinds, may_match=policy.may_match)
+    legs = (a_position(LOWER, "2"), a_position(CALL, "4", short=True), a_position(HIGHER, "2"))
+    desk.poll(*legs[:2])
+    assert list(desk.positions.structures) == ["AAPL-vertical-261218-190-200C"]
+    desk.poll(*legs)
+    assert list(desk.positions.structures) == ["AAPL-butterfly-261218-190-200-210C"]
 
 
 def closing(desk: Desk, held: tuple[Holding, ...], symbol: str) -> None:

@@ -218,8 +218,6 @@ def test_of_an_account_that_may_not_be_acted_on_nothing_is_used() -> None:
     assert isinstance(state.problem, BusyError)
     assert (state.facts, state.snapshot, state.pending_symbols) == (None, None, ())
     assert (world.broker.sent, world.journal.notes, world.journal.plans) == ([], [], [])
-    world.watcher.handed_over()
-    assert world.watcher.state.problem is None
 
 
 def test_the_first_failure_of_a_row_is_published_and_so_is_the_recovery() -> None:

@@ -76,6 +76,11 @@ def test_doctor_checks_everything_and_changes_nothing(play: Play) -> None:
     assert not stage.state.exists()
 
 
+def test_an_account_with_positions_that_nothing_will_close_says_how_many(play: Play) -> None:
+    stage = play(HELD, "simulator: true\nsell_module: {strategy_one: {applies_to: [stock]}}\n")
+    assert examined(stage, 0)["account main"]["found"].endswith("simulated, 1 position, 1 NOT MANAGED")
+
+
 def test_its_last_line_is_ready_with_the_command_that_starts(play: Play) -> None:
     stage = play(HELD, "simulator: true\n")
     assert last_line(stage.run("doctor")) == f"READY. Next: sellctl --config {stage.config} watch"

@@ -189,7 +189,9 @@ def test_a_file_in_the_place_of_the_folder_is_an_error_in_one_sentence(tmp_path:
 @pytest.mark.parametrize("number", ["../../PA1", "PA1/x", "..", "PA 1\n"])
 def test_an_account_number_with_a_path_in_it_stays_in_the_folder(state: StateFolder, number: str) -> None:
     state.lock(number, "watch")
-    assert "`sellctl watch`" in state.lock_holder(number)
+    holder = state.lock_holder(number)
+    assert holder is not None
+    assert holder.command == "watch"
     assert [path for path in state.path.parent.iterdir() if path != state.path] == []
 
 
@@ -204,7 +206,8 @@ def test_a_link_in_the_place_of_a_lock_is_refused_and_its_target_is_left_alone(s
 @pytest.mark.parametrize("content", ["{}", '{"pid": [], "what": 1}', "[]", '{"pid": 1}'])
 def test_a_damaged_note_on_the_holder_names_nobody(state: StateFolder, content: str) -> None:
     put(state.path / "account-PA1.holder", content)
-    assert state.lock_holder("PA1") in {"", "another sellctl process"}
+    holder = state.lock_holder("PA1")
+    assert holder is None or holder.text == "another sellctl process"
 
 
 # --- flags ------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,14 @@ from sellctl.core.config.schema import GuardAction, ShortAction
 from sellctl.core.decision import backstop
 from sellctl.core.decision.alerts import with_lost_quotes, with_overdue
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.exits import continue_exit, describe, next_step, wait_for_confirmation, wait_for_second_read
+from sellctl.core.decision.exits import (
+    closing,
+    continue_exit,
+    describe,
+    next_step,
+    wait_for_confirmation,
+    wait_for_second_read,
+)
 from sellctl.core.decision.multi_leg.steps import next_step as next_step_as_one
 from sellctl.core.decision.multi_leg.together import PendingExit, PendingStructure, sort_by_way
 from sellctl.core.decision.policy import Policy
@@ -101,8 +108,8 @@ def _with_backstops(decisions: Iterable[PositionDecision], context: DecisionCont
 def _with_backstop(decision: PositionDecision, context: DecisionContext) -> PositionDecision:
     try:
         return backstop.with_backstop(decision, context) if backstop.may_change(decision, context) else decision
-    except Exception:  # noqa: BLE001  an error must not stop the other decisions; this backstop is left unchanged
-        return decision
+    except Exception as error:  # noqa: BLE001  an error must not stop the other decisions
+        return _with_error(decision, "its backstop is left as it is", error)
 
 
 def _stale(decisions: Iterable[PositionDecision], context: DecisionContext) -> tuple[CancelOrder, ...]:
@@ -165,8 +172,8 @@ def _with_alerts(decision: PositionDecision, context: DecisionContext) -> Positi
     """The decision, with what is said of quotes that stay unusable and of an exit that stays open."""
     try:
         return with_overdue(with_lost_quotes(decision, _quote_problem(decision, context)), context)
-    except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
-        return decision
+    except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
+        return _with_error(decision, "whether its quotes are lost or its exit overdue can't be told", error)
 
 
 def _quote_problem(decision: PositionDecision, context: DecisionContext) -> str:
@@ -280,9 +287,22 @@ def _next_step(pending: PendingExit, context: DecisionContext) -> PositionDecisi
     waits = waits or (signal.reason is Reason.STRUCTURE and signal.holding.symbol in context.parts)
     if shorts and waits and not context.ours_on(signal.holding.symbol):
         closes = "closes" if len(shorts) == 1 else "close"
-        sentence = f"{signal.sentence}; {', '.join(shorts)} {closes} first"
-        return PositionDecision(signal.holding, DecisionState.CLOSING, sentence, signal=signal)
+        # Of what has filled no order works any more: only the next poll shows that the long legs may follow.
+        is_filled = any(_has_unshown_fill(held) for short in shorts if (held := context.held(short)))
+        return replace(closing(signal, f"{', '.join(shorts)} {closes} first"), unconfirmed=is_filled)
     return next_step(signal, context)
+
+
+def _has_unshown_fill(holding: Holding) -> bool:
+    """Whether our fills have closed some of it that the positions still show."""
+    left = holding.state.qty_left
+    return left is not None and left < holding.position.qty
+
+
+def _with_error(decision: PositionDecision, what: str, error: Exception) -> PositionDecision:
+    """The decision, with an alert on what an error keeps from being done for it."""
+    said = f"{decision.sentence}; " if decision.sentence else ""
+    return replace(decision, sentence=f"{said}{what}: {error_text(error)}", alert=True)
 
 
 def _with_problem(decision: PositionDecision, problem: str) -> PositionDecision:

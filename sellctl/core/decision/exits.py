@@ -173,7 +173,9 @@ def _start(signal: ExitSignal, price: PricedStep, context: DecisionContext) -> P
     obstacles = _obstacles(signal, price, size, context)
     if context.backstops_on(signal.holding.symbol) and (not obstacles.opposed or may_preempt(signal, context)):
         return _cancel_backstop(signal, size, price, context)
-    competing = next((order for order in obstacles.holders if _is_at_any_price(order, signal.holding, context)), None)
+    competing = next(
+        (order for order in obstacles.holders if _is_last_day_market_order(order, signal.holding, context)), None
+    )
     if competing and size.qty <= 0:
         return blocked(signal, f"another order closes it already: {describe(competing)}")
     if obstacles.all and may_preempt(signal, context):
@@ -219,7 +221,7 @@ def holds(order: Order, holding: Holding) -> bool:
     return any(closes(part, direction) for part in order.parts_on(holding.symbol) if not part.is_terminal)
 
 
-def _is_at_any_price(order: Order, holding: Holding, context: DecisionContext) -> bool:
+def _is_last_day_market_order(order: Order, holding: Holding, context: DecisionContext) -> bool:
     """Whether it is a market order for an option on its last day, such as Alpaca's own liquidation.
 
     No order of sellctl would be faster, and in the last minutes Alpaca would refuse it.

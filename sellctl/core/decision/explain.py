@@ -341,10 +341,9 @@ def _when_a_stop_fires(holding: Holding) -> str:
     if holding.prices.wide_settled:
         return f"a stop fires on the mid, because the spread has been wide for {as_time_span(WIDE_SETTLES)}"
     far = "ask" if holding.position.is_long else "bid"
-    so_far = as_time_span(holding.state.wide_for)
-    return (
-        f"a stop fires on the {far} now, and on the mid after {as_time_span(WIDE_SETTLES)} of width ({so_far} so far)"
-    )
+    # A command that looks once has not seen the spread before, and can't say how long a running watcher has.
+    so_far = f" ({as_time_span(wide_for)} so far)" if (wide_for := holding.state.wide_for) else ""
+    return f"a stop fires on the {far} now, and on the mid after {as_time_span(WIDE_SETTLES)} of width{so_far}"
 
 
 def _kind(trigger: Trigger) -> str:

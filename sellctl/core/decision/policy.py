@@ -13,6 +13,7 @@ from sellctl.core.config.schema import (
     CancelScope,
     Config,
     ExcludeConfig,
+    MatchConfig,
     Preempt,
     PriceBasisConfig,
     PutAction,
@@ -28,7 +29,7 @@ from sellctl.core.model.plan import Urgency
 from sellctl.core.rules.zero_day import ZeroDay
 from sellctl.core.sell_strategies.base_strategy import BaseStrategy
 from sellctl.core.sell_strategies.declared import Declared, Narrowed, rules_of
-from sellctl.core.sell_strategies.matching import ASSET_CLASSES
+from sellctl.core.sell_strategies.matching import ASSET_CLASSES, may_fit
 from sellctl.core.sell_strategies.strategy_one import StrategyOne
 from sellctl.core.structures.named import NamedStructure
 from sellctl.core.structures.recognition import SPREADS
@@ -63,7 +64,7 @@ class Policy(Struct, frozen=True):
     exclude: tuple[ExcludeConfig, ...]
     account_guard: AccountGuardConfig
     structure_kinds: frozenset[StructureKind]  # the kinds that are looked for; none when no match uses structures
-    matched_kinds: frozenset[StructureKind]  # those of them that a match names
+    structure_matches: tuple[MatchConfig, ...]  # the matches that name kinds of structures
     recognises_structures: bool  # whether those of other kinds are shown, and closed by hand, by their names
     named_structures: tuple[NamedStructure, ...]
     needs_underlyings: bool
@@ -75,6 +76,10 @@ class Policy(Struct, frozen=True):
     def guards_the_account(self) -> bool:
         """Whether the day's profit or loss of the whole account has a limit."""
         return self.account_guard.loss is not None or self.account_guard.profit is not None
+
+    def may_match(self, structure: str) -> bool:
+        """Whether a match may fit the structure of that name: its kind, and what else of it never changes."""
+        return any(may_fit(match, structure) for match in self.structure_matches)
 
     def excludes(self, symbol: str, underlying: str) -> bool:
         """Whether `manage.exclude` has an entry that matches the symbol in this account."""
@@ -109,7 +114,7 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN, pr
         exclude=sell.manage.exclude,
         account_guard=sell.account_guard,
         structure_kinds=_structure_kinds(entries, recognised=sell.structures is not None),
-        matched_kinds=_matched_kinds(entries),
+        structure_matches=tuple(entry.match for entry in entries if entry.match.structure),
         recognises_structures=sell.structures is not None,
         named_structures=named_structures(sell),
         needs_underlyings=any(strategy.needs_underlying for strategy in strategies),
@@ -121,14 +126,10 @@ def compile_policy(config: Config, account: str, own: OwnStrategies = NO_OWN, pr
 
 def _structure_kinds(entries: Iterable[StrategyConfig], *, recognised: bool) -> frozenset[StructureKind]:
     """The kinds that a match names, and with any of them the spreads: what is in one is no single leg."""
-    named = _matched_kinds(entries)
+    named = frozenset(kind for entry in entries for kind in entry.match.structure)
     if not named:
         return named
     return named | SPREADS if recognised else frozenset({StructureKind.SINGLE})
-
-
-def _matched_kinds(entries: Iterable[StrategyConfig]) -> frozenset[StructureKind]:
-    return frozenset(kind for entry in entries for kind in entry.match.structure)
 
 
 def named_structures(sell: SellModuleConfig) -> tuple[NamedStructure, ...]:

@@ -26,7 +26,7 @@ REPRICE_AFTER = dt.timedelta(seconds=3)
 REST_AT_TOUCH = dt.timedelta(seconds=12)
 THROUGH_FRACTION = Decimal("0.10")
 # The walk of a protective exit on a wide spread. It is at the touch after 18 s and through it after 27 s,
-# before the exit counts as not filled (exits.OVERDUE_AFTER); it is skipped when the session ends sooner than that.
+# before the exit counts as not filled (alerts.OVERDUE_AFTER); it is skipped when the session ends sooner than that.
 WIDE_WALK = WalkConfig(steps=7, every=REPRICE_AFTER)
 MIN_SESSION_LEFT_FOR_WIDE_WALK = dt.timedelta(seconds=60)
 CENT = Decimal("0.01")
@@ -154,7 +154,7 @@ def walk_of(signal: ExitSignal, walk: WalkConfig) -> tuple[Decimal, ...]:
     distance_to_touch = touch_price - mid  # below zero for a sale
     if is_narrow(distance_to_touch, mid, tick_of(holding, mid)):
         return ()
-    prices = (_walk_price(signal, mid + distance_to_touch * fraction) for fraction in shares_of(walk))
+    prices = (_walk_price(signal, mid + distance_to_touch * fraction) for fraction in walk_fractions(walk))
     return tuple(dict.fromkeys(price for price in prices if _is_inside(price, holding)))
 
 
@@ -165,7 +165,7 @@ def is_narrow(distance_to_touch: Decimal, mid: Decimal, tick: Decimal) -> bool:
     )
 
 
-def shares_of(walk: WalkConfig) -> Iterator[Decimal]:
+def walk_fractions(walk: WalkConfig) -> Iterator[Decimal]:
     """How far along the way from the mid each price of a walk is, without its end at the touch."""
     last = max(walk.steps - 1, 1)
     fractions = [walk.final * n / last for n in range(walk.steps)] if walk.steps > 1 else [walk.final]

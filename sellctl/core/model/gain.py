@@ -76,7 +76,7 @@ class CostBasis(Struct, frozen=True):
     """What the profit of a fill is counted from: the entry price, and shares per unit, below zero for a short."""
 
     entry: Decimal | None = None
-    unit: Decimal = Decimal(0)
+    unit: Decimal | None = None
 
     @classmethod
     def of(cls, position: Position) -> "CostBasis":
@@ -86,7 +86,7 @@ class CostBasis(Struct, frozen=True):
 
     def profit(self, price: Decimal | None, qty: Decimal) -> Decimal | None:
         """Dollars gained or lost by closing `qty` at a price; None while that, the entry or the unit is unknown."""
-        if price is None or self.entry is None or not self.unit:
+        if price is None or self.entry is None or self.unit is None:
             return None
         return (price - self.entry) * qty * self.unit
 

@@ -121,8 +121,9 @@ def reason_name(reason: str) -> str:
 
 
 PRECEDENCE = {reason: rank for rank, reason in enumerate(Reason)}
-# Reasons that depend on a price, and those of them that are stops.
+# Stops: one price isn't enough for them, and they pause while prices are in doubt.
 STOPS = frozenset({Reason.STOP_LOSS, Reason.TRAILING_STOP, Reason.BREAKEVEN, Reason.PROFIT_LOCK})
+# All reasons that depend on a price: none of them closes by an unusable one.
 PRICE_REASONS = STOPS | {
     Reason.UNDERLYING,
     Reason.IN_THE_MONEY,
@@ -136,8 +137,9 @@ PRICE_REASONS = STOPS | {
 class ExitSignal(Struct, frozen=True):
     """A rule's request to close a position: how much, why, how urgently. Rules never name a limit price.
 
-    `also` are the details of every other true reason, and of how it is closed. `floor` is the price that a target's
-    limit never goes below (above, for a short). `then_close` are the other legs of a structure, which is being closed.
+    `other_reasons` are the details of every other true reason, and of how it is closed. `worst_price` is the price that
+    a target's limit never goes below (above, for a short). `then_close` are the other legs of a structure, which is
+    being closed.
     `strategy` is the name of the strategy that made the signal; "" when the engine did. `structure` is the name of the
     structure that is closed by legs or in parts, of which this is one; "" when it is closed for itself.
     """
@@ -388,7 +390,8 @@ class PositionDecision(Struct, frozen=True):
     orders of the exit this is about ("2 of 5"); "" when there is none. `pressing` means that a protective or forced
     exit is due, or was when its price became unknown, and `overdue` is the number of alerts on it that are due by now.
     `unquoted` says what is wrong with the quotes that its rules need; "" when nothing is. `as_one` is the structure
-    whose legs all leave as one order, so that they have one decision; "" when the position leaves for itself.
+    whose legs are all closed by one order: each leg has a decision, and that of `StructureExit.lead` carries the order
+    and its cancels; "" when the position is closed for itself.
     """
 
     holding: Holding

@@ -32,7 +32,6 @@ class Position(Struct, frozen=True):
     available: Decimal | None
     entry_price: Decimal | None
     current_price: Decimal | None = None
-    asset_id: str = ""
     contradiction: str = ""
     lastday_price: Decimal | None = None
 

@@ -21,11 +21,6 @@ def closes(order: Order, direction: Direction | None) -> bool:
     return order.side is _CLOSING_SIDE[direction]
 
 
-def closes_part(order: Order, symbol: str, direction: Direction | None) -> bool:
-    """Whether an order, or what of a multi-leg order trades this symbol, closes a position held in that direction."""
-    return any(closes(part, direction) for part in order.parts_on(symbol))
-
-
 def is_live(order: Order) -> bool:
     """Whether it, or a leg of it, may still fill."""
     return not order.is_terminal or any(not leg.is_terminal for leg in order.legs)

@@ -6,6 +6,7 @@ from sellctl.core.model.holding_time import days_left
 from sellctl.core.model.instrument import AssetClass
 from sellctl.core.model.market import Market
 from sellctl.core.model.position import Holding
+from sellctl.core.structures.names import kind_named, underlying_named
 
 ASSET_CLASSES = {AssetKind.OPTION: AssetClass.OPTION, AssetKind.STOCK: AssetClass.STOCK}
 
@@ -22,6 +23,15 @@ def fits(match: MatchConfig, holding: Holding, market: Market) -> bool:
         and (match.size is None or position.qty in match.size)
         and (not match.tag or any(holding.state.opening_order_id.startswith(tag) for tag in match.tag if tag))
         and (not match.structure or holding.structure in match.structure)
+    )
+
+
+def may_fit(match: MatchConfig, structure: str) -> bool:
+    """Whether a match names the kind of the structure of that name, and no other structure or underlying."""
+    return (
+        kind_named(structure) in match.structure
+        and (not match.symbol or structure in match.symbol)
+        and (not match.underlying or underlying_named(structure) in match.underlying)
     )
 
 

@@ -76,7 +76,7 @@ def _has_rules_only(strategy: BaseStrategy) -> bool:
 
 
 # By the identity of strategy and basis, which an entry keeps alive, and the texts. Each decision asks several times per
-# position: built anew each time, 1,000 of them made a decision 1.5 x as slow, and 1.03 x so.
+# position: with 1,000 overrides it took 1.5 x as long when they were built anew each time, and takes 1.03 x with these.
 _KNOWN: dict[tuple[int, int, str, str, str], tuple[Overridden, PriceBasisConfig]] = {}
 _MOST_KNOWN = 4096
 

@@ -37,7 +37,8 @@ SPREADS = frozenset({StructureKind.VERTICAL, StructureKind.CALENDAR, StructureKi
 _IN_STRUCTURES = frozenset({AssetClass.STOCK, AssetClass.OPTION})
 _FEWEST_LEGS = 2
 _KEPT = 4096  # sets of legs whose structures are kept
-_MOST_LEGS = 24  # on one underlying; of more, only pairs are put together, because the combinations grow too many
+# On one underlying; of more, only pairs are put together, because the combinations grow too many.
+_MOST_LEGS_COMBINED = 24
 
 Shape = tuple[Leg, ...]  # the legs of one unit, sorted by symbol
 
@@ -160,7 +161,7 @@ def held_units(position: Position) -> int:
 
 def _candidates(kind: StructureKind, legs: Sequence[Leg]) -> Iterator[Shape]:
     """Every shape of a kind whose legs are among these, once each."""
-    few = legs if len(legs) <= _MOST_LEGS else ()
+    few = legs if len(legs) <= _MOST_LEGS_COMBINED else ()
     options = [leg for leg in legs if leg.instrument.option]
     shares = [leg for leg in legs if not leg.instrument.option]
     if kind in {StructureKind.IRON_CONDOR, StructureKind.IRON_BUTTERFLY}:

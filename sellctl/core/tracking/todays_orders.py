@@ -138,11 +138,6 @@ class TodaysOrders:
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
-    @property
-    def is_streamed(self) -> bool:
-        """Whether the account's order stream is connected."""
-        return self._is_streamed
-
     def known(
         self, symbols: Iterable[str], midnight: dt.datetime, since: int | None = None
     ) -> dict[str, tuple[Order, ...]]:

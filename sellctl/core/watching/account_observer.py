@@ -16,7 +16,7 @@ from sellctl.core.model.instrument import Instrument, a_stock
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.order import Order
 from sellctl.core.model.position import Position
-from sellctl.core.model.snapshot import AccountFacts, Rows
+from sellctl.core.model.snapshot import AccountFacts, InvalidRow, Rows
 from sellctl.core.order_manager import OrderManager
 from sellctl.core.ports import Broker, Clock
 from sellctl.core.position_manager import PositionManager
@@ -32,7 +32,7 @@ class AccountObservation(Struct, frozen=True):
 
     positions: Rows[Position]
     orders: tuple[Order, ...]
-    invalid_orders: Rows[Order]
+    unreadable_orders: tuple[InvalidRow, ...]
     at: float  # monotonic seconds when it was requested
     with_underlyings: bool = False  # whether rules need the prices of underlyings
     read: int = 0  # the read's number among those of today's orders
@@ -106,7 +106,7 @@ class AccountObserver:
             self.todays.loaded(orders.recent, midnight, read)
             self._publish_unreadable(orders.recent, [position.symbol for position in positions.rows])
         known = await self._settle(orders, read, positions.rows) if mode is RunMode.ACT else orders.open.rows
-        return AccountObservation(positions, known, orders.open, at, with_underlyings, read)
+        return AccountObservation(positions, known, orders.open.invalid, at, with_underlyings, read)
 
     def admit_again(self) -> None:
         """Check again that the account may be traded, if it has been read. SafetyRefusalError or BusyError if not."""

@@ -44,6 +44,6 @@ def found_account(name: str, seen: AccountObservation, episodes: Episodes) -> Fo
         name,
         tuple(rows),
         uncertain=frozenset(odd | unknown | invalid),
-        ordered=frozenset(orders | {row.symbol for row in seen.invalid_orders.invalid}),
+        ordered=frozenset(orders | {row.symbol for row in seen.unreadable_orders}),
         whole=episodes.whole,
     )

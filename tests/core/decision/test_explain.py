@@ -86,7 +86,7 @@ def test_a_target_touched_on_a_wide_spread_says_why_it_does_not_fire() -> None:
 
 def test_a_stop_touched_on_a_wide_spread_says_why_it_does_not_fire() -> None:
     sentence = the_decision(a_snapshot(a_holding(bid="0.40", ask="0.90"))).sentence
-    rule = "a stop fires on the ask now, and on the mid after 1 min of width (0 s so far)"
+    rule = "a stop fires on the ask now, and on the mid after 1 min of width"
     assert sentence.endswith(f"stop touched, but the spread is too wide to act on; {rule}")
 
 

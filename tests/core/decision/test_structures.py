@@ -90,6 +90,17 @@ def test_by_legs_both_short_ones_are_sent_at_the_stop_of_the_net_and_the_long_on
     assert (signal.reason, set(signal.then_close)) == (Reason.STOP_LOSS, {put(170), call(210), call(220)})
 
 
+def test_long_legs_that_wait_for_short_ones_depend_on_the_next_poll_where_a_fill_is_not_shown_yet() -> None:
+    """No order works any more then, so that nothing else would make the next poll come early."""
+    assert not decided(*condor(2), level=2)[put(170)].unconfirmed
+    held = {each.symbol: each for each in condor(2)}
+    for short in (put(180), call(210)):
+        held[short] = replace(held[short], state=replace(held[short].state, qty_left=Decimal(0)))
+    decisions = decided(*held.values(), level=2)
+    assert not sent(decisions)
+    assert all(decisions[long].unconfirmed for long in (put(170), call(220)))
+
+
 def test_where_no_match_names_condors_each_of_its_verticals_is_judged_alone() -> None:
     decisions = decided(*condor(), by=policy(StructureKind.VERTICAL, stop_loss=Amount(Decimal(1))))
     assert sent(decisions) == {call(210): 1}

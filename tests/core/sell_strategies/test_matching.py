@@ -10,7 +10,8 @@ from sellctl.core.config.schema import (
     MatchConfig,
     SideKind,
 )
-from sellctl.core.sell_strategies.matching import fits
+from sellctl.core.model.instrument import StructureKind
+from sellctl.core.sell_strategies.matching import fits, may_fit
 
 D = Decimal
 NOON = a_market("12:00")
@@ -34,3 +35,23 @@ NOON = a_market("12:00")
 )
 def test_a_match_fits_when_every_key_fits(match: MatchConfig, *, expected: bool) -> None:
     assert fits(match, at_price("1.00", opening_order_id="bot-17"), NOON) is expected
+
+
+SPREAD = "AAPL-vertical-261218-200-210C"
+VERTICALS = (StructureKind.VERTICAL,)
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        (MatchConfig(structure=VERTICALS), True),
+        (MatchConfig(structure=(StructureKind.IRON_CONDOR,)), False),
+        (MatchConfig(structure=VERTICALS, underlying=("AAPL", "SPY")), True),
+        (MatchConfig(structure=VERTICALS, underlying=("SPY",)), False),
+        (MatchConfig(structure=VERTICALS, symbol=(SPREAD,)), True),
+        (MatchConfig(structure=VERTICALS, symbol=(CALL,)), False),
+        (MatchConfig(structure=VERTICALS, dte=IntRange(None, 5), size=IntRange(3)), True),  # these may change
+    ],
+)
+def test_a_match_may_fit_a_structure_of_its_kind_underlying_and_name(match: MatchConfig, *, expected: bool) -> None:
+    assert may_fit(match, SPREAD) is expected

@@ -23,9 +23,9 @@ from sellctl.core.decision.pricing import (
     ladder,
     may_walk,
     reference_price,
-    shares_of,
     step_of,
     tick_of,
+    walk_fractions,
 )
 from sellctl.core.model.order import ZERO
 from sellctl.core.model.plan import ExitSignal, Urgency
@@ -149,7 +149,7 @@ def _walk_of(each: _Exit, walk: WalkConfig) -> tuple[Decimal, ...]:
     way = natural - mid
     if is_narrow(way, mid, each.tick(mid)):
         return ()
-    prices = (each.kept(each.rounded(mid + way * share, up=True)) for share in shares_of(walk))
+    prices = (each.kept(each.rounded(mid + way * share, up=True)) for share in walk_fractions(walk))
     return tuple(dict.fromkeys(price for price in prices if natural < price < far))
 
 

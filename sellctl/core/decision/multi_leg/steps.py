@@ -84,9 +84,9 @@ def _start(each: StructureExit, price: PricedStep, context: DecisionContext) -> 
     """Send the order, once nothing is in its way. Orders that are opposite to a leg make it leave by legs instead."""
     signal = each.signal
     size = units_of(signal.qty, each.structure, context)
-    if backstops := _distinct(each, context, backstops=True):
+    if backstops := _orders_holding_legs(each, context, backstops=True):
         return _cancel_backstops(each, backstops, price, context)
-    holders = _distinct(each, context) if size.qty < size.wanted else ()
+    holders = _orders_holding_legs(each, context) if size.qty < size.wanted else ()
     if holders and may_preempt(signal, context):
         cancels = cancellable(holders, f"to make way for: {signal.detail}")
         if cancels:
@@ -97,7 +97,9 @@ def _start(each: StructureExit, price: PricedStep, context: DecisionContext) -> 
     return _send(each, size, price, context)
 
 
-def _distinct(each: StructureExit, context: DecisionContext, *, backstops: bool = False) -> tuple[Order, ...]:
+def _orders_holding_legs(
+    each: StructureExit, context: DecisionContext, *, backstops: bool = False
+) -> tuple[Order, ...]:
     """The open orders that hold quantity of a leg: the user's, or our backstops."""
     found = {
         order.id: order

@@ -17,7 +17,7 @@ from sellctl.core.decision.multi_leg.part_exits import as_own_exit, closed_by_ot
 from sellctl.core.decision.multi_leg.recognised import recognised
 from sellctl.core.decision.multi_leg.ways import StructureExit, exit_of, in_all, why_by_legs
 from sellctl.core.decision.multi_leg.wholes import with_state_of_legs
-from sellctl.core.decision.strategy_results import StrategyResult, Wholes
+from sellctl.core.decision.strategy_results import StrategyResult, Wholes, error_text
 from sellctl.core.model.instrument import underlying_of
 from sellctl.core.model.order import ZERO
 from sellctl.core.model.plan import ExitSignal, PositionDecision, Reason
@@ -55,6 +55,12 @@ class PendingStructure(Struct, frozen=True):
     legs: tuple[PendingExit, ...]
 
 
+class _ByLegs(Struct, frozen=True):
+    """That the legs of a structure are closed one by one, and why: "" where nothing else was to be expected."""
+
+    why: str
+
+
 def sort_by_way(
     evaluated: Sequence[PositionDecision | PendingExit], wholes: Wholes, context: DecisionContext
 ) -> tuple[list[PositionDecision | PendingExit], list[PendingStructure], Mapping[str, Decimal]]:
@@ -71,17 +77,15 @@ def sort_by_way(
             continue
         legs = tuple(pending[symbol] for symbol in structure.holdings)
         taken = by_underlying.setdefault(structure.structure.underlying, [])
-        each, why = _exit_and_way(structure, legs, wholes, taken, context)
-        if each is None:
-            continue
-        if why is None:
-            each = as_own_exit(each, pending.keys(), context) if structure.part_of else each
+        way = _way_of(structure, legs, wholes, taken, context)
+        if isinstance(way, StructureExit):
+            each = as_own_exit(way, pending.keys(), context) if structure.part_of else way
             as_one.append(PendingStructure(each, legs))
             taken.append(each.closes)
-            continue
-        for leg in legs:
-            signal = _by_legs(leg.signal, structure.part_of or structure.name, why)
-            pending[leg.holding.symbol] = replace(leg, signal=signal)
+        elif way is not None:
+            for leg in legs:
+                signal = _by_legs(leg.signal, structure.part_of or structure.name, way.why)
+                pending[leg.holding.symbol] = replace(leg, signal=signal)
     together = {symbol for each in as_one for symbol in each.exit.legs}
     rest = (pending.get(_symbol_of(each), each) for each in evaluated if _symbol_of(each) not in together)
     rest = (_unless_net_limit(each, context) for each in rest)
@@ -139,27 +143,29 @@ def _symbol_of(each: PositionDecision | PendingExit) -> str:
     return each.holding.symbol
 
 
-def _exit_and_way(
+def _way_of(
     structure: HeldStructure,
     legs: Iterable[PendingExit],
     wholes: Wholes,
     taken: Iterable[Mapping[str, Decimal]],
     context: DecisionContext,
-) -> tuple[StructureExit | None, str | None]:
-    """The exit of all legs as one, and why it is by legs; without an exit where they leave each for itself.
+) -> StructureExit | _ByLegs | None:
+    """The exit of all legs as one order, or that they are closed one by one; None where each is closed for itself.
 
-    So they do when that can't be told. `taken` is what each other multi-leg order on the underlying closes.
+    By legs also after an error, with its text. `taken` is what each other multi-leg order on the underlying closes.
     """
     try:
         signals = {leg.holding.symbol: _signal_of(leg, context) for leg in legs}
         own = merged(_own_signals(structure, wholes, context))
         each = exit_of(structure, signals, for_part(own, structure, context) if own and structure.part_of else own)
         each = _with_net_limit(each, context) if each else None
-        if each:
-            each = replace(each, other_orders=tuple(taken), other_parts=closed_by_other_parts(structure, context))
-        return each, why_by_legs(each, context) if each else ""
-    except Exception:  # noqa: BLE001  a strategy of the user's own may raise anything
-        return None, ""
+        if each is None:
+            return None
+        each = replace(each, other_orders=tuple(taken), other_parts=closed_by_other_parts(structure, context))
+        why = why_by_legs(each, context)
+        return each if why is None else _ByLegs(why)
+    except Exception as error:  # noqa: BLE001  a strategy of the user's own may raise anything
+        return _ByLegs(f"it can't be told whether one order would do: {error_text(error)}")
 
 
 def _with_net_limit(each: StructureExit, context: DecisionContext) -> StructureExit | None:

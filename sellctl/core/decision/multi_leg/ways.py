@@ -21,8 +21,7 @@ from sellctl.core.structures.coverage import cover_of
 from sellctl.core.structures.held import HeldStructure
 from sellctl.core.structures.names import kind_named, legs_of
 
-# The options level from which on Alpaca takes multi-leg orders.
-LEVEL = 3
+MULTI_LEG_OPTIONS_LEVEL = 3  # from which on Alpaca takes multi-leg orders
 # How many other orders on its underlying are looked at in every combination.
 _MOST_OTHER_ORDERS = 8
 
@@ -135,9 +134,9 @@ def _is_partly_manual(each: StructureExit, context: DecisionContext) -> str | No
 
 def _level_is_too_low(_each: StructureExit, context: DecisionContext) -> str | None:
     level = context.snapshot.account.options_level
-    if level is None or level >= LEVEL:
+    if level is None or level >= MULTI_LEG_OPTIONS_LEVEL:
         return None
-    return f"the account's options level is {level}, and a multi-leg order needs {LEVEL}"
+    return f"the account's options level is {level}, and a multi-leg order needs {MULTI_LEG_OPTIONS_LEVEL}"
 
 
 def _was_refused(each: StructureExit, context: DecisionContext) -> str | None:
