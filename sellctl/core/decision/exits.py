@@ -484,7 +484,10 @@ def _why_legs_are_wrong(order: Order, context: DecisionContext) -> str:
 def _why_replace(signal: ExitSignal, order: Order, price: PricedStep | None, context: DecisionContext) -> str:
     """Why the working order should be replaced; "" when it should not: no better price, or too early."""
     state = signal.holding.state.exit
-    if price is None or (state and signal.urgency > state.urgency):
+    # Another exit goes before a request that is bound to a quantity or a limit, which its working order has.
+    is_of_request = state is not None and state.reason == Reason.CLOSED_MANUALLY
+    is_of_request = is_of_request and signal.reason is not Reason.CLOSED_MANUALLY
+    if price is None or (state and signal.urgency > state.urgency and not is_of_request):
         return ""
     if order.type is OrderType.MARKET:
         return _why_renew(signal, order, price, context)
@@ -495,10 +498,11 @@ def _why_replace(signal: ExitSignal, order: Order, price: PricedStep | None, con
         signal, context.snapshot
     ):
         return ""
-    if age < STALLED_FOR and _is_stalled(signal.holding, order):
-        return ""
+    if is_of_request:
+        return f"for another exit that is due: {signal.detail}"
     rests = signal.user_limit is not None or price.is_last or (signal.urgency is Urgency.TIME and age < REST_AT_TOUCH)
-    return "" if price.limit == order.limit_price and rests else "to reprice"
+    rests = rests and price.limit == order.limit_price
+    return "" if rests or (age < STALLED_FOR and _is_stalled(signal.holding, order)) else "to reprice"
 
 
 def _why_renew(signal: ExitSignal, order: Order, price: PricedStep, context: DecisionContext) -> str:

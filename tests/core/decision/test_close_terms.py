@@ -2,11 +2,12 @@
 
 from decimal import Decimal
 
-from builders import CALL, a_holding, a_policy, a_snapshot, at, our_order, replace
+import pytest
+from builders import CALL, a_holding, a_policy, a_snapshot, an_exit, at, our_order, replace
 
 from sellctl.core.decision.engine import decide
 from sellctl.core.model.plan import DecisionState, PositionDecision, Reason, Urgency
-from sellctl.core.model.position import Holding
+from sellctl.core.model.position import Holding, PositionState
 from sellctl.core.model.snapshot import CloseTerms, Snapshot
 
 NOON = at("12:00")
@@ -60,6 +61,19 @@ def test_a_more_urgent_part_goes_before_a_target_and_what_is_bound_by_a_limit_wa
     then = decided(asked(DUE, terms(limit="1.30"))).submit
     assert then is not None
     assert then.qty == 5
+
+
+@pytest.mark.parametrize("urgency", Urgency)
+def test_an_order_that_waits_at_the_limit_asked_for_gives_way_to_a_target_once_it_has_worked_for_a_moment(
+    urgency: Urgency,
+) -> None:
+    waiting = our_order(CALL, qty="2", limit="1.30")
+    for seconds, cancels in ((1.0, 0), (60.0, 1)):
+        progress = replace(an_exit(urgency, seconds=seconds, limit="1.30").exit, reason=Reason.CLOSED_MANUALLY)
+        held = replace(DUE, state=PositionState(exit=progress))
+        decision = decided(asked(held, terms(limit="1.30", urgency=urgency), orders=(waiting,)))
+        assert decision.signal is not None
+        assert (decision.signal.reason, len(decision.cancel_first)) == (Reason.TAKE_PROFIT, cancels)
 
 
 def test_a_panic_takes_all_at_any_price() -> None:
