@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sellctl.core.model.event import Event
 
-RUN_OPTIONS = RunOptions("serve", RunMode.ACT, streams=True)
+RUN_OPTIONS = RunOptions("serve", RunMode.ACT, streams=True, observed=True, serves_metrics=True)
 _YES = frozenset({"1", "true", "yes", "on", "t", "y"})
 
 

@@ -58,7 +58,7 @@ def run_once(
     if not check_enabled(options):
         return
     mode = RunMode.DRY_RUN if dry_run else RunMode.ACT
-    run_options = RunOptions("run-once", mode, account or (), yes=yes, checks_structures=True)
+    run_options = RunOptions("run-once", mode, account or (), yes=yes, checks_structures=True, observed=True)
     start_row = 0 if dry_run else _newest_row(options)
     runtime = run(options, run_options, notifies=not dry_run)
     scheduler = runtime.scheduler
