@@ -121,9 +121,9 @@ def load(options: "Options", *, notifies: bool = False, chats: bool = False) -> 
     """
     from sellctl.service.logs import configure  # noqa: PLC0415  help and completion don't need it
 
-    configure(options.debug, options.log_file)
+    configure(options.debug, options.log_file, log_format=options.log_format)
     loaded = ConfigManager(options.config, with_notify=notifies, with_chat=chats).load()
-    configure(options.debug, options.log_file, loaded.secrets())
+    configure(options.debug, options.log_file, loaded.secrets(), options.log_format)
     return loaded
 
 

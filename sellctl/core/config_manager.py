@@ -340,16 +340,15 @@ class _Loading:
         return dataclasses.replace(config, accounts=accounts)
 
     def with_notify_secrets(self, config: Config) -> Config:
-        """The configuration with the URLs of recipients and heartbeat and the collector's authorization looked up."""
+        """The configuration with the URLs of recipients and heartbeat and the collector's token looked up."""
         notify = tuple(
             dataclasses.replace(entry, url=self._secret(f"notify[{index}].url", entry.url))
             for index, entry in enumerate(config.notify)
         )
         heartbeat = config.watch.heartbeat and self._secret("watch.heartbeat", config.watch.heartbeat)
         watch = dataclasses.replace(config.watch, heartbeat=heartbeat)
-        known = config.telemetry.authorization
-        authorization = known and self._secret("telemetry.authorization", known)
-        telemetry = dataclasses.replace(config.telemetry, authorization=authorization)
+        token = config.telemetry.token and self._secret("telemetry.token", config.telemetry.token)
+        telemetry = dataclasses.replace(config.telemetry, token=token)
         return dataclasses.replace(config, notify=notify, watch=watch, telemetry=telemetry)
 
     def with_chat_token(self, config: Config) -> Config:

@@ -1,13 +1,26 @@
 """The global options of the command line."""
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import typer
+
+
+class LogFormat(StrEnum):
+    """How the log is written."""
+
+    TEXT = "text"  # a line per event, for people
+    JSON = "json"  # an object per line, for programs
+
+
+# That of the running command, for what it says on stderr beside the log.
+LOG_FORMAT: ContextVar[LogFormat] = ContextVar("log_format", default=LogFormat.TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +35,7 @@ class Options:
     live: bool
     debug: bool
     log_file: "Path | None"
+    log_format: LogFormat = LogFormat.TEXT
 
     def command(self, *words: str) -> str:
         """A command line of sellctl with the configuration and the state folder that this one was given."""
@@ -41,7 +55,7 @@ def given_path(root: "typer.Context", option: str, path: "Path | None") -> "Path
 
 
 FLAGS = frozenset({"--live", "--debug"})
-VALUED = frozenset({"--config", "-c", "--state-dir", "--log-file"})
+VALUED = frozenset({"--config", "-c", "--state-dir", "--log-file", "--log-format"})
 
 
 def global_options_first(args: Sequence[str]) -> list[str]:

@@ -136,7 +136,7 @@ def sdk_of(config: "TelemetryConfig", tell: Tell, *, with_page: bool) -> Sdk:
     if config.endpoint is not None:
         health = _Health(config.endpoint, tell)
         to: Mapping[str, Any] = {
-            "headers": {"Authorization": config.authorization} if config.authorization else None,
+            "headers": {"Authorization": f"Bearer {config.token}"} if config.token else None,
             "timeout": TIMEOUT_SECONDS,
         }
         base = config.endpoint.rstrip("/")

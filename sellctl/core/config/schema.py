@@ -705,9 +705,9 @@ class TelemetryConfig:
     endpoint: Annotated[
         str | None, Doc("Base of an OTLP/HTTP collector, such as http://127.0.0.1:4318; null sends nothing.")
     ] = None
-    authorization: Annotated[
-        SecretText | None, Doc("The Authorization header that it wants, such as Bearer ...; treated as a secret.")
-    ] = field(default=None, repr=False)
+    token: Annotated[SecretText | None, Doc("The bearer token that it wants; treated as a secret.")] = field(
+        default=None, repr=False
+    )
     interval: Annotated[Seconds, Doc("Time between two pushes of the metrics.")] = dt.timedelta(seconds=15)
     prometheus: Annotated[
         bool, Doc("true: serve answers GET /metrics, for a token with the role viewer as its other routes.")

@@ -262,16 +262,16 @@ def _telemetry(config: Config) -> Findings:
         shown = duration_text(telemetry.interval)
         yield Finding("telemetry.interval", f"telemetry.interval: {shown} isn't between 1s and 10m.", "15s is usual.")
     if telemetry.endpoint is not None:
-        yield from _collector(telemetry.endpoint, with_authorization=telemetry.authorization is not None)
-    elif telemetry.authorization is not None:
-        sentence = "telemetry has authorization and no endpoint."
-        yield Finding("telemetry.authorization", sentence, "Add the collector's endpoint.")
+        yield from _collector(telemetry.endpoint, with_token=telemetry.token is not None)
+    elif telemetry.token is not None:
+        sentence = "telemetry has a token and no endpoint."
+        yield Finding("telemetry.token", sentence, "Add the collector's endpoint.")
 
 
 _LONGEST_PUSH = 10 * _MINUTE
 
 
-def _collector(url: str, *, with_authorization: bool) -> Findings:
+def _collector(url: str, *, with_token: bool) -> Findings:
     """The address of a collector, to which /v1/traces and /v1/metrics are added."""
     key, parts = "telemetry.endpoint", urlsplit(url)
     for finding in _endpoint(key, url, ("http", "https")):
@@ -281,8 +281,8 @@ def _collector(url: str, *, with_authorization: bool) -> Findings:
     if parts.path.rstrip("/").endswith(("/v1/traces", "/v1/metrics")):
         yield Finding(key, f"{key} ends in a path that sellctl adds itself.", "Leave out /v1/traces and /v1/metrics.")
     elif parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        if with_authorization:
-            sentence = f"{key}: the authorization would go to {parts.hostname} unencrypted."
+        if with_token:
+            sentence = f"{key}: the token would go to {parts.hostname} unencrypted."
             yield Finding(key, sentence, "Use https://.")
         else:
             sentence = f"{key}: traces with symbols and prices go to {parts.hostname} unencrypted."
