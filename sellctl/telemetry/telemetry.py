@@ -111,6 +111,11 @@ class Telemetry:
         """Make spans and metrics of what was told until now."""
         self._recorder.drain()
 
+    def push(self) -> None:
+        """Send the metrics now, instead of with the next push; waits for the collector's answer."""
+        self.flush()
+        self._sdk.meters.force_flush()
+
     def close(self) -> None:
         """End what is under way, and send what is queued, for at most CLOSE_SECONDS."""
         self._recorder.stop()

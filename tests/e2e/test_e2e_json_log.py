@@ -8,7 +8,7 @@ from stage import CALL, Play, three_calls
 TARGET = three_calls("1.20", "1.22")
 
 
-@pytest.mark.parametrize("words", [["run-once"], ["run-once", "--dry-run"], ["positions"], ["cancel-stale"]])
+@pytest.mark.parametrize("words", [["run-once"], ["run-once", "--dry-run"], ["cancel-stale"]])
 def test_a_command_that_logs_writes_one_object_per_line(play: Play, words: list[str]) -> None:
     ended = play(TARGET).shell("--log-format", "json", *words)
     assert ended.status == 0, ended.err

@@ -1,63 +1,18 @@
 """One trace per exit: its spans, their times, and what never reaches them."""
 
 import asyncio
-from dataclasses import dataclass, field
 from decimal import Decimal
 
 import pytest
-from builders import CALL, a_market, an_order, replace
-from order_builders import A_BACKSTOP, a_backstop_request, a_request, a_signal
-from telemetry_desk import Desk, as_tree, seconds
+from builders import CALL, an_order, replace
+from order_builders import A_BACKSTOP, a_backstop_request, a_signal
+from telemetry_desk import FIRST, SECOND, Account, Desk, as_tree, seconds
 
 from sellctl.core.decision.backstop import as_signal
 from sellctl.core.model.intent import IntendedOrder
-from sellctl.core.model.plan import CancelOrder, DecisionState, ExitSignal, Plan, PositionDecision, Reason
+from sellctl.core.model.plan import CancelOrder, Reason
 from sellctl.core.model.position import Prices
-from sellctl.core.model.snapshot import AccountFacts, Snapshot
 from sellctl.core.ports import RequestMade
-
-FIRST, SECOND = "sellctl-first", "sellctl-second"
-
-
-@dataclass
-class Account:
-    """What passes the ports of one account that closes ten contracts, in the order in which the program does it."""
-
-    desk: Desk = field(default_factory=Desk)
-    signal: ExitSignal = field(default_factory=a_signal)
-
-    def later(self, by: float) -> None:
-        self.desk.clock.seconds += by
-
-    def quoted(self, bid: str, ask: str) -> None:
-        self.desk.quotes.prices[CALL] = (bid, ask)
-        asyncio.run(self.desk.prices.refresh([self.signal.holding.position.instrument]))
-
-    def intend(self, order_id: str = FIRST, step: int = 1, cancels: tuple[CancelOrder, ...] = ()) -> None:
-        order = IntendedOrder(a_request(self.signal, order_id=order_id), {}, self.signal, step)
-        asyncio.run(self.desk.journal.intend("main", [order], cancels))
-
-    def requested(self, order_id: str = FIRST, outcome: str = "ok", took: float = 0.08) -> None:
-        self.later(took)
-        self.desk.telemetry.requested(RequestMade("main", "submit", outcome, took, order_id))
-
-    def accepted(self, order_id: str = FIRST) -> None:
-        self.requested(order_id)
-        asyncio.run(self.desk.journal.accepted("main", order_id, {}))
-
-    def filled(self, qty: str, price: str, order_id: str = FIRST) -> None:
-        self.desk.written.new_qty = Decimal(qty)
-        self.desk.journal.record_fill("main", order_id, {"symbol": CALL, "filled_avg_price": price})
-
-    def ended(self, status: str, order_id: str = FIRST) -> None:
-        self.desk.journal.outcome("main", order_id, status, {})
-
-    def polled(self, *, due: bool) -> None:
-        holding = self.signal.holding
-        decision = PositionDecision(holding, DecisionState.CLOSING, signal=self.signal if due else None)
-        market = a_market()
-        snapshot = Snapshot(AccountFacts("main", "PA1SECRET"), market, (holding,), (), market.now)
-        asyncio.run(self.desk.journal.plan_made(snapshot, Plan("main", market.now, (decision,))))
 
 
 @pytest.fixture
