@@ -162,11 +162,8 @@ def an_example() -> str:
 def _described(span: ReadableSpan) -> str:
     shown = ("symbol", "reason", "bid", "ask", "step", "qty", "price", "outcome", "result")
     known = {name: (span.attributes or {}).get(f"sellctl.{name}") for name in shown}
-    words = " ".join(
-        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in known.items()
-        if value is not None
-    )
+    texts = {name: f"{value:g}" if isinstance(value, float) else value for name, value in known.items()}
+    words = " ".join(f"{name}={text}" for name, text in texts.items() if text is not None)
     return f"{span.name} {seconds(span):.3f} s {words}".rstrip()
 
 
