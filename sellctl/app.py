@@ -38,7 +38,8 @@ from sellctl.commands.notify import notify_app
 from sellctl.commands.session import AccountCommand, Command
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
-from sellctl.service.options import LOG_FORMAT, LogFormat, Options, given_path, global_options_first
+from sellctl.service.log_format import LOG_FORMAT, LogFormat
+from sellctl.service.options import Options, given_path, global_options_first
 
 
 class _Program(TyperGroup):

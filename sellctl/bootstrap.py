@@ -153,7 +153,7 @@ def assemble(
     closers: list[Callable[[], None]] = [connected.close, state.release]
     records = open_records(loaded, state, now, run_options, closers)
     if telemetry:
-        telemetry.start(now, prices, connected.budgets_left)
+        telemetry.start(now, market_clock, prices, connected.budgets_left)
         records = replace(records, journal=telemetry.observing(records.journal, listener))
         closers.insert(0, telemetry.close)  # the last to be called: no lock waits for a collector
     if records.alarm:

@@ -12,7 +12,8 @@ import typer
 
 from sellctl.commands.session import FormatOption, print_line, say
 from sellctl.core.exit_codes import ExitCode
-from sellctl.service.options import LOG_FORMAT, Options
+from sellctl.service.log_format import LOG_FORMAT
+from sellctl.service.options import Options
 from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:

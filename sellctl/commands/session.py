@@ -20,7 +20,8 @@ from sellctl.core.errors import (
     UnknownOutcomeError,
 )
 from sellctl.core.exit_codes import ExitCode
-from sellctl.service.options import LOG_FORMAT, LogFormat, Options
+from sellctl.service.log_format import LOG_FORMAT, LogFormat
+from sellctl.service.options import Options
 from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from urllib.parse import quote
 
 from sellctl.core.errors import ConfigError
-from sellctl.service.options import LogFormat
+from sellctl.service.log_format import LogFormat
 from sellctl.service.output_stream import may_stall, output_stream
 
 if TYPE_CHECKING:

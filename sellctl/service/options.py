@@ -1,26 +1,15 @@
 """The global options of the command line."""
 
 from collections.abc import Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from sellctl.service.log_format import LogFormat
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import typer
-
-
-class LogFormat(StrEnum):
-    """How the log is written."""
-
-    TEXT = "text"  # a line per event, for people
-    JSON = "json"  # an object per line, for programs
-
-
-# That of the running command, for what it says on stderr beside the log.
-LOG_FORMAT: ContextVar[LogFormat] = ContextVar("log_format", default=LogFormat.TEXT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,10 @@ _SHARES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What gauges read when they are collected: the broker's time, and the requests left per account and API."""
+    """What is read when metrics are collected: the broker's time, whether the market is open, budgets and losses."""
 
     now: Callable[[], dt.datetime]
+    is_open: Callable[[], bool]  # True too while that is unknown
     budgets_left: Callable[[], Mapping[tuple[str, str], int]]
     dropped: Callable[[], int]
 
@@ -143,6 +144,9 @@ class Metrics:
             yield Observation(count, {"account": account, "operation": operation, "outcome": outcome})
 
     def _view_ages(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """None while the market is closed: nobody reads then."""
+        if not self._sources.is_open():
+            return
         now = self._sources.now()
         for account, snapshot in self._snapshots.copy().items():
             yield Observation(max((now - snapshot.positions_at).total_seconds(), 0.0), {"account": account})

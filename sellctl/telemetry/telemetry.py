@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from sellctl.core.errors import BrokerError
 from sellctl.core.model.event import Event, Severity
 from sellctl.core.ports import Clock, Journal, RequestMade
 from sellctl.telemetry.exit_traces import ExitTraces
@@ -17,6 +18,7 @@ from sellctl.telemetry.recorder import Recorder
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sellctl.core.market_clock import MarketClock
     from sellctl.core.price_tracker import PriceTracker
     from sellctl.telemetry.sdk import Sdk
 
@@ -47,6 +49,7 @@ class Telemetry:
     def start(
         self,
         now: Callable[[], dt.datetime],
+        market_clock: "MarketClock",
         prices: "PriceTracker",
         budgets_left: "Callable[[], Mapping[tuple[str, str], int]]",
     ) -> None:
@@ -56,11 +59,17 @@ class Telemetry:
             history = prices.history(symbol)
             return QuoteTimes() if history is None else QuoteTimes(history.seen_at, history.window_began_at)
 
+        def is_open() -> bool:
+            try:
+                return market_clock.now().is_open
+            except BrokerError:
+                return True
+
         def offset() -> float:
             return now().timestamp() - self._clock.monotonic()
 
         self._quote_times = quote_times
-        sources = Sources(now, budgets_left, lambda: self._recorder.dropped)
+        sources = Sources(now, is_open, budgets_left, lambda: self._recorder.dropped)
         self._metrics = Metrics(self._sdk.meters.get_meter(SCOPE), sources)
         self._traces = ExitTraces(self._sdk.tracers.get_tracer(SCOPE), self._metrics, offset, self._redact)
         self._recorder.start(self._handle)

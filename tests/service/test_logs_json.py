@@ -13,7 +13,7 @@ from stage import Program
 
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.service import logs
-from sellctl.service.options import LogFormat
+from sellctl.service.log_format import LogFormat
 
 CANARY = "canary/Zx81+secret"
 KEYS = {"time", "level", "message", "account", "symbol", "kind", "error"}

@@ -14,8 +14,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from order_builders import a_request, a_signal
-from shell_fakes import FakeClock, FakeJournal, FakeQuotes
+from shell_fakes import FakeBroker, FakeClock, FakeJournal, FakeQuotes
 
+from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.event import Event, EventKind, Severity
 from sellctl.core.model.intent import IntendedOrder
 from sellctl.core.model.plan import CancelOrder, DecisionState, ExitSignal, Plan, PositionDecision
@@ -60,7 +61,9 @@ class Desk:
         self.written, self.events = FillingJournal(), list[Event]()
         self.journal = self.telemetry.observing(self.written, self.events.append)
         self.budgets = {("main", "trading"): 170}
-        self.telemetry.start(self.clock.now, self.prices, lambda: self.budgets)
+        self.broker = FakeBroker(self.clock)
+        self.market_clock = MarketClock([self.broker], self.clock)
+        self.telemetry.start(self.clock.now, self.market_clock, self.prices, lambda: self.budgets)
         return self
 
     @property
