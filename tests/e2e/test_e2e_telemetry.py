@@ -23,7 +23,7 @@ TARGET = three_calls("1.20", "1.22")
 TOKEN = "canary-Zx81-collector"  # noqa: S105  of no collector
 INTERVAL = 1.0
 LATE = 1.5  # seconds that a busy machine may add; whoever waits for an export waits for twice as long
-START_SECONDS = 30.0
+START_SECONDS = 120.0  # on a machine that is busy with other tests
 _TARGET_PRICES = Decimal("1.20"), Decimal("1.22")
 
 
@@ -142,15 +142,16 @@ def test_with_a_dead_collector_a_watch_ends_promptly_on_sigterm(play: Play, dead
         stage = play(TARGET, telemetry(url))
         process = stage.spawn("watch")
         ends = time.monotonic() + START_SECONDS
-        while not stage.orders():
-            assert time.monotonic() < ends, "nothing was sold"
+        while not stage.orders() and time.monotonic() < ends:
             time.sleep(0.02)
         time.sleep(1.5)  # an export of metrics is under way
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         result = end_of(process)
+        took = time.monotonic() - began
     assert result.status == 0, result.err
-    assert time.monotonic() - began < 5.0
+    assert stage.orders(), "nothing was sold"
+    assert took < 5.0
     assert "Traceback" not in result.err
     assert "opentelemetry" not in result.err
 
@@ -164,7 +165,7 @@ def test_without_the_extra_a_watch_says_how_to_install_it(play: Play, monkeypatc
 
 def test_a_failing_collector_is_told_in_the_log_once(play: Play) -> None:
     with DEAD["refuses"]() as url:
-        ended = play(TARGET, telemetry(url)).shell("--log-format", "json", "run-once")
+        ended = end_of(play(TARGET, telemetry(url)).spawn("--log-format", "json", "run-once"), START_SECONDS)
     lines = [json.loads(line) for line in ended.err.splitlines()]
     assert len([line for line in lines if "telemetry" in line["message"]]) <= 1
     assert ended.status == 0
