@@ -19,6 +19,7 @@ MODULES = (
     "start",
     "keys",
     "cycle",
+    "telemetry",
     "decide",
     "sim",
     "assistants",

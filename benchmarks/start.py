@@ -13,7 +13,16 @@ from pathlib import Path
 from benchmarks.load import a_process
 
 HELP_BOUND = 1.2
-HEAVY = ("alpaca", "httpx", "mcp", "pandas", "sqlalchemy", "telegram")  # packages that quick commands must not import
+HEAVY = (
+    "alpaca",
+    "httpx",
+    "mcp",
+    "opentelemetry",
+    "pandas",
+    "prometheus_client",
+    "sqlalchemy",
+    "telegram",
+)  # packages that quick commands must not import
 _TAB = {"_SELLCTL_COMPLETE": "complete_bash"}
 QUICK: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
     "help": (("--help",), {}),

@@ -174,7 +174,7 @@ def through_adapter(exchange: Exchange, evidence: EvidenceChecker) -> Connection
 
     def connections(facts: RememberedFacts) -> tuple[dict[str, Broker], MarketData]:
         connected = connect(_config(exchange), monotonic=_seconds_of(exchange), facts=facts, now=lambda: exchange.now)
-        for client in connected._clients:  # noqa: SLF001  the bench replaces the network
+        for client in connected._clients.values():  # noqa: SLF001  the bench replaces the network
             client.transport = InProcessTransport(app, evidence)
         return dict(connected.brokers), connected.quotes
 

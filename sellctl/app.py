@@ -38,6 +38,7 @@ from sellctl.commands.notify import notify_app
 from sellctl.commands.session import AccountCommand, Command
 from sellctl.commands.token import token_app
 from sellctl.core.errors import SellctlError
+from sellctl.service.log_format import LOG_FORMAT, LogFormat
 from sellctl.service.options import Options, given_path, global_options_first
 
 
@@ -46,6 +47,18 @@ class _Program(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, global_options_first(args))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command. Where the log is JSON, a SellctlError is a line of it."""
+        try:
+            return super().invoke(ctx)
+        except SellctlError as error:
+            if LOG_FORMAT.get() is not LogFormat.JSON:
+                raise
+            from sellctl.service.logs import log_sentence
+
+            log_sentence(_text_of(error), "ERROR")
+            raise typer.Exit(error.exit_code) from None
 
 
 app = typer.Typer(
@@ -115,13 +128,27 @@ def main_options(
     live: Annotated[bool, typer.Option("--live", envvar="SELLCTL_LIVE", help="Allow orders with real money.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Log more details on stderr.")] = False,
     log_file: Annotated[Path | None, typer.Option(help="Also log to this file.")] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(metavar="<format>", help="text, or json: one object per line, also for errors.")
+    ] = LogFormat.TEXT,
     _version: Annotated[
         bool | None, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = None,
 ) -> None:
     """sellctl, the exit manager for Alpaca accounts: you open positions, it closes them by your rules."""
     config, state_dir = given_path(context, "config", config), given_path(context, "state_dir", state_dir)
-    context.obj = Options(config, state_dir, live=live, debug=debug, log_file=log_file)
+    context.obj = Options(config, state_dir, live=live, debug=debug, log_file=log_file, log_format=log_format)
+    LOG_FORMAT.set(log_format)
+    if log_format is LogFormat.JSON:
+        from sellctl.service.logs import configure
+
+        configure(debug, log_file, log_format=log_format)
+
+
+def _text_of(error: SellctlError) -> str:
+    from sellctl.ui.formatting import sanitize
+
+    return "\n".join(map(sanitize, f"sellctl: {error}".split("\n")))  # it may have a text of somebody else in it
 
 
 def main() -> None:
@@ -129,11 +156,9 @@ def main() -> None:
     try:
         app()
     except SellctlError as error:
-        from sellctl.ui.formatting import sanitize
         from sellctl.ui.sentences import for_terminal
 
-        lines = map(sanitize, f"sellctl: {error}".split("\n"))  # a sentence may have a text of somebody else in it
-        typer.echo(for_terminal("\n".join(lines)), err=True)
+        typer.echo(for_terminal(_text_of(error)), err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,8 +1,10 @@
 """Config -> Runtime: the composition root. It connects the core to its adapters and imports them inside functions."""
 
 import hashlib
+import importlib.util
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
@@ -32,6 +34,7 @@ from sellctl.core.watching.fact_refresher import FactRefresher
 from sellctl.core.watching.manual_requests import ALL, CommandRequest, ExitTerms, ManualRequests
 from sellctl.core.watching.split_reader import SplitReader
 from sellctl.core.watching.start_check import StartCheck, start_check
+from sellctl.installation import missing_extra
 from sellctl.service.config_in_use import in_use
 from sellctl.service.descriptors import ensure_descriptors
 from sellctl.service.facts_file import FactsFile
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, EpisodeStore, Journal
     from sellctl.service.options import Options
+    from sellctl.telemetry.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class RunOptions:
     streams: bool = False  # stream prices and order updates
     yes: bool = False  # --yes was given: don't ask before the first run with real money
     checks_structures: bool = False  # a structure that the user names and that was never held whole ends it
+    observed: bool = False  # make traces and metrics, where the configuration wants them
+    serves_metrics: bool = False  # `/metrics` can be asked for
 
     @property
     def acts(self) -> bool:
@@ -90,6 +96,7 @@ class Runtime:
     clock: "Clock"
     state: StateFolder
     program: str  # how the user calls sellctl, with --config, for hints
+    telemetry: "Telemetry | None" = None
     _closers: list[Callable[[], None]] = field(default_factory=list)
 
     def take_config(self, loaded: LoadedConfig) -> None:
@@ -114,9 +121,9 @@ def load(options: "Options", *, notifies: bool = False, chats: bool = False) -> 
     """
     from sellctl.service.logs import configure  # noqa: PLC0415  help and completion don't need it
 
-    configure(options.debug, options.log_file)
+    configure(options.debug, options.log_file, log_format=options.log_format)
     loaded = ConfigManager(options.config, with_notify=notifies, with_chat=chats).load()
-    configure(options.debug, options.log_file, loaded.secrets())
+    configure(options.debug, options.log_file, loaded.secrets(), options.log_format)
     return loaded
 
 
@@ -133,15 +140,22 @@ def assemble(
     config = _chosen(loaded.config, run_options.accounts)
     _require_live_option(config, options, run_options)
     clock = clock or RealClock()
+    telemetry = _telemetry(loaded, run_options, clock)
+    listener = telemetry.listening(listener) if telemetry else listener
     state = state_of(options, loaded)
     state.uses_config(in_use(loaded, clock.now()))
     facts = RememberedFacts(FactsFile(state.facts) if run_options.acts else None)
-    connected = connect(config, monotonic=clock.monotonic, facts=facts, now=clock.now)
+    observe = telemetry.requested if telemetry else None
+    connected = connect(config, monotonic=clock.monotonic, facts=facts, now=clock.now, observe=observe)
     market_clock = MarketClock(tuple(connected.brokers.values()), clock, facts)
     now = _time_of(market_clock, clock)
     prices = PriceTracker(connected.quotes, clock, config.guards.confirm, lambda: market_clock.instant)
     closers: list[Callable[[], None]] = [connected.close, state.release]
     records = open_records(loaded, state, now, run_options, closers)
+    if telemetry:
+        telemetry.start(now, market_clock, prices, connected.budgets_left)
+        records = replace(records, journal=telemetry.observing(records.journal, listener))
+        closers.insert(0, telemetry.close)  # the last to be called: no lock waits for a collector
     if records.alarm:
         listener(Event(clock.now(), records.alarm, severity=Severity.ERROR, kind=EventKind.ALERT))
     if shortage := ensure_descriptors(len(config.accounts)):
@@ -179,7 +193,7 @@ def assemble(
         FactRefresher(facts, market_clock, connected.quotes, clock) if run_options.acts else None,
         _start_check(loaded, watchers) if run_options.checks_structures else None,
     )
-    return Runtime(loaded, scheduler, clock, state, options.command(), closers)
+    return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, closers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +275,24 @@ def note(state: StateFolder, kind: str, detail: Mapping[str, object], account: s
         journal.note(account, kind, detail)
     finally:
         journal.close()
+
+
+def _telemetry(loaded: LoadedConfig, run_options: RunOptions, clock: "Clock") -> "Telemetry | None":
+    """What makes traces and metrics of a run; None when it isn't configured. ConfigError without the extra."""
+    wanted = loaded.config.telemetry
+    with_page = wanted.prometheus and run_options.serves_metrics
+    if not (run_options.observed and run_options.acts and (wanted.endpoint is not None or with_page)):
+        return None
+    if importlib.util.find_spec("opentelemetry.sdk") is None or importlib.util.find_spec("prometheus_client") is None:
+        sentence, hint = missing_extra("telemetry", "telemetry")
+        raise ConfigError(sentence, hint=hint)
+    from sellctl.service.logs import redactor  # noqa: PLC0415  loads loguru
+    from sellctl.telemetry.sdk import sdk_of  # noqa: PLC0415  OpenTelemetry loads only where it is used
+    from sellctl.telemetry.telemetry import Telemetry  # noqa: PLC0415  likewise
+
+    news: deque[str] = deque()  # of other threads, for the listener on the event loop
+    sdk = sdk_of(wanted, news.append, with_page=with_page)
+    return Telemetry(sdk, clock, redactor(loaded.secrets()), news)
 
 
 def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher:
@@ -367,8 +399,6 @@ def _time_of(market_clock: MarketClock, clock: "Clock") -> "Callable[[], dt.date
 
 def _chosen(config: "Config", names: Sequence[str]) -> "Config":
     """The configuration with only the accounts named; all that are enabled when none is."""
-    from dataclasses import replace  # noqa: PLC0415  only here
-
     unknown = [name for name in names if name not in config.accounts]
     if unknown:
         raise ConfigError(f"No account is called {unknown[0]}.", hint=f"There are: {', '.join(config.accounts)}.")

@@ -23,6 +23,7 @@ OF_EXTRAS = {
     "report": ("sellctl/ui/report_page.py", "sellctl/ui/exit_chart.py"),
     "notify": ("sellctl/service/notifier.py",),
     "telegram": ("sellctl/chat/telegram.py",),
+    "telemetry": ("sellctl/telemetry/",),
     "keyring": ("sellctl/core/config/secrets.py", "sellctl/setup/key_sources.py"),
 }
 

@@ -36,6 +36,11 @@ class Budget:
         """The share of the budget that the last minute has used, from 0.0 to 1.0."""
         return self.used / max(int(self._limit * SHARE_USED), 1)
 
+    @property
+    def left(self) -> int:
+        """Requests that an order could still use in this minute; reads leave some of them unused."""
+        return max(int(self._limit * SHARE_USED) - self.used, 0)
+
     def set_limit(self, per_minute: int | None) -> None:
         """Set the broker's limit as its headers name it; None changes nothing."""
         self._limit = per_minute or self._limit

@@ -21,7 +21,16 @@ from sellctl.alpaca.errors import EXTERNAL_ERRORS, ErrorStatus, Operation, Reque
 from sellctl.alpaca.transport import DEFAULT_LIMITS, HttpRequest, HttpResponse, HttpTransport, Limits, Transport
 from sellctl.core.config import hosts
 from sellctl.core.config.secrets import key_fingerprint
-from sellctl.core.errors import BrokerAnswer, RateLimitedError
+from sellctl.core.errors import (
+    AuthError,
+    BrokerAnswer,
+    BrokerError,
+    NotFoundError,
+    RateLimitedError,
+    RequestRejectedError,
+    UnknownOutcomeError,
+)
+from sellctl.core.ports import RequestMade, RequestObserver
 
 T = TypeVar("T")
 
@@ -83,7 +92,7 @@ class ApiRequest:
 class RestClient:
     """One key at one of Alpaca's hosts. At most `concurrent_reads` reads run at once; an order waits for none."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is a part of the client
         self,
         base_url: str,
         credentials: Credentials,
@@ -91,6 +100,7 @@ class RestClient:
         limits: Limits = DEFAULT_LIMITS,
         concurrent_reads: int = CONCURRENT_READS,
         budget: Budget | None = None,
+        observe: RequestObserver | None = None,
     ) -> None:
         base = base_url.rstrip("/")
         parts = urlsplit(base)
@@ -106,6 +116,7 @@ class RestClient:
         self.budget = budget or Budget(time.monotonic)
         self.host = parts.netloc.rpartition("@")[2]
         self.is_local = is_loopback(base)
+        self._observe = observe
         self.rate_limit: RateLimit | None = None  # from the last answer that had one
         self.transport: Transport = HttpTransport(
             base, limits, concurrent_reads=concurrent_reads, trust_env=not self.is_local
@@ -113,6 +124,24 @@ class RestClient:
 
     async def request(self, request: ApiRequest, parse: Callable[[Any], T]) -> T:
         """Send one request, at most once, and return its parsed answer. Raises only BrokerError and its subclasses."""
+        if self._observe is None:
+            return await self._request(request, parse)
+        began, outcome = time.monotonic(), "ended"  # by a cancel of the task
+        try:
+            answer = await self._request(request, parse)
+            outcome = "ok"
+        except BrokerError as error:
+            outcome = _outcome_of(error)
+            raise
+        finally:
+            self._observe(self._made(request, outcome, time.monotonic() - began))
+        return answer
+
+    def _made(self, request: ApiRequest, outcome: str, seconds: float) -> RequestMade:
+        order = str((request.body or {}).get("client_order_id", "")) if request.operation is Operation.SUBMIT else ""
+        return RequestMade(self.account, request.operation.name.lower(), outcome, seconds, order)
+
+    async def _request(self, request: ApiRequest, parse: Callable[[Any], T]) -> T:
         self._spend(request)
         try:
             return parse(await self._send(request))
@@ -152,6 +181,23 @@ class RestClient:
             return HttpRequest(method, target, self._headers)
         headers = (*self._headers, ("Content-Type", "application/json"))
         return HttpRequest(method, target, headers, json.dumps(dict(request.body)).encode())
+
+
+# The first kind that fits names an error's outcome.
+_OUTCOMES: Final = (
+    (RateLimitedError, "rate limited"),
+    (NotFoundError, "not found"),
+    (RequestRejectedError, "rejected"),
+    (UnknownOutcomeError, "unknown"),
+    (AuthError, "key refused"),
+)
+
+
+def _outcome_of(error: BrokerError) -> str:
+    """How a request ended that has failed, for telemetry: a few words that never quote the answer."""
+    if isinstance(error, RateLimitedError) and error.is_ours:
+        return "held back"
+    return next((name for kind, name in _OUTCOMES if isinstance(error, kind)), "failed")
 
 
 def _value_of(response: HttpResponse) -> Any:

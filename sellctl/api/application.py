@@ -1,10 +1,11 @@
 """The application of `sellctl serve`: the router, the page, the health check, and the middleware around them."""
 
+import asyncio
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 
@@ -12,7 +13,7 @@ from sellctl import __version__
 from sellctl.api import schemas
 from sellctl.api.audit import ApiCall
 from sellctl.api.control import State
-from sellctl.api.guarded import control_of
+from sellctl.api.guarded import GuardedRoute, control_of
 from sellctl.api.routes import sell_router
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v1"
 HEALTH = "/healthz"
+METRICS = "/metrics"
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SCRIPTS = ("page.js", "dialogs.js", "chart.js", "format.js")
 PAGE = {
     "/": ("index.html", "text/html; charset=utf-8"),
@@ -62,6 +65,8 @@ def application(services: "ApiServices") -> FastAPI:
     )
     app.state.sellctl_services = services
     app.include_router(sell_router, prefix=PREFIX, tags=["sell_module"])
+    if services.control.runtime.loaded.config.telemetry.prometheus:
+        app.include_router(metrics_router)
     app.add_api_route(HEALTH, healthz, response_model=schemas.Health, tags=["health"], responses=_FAILING)
     for path in PAGE:
         app.add_api_route(path, page, include_in_schema=False)
@@ -78,6 +83,18 @@ async def healthz(request: Request) -> Response:
 _FAILING: "dict[int | str, dict[str, object]]" = {
     503: {"model": schemas.Health, "description": "The watcher ended with an error."}
 }
+
+
+# Guarded as the routes of sell_router are: address, host name, a token with the role viewer, and its rate.
+metrics_router = APIRouter(route_class=GuardedRoute)
+
+
+@metrics_router.get(METRICS, include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    """The metrics in Prometheus' text format, where telemetry.prometheus is on."""
+    telemetry = control_of(request).runtime.telemetry
+    text = b"" if telemetry is None else await asyncio.to_thread(telemetry.page)
+    return Response(text, media_type=METRICS_TYPE)
 
 
 async def page(request: Request) -> Response:

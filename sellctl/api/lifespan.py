@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sellctl.core.model.event import Event
 
-RUN_OPTIONS = RunOptions("serve", RunMode.ACT, streams=True)
+RUN_OPTIONS = RunOptions("serve", RunMode.ACT, streams=True, observed=True, serves_metrics=True)
 _YES = frozenset({"1", "true", "yes", "on", "t", "y"})
 
 
@@ -56,9 +56,9 @@ def load(options: Options) -> LoadedConfig:
     """The configuration with the API's secret. SafetyRefusalError when the secret is too short or can be guessed."""
     from sellctl.service.logs import configure  # noqa: PLC0415  loguru
 
-    configure(options.debug, options.log_file)
+    configure(options.debug, options.log_file, log_format=options.log_format)
     loaded = ConfigManager(options.config, with_api=True).load()
-    configure(options.debug, options.log_file, loaded.secrets())
+    configure(options.debug, options.log_file, loaded.secrets(), options.log_format)
     check_secret(loaded.config.api.secret)
     return loaded
 

@@ -22,6 +22,7 @@ from sellctl.commands.session import (
     first_listings,
     options_of,
     print_halt,
+    print_line,
     say,
     status_of,
 )
@@ -186,4 +187,4 @@ def _print_exemption(symbols: "Sequence[str]", runtime: "Runtime") -> None:
     exempt = runtime.state.exempt()
     names = {each for symbol in symbols for each in (symbol, underlying_of(symbol))}
     for each in sorted(each for each in exempt if each in names or not set(symbols).isdisjoint(legs_of(each))):
-        typer.echo(f"To close it, end the exemption first: {runtime.program} manage {each}", err=True)
+        print_line(f"To close it, end the exemption first: {runtime.program} manage {each}")

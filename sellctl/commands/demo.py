@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import FormatOption, say
+from sellctl.commands.session import FormatOption, print_line, say
 from sellctl.core.exit_codes import ExitCode
+from sellctl.service.log_format import LOG_FORMAT
 from sellctl.service.options import Options
 from sellctl.ui.formats import OutputFormat
 
@@ -44,7 +45,7 @@ def demo(
     Runs the real watcher over HTTP against a simulated Alpaca, then compares each outcome with the expected one.
     """
     try:
-        typer.echo(_FIRST_LINE, err=True)  # before the imports, which take most of the time until the first screen
+        print_line(_FIRST_LINE)  # before the imports, which take most of the time until the first screen
         code = _played(speed, output)
     except KeyboardInterrupt:
         say("sellctl demo: interrupted. Nothing is left of it: its market and its files were for this run only.")
@@ -60,7 +61,7 @@ def _played(speed: float | None, output: OutputFormat | None) -> ExitCode:
     from sellctl.sim.scenario.reader import load_scenario
     from sellctl.sim.server import SimServer
 
-    configure(debug=False)
+    configure(log_format=LOG_FORMAT.get())
     load_watcher()
     scenario = load_scenario("demo")
     pace = speed or float(scenario.speed)

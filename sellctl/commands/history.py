@@ -16,7 +16,7 @@ from sellctl.commands.journal_filters import (
     journal_path,
     journal_query,
 )
-from sellctl.commands.session import FormatOption, say
+from sellctl.commands.session import FormatOption, print_line, say
 from sellctl.core.errors import JournalError
 from sellctl.ui.formats import OutputFormat
 
@@ -70,7 +70,7 @@ def history(
     more = show(asked, fmt)
     if more is not None:
         option = "--evidence " if evidence else ""
-        typer.echo(f"More: sellctl history {option}--before {more}", err=True)
+        print_line(f"More: sellctl history {option}--before {more}")
 
 
 def _verify(path: "Path") -> None:

@@ -260,7 +260,7 @@ def _previews(path: Path, account: "Account", source: "KeySource", options: "Opt
     literal = (f"api_key: {json.dumps(source.api_key)}", f"secret_key: {json.dumps(source.secret_key)}")
     account, manager = replace(account, key_lines=literal), ConfigManager(path)
     loaded = manager.load_text(accounts_text(account), path)
-    configure(options.debug, options.log_file, loaded.secrets())
+    configure(options.debug, options.log_file, loaded.secrets(), options.log_format)
     runtime = assemble(loaded, options, RunOptions("init", RunMode.DRY_RUN), lambda _event: None)
     try:
         asyncio.run(runtime.scheduler.poll())

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sellctl.commands.serve import require_api
-from sellctl.commands.session import AccountOption, options_of
+from sellctl.commands.session import AccountOption, options_of, print_line
 from sellctl.core.errors import ConfigError
 from sellctl.installation import missing_extra
 
@@ -53,7 +53,7 @@ def mcp(
 
 
 def _say_where(url: str) -> None:
-    typer.echo(f"sellctl mcp listens on {url}. Press Ctrl-C to stop.", err=True)
+    print_line(f"sellctl mcp listens on {url}. Press Ctrl-C to stop.")
 
 
 def _address_of(text: str) -> tuple[str, int]:

@@ -59,7 +59,7 @@ def run_once(
     if not check_enabled(loaded):
         return
     mode = RunMode.DRY_RUN if dry_run else RunMode.ACT
-    run_options = RunOptions("run-once", mode, account or (), yes=yes, checks_structures=True)
+    run_options = RunOptions("run-once", mode, account or (), yes=yes, checks_structures=True, observed=True)
     start_row = 0 if dry_run else newest_row(state_of(options, loaded).journal)
     runtime = run(options, run_options, loaded=loaded, notifies=not dry_run)
     scheduler = runtime.scheduler

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.session import YesOption, confirm_first_live, options_of, status_of
+from sellctl.commands.session import YesOption, confirm_first_live, options_of, print_line, status_of
 from sellctl.core.errors import ConfigError
 from sellctl.core.exit_codes import ExitCode
 from sellctl.installation import missing_extra
@@ -38,7 +38,7 @@ def serve(
     confirm_first_live(loaded, options, replace(RUN_OPTIONS, yes=yes))
     with listen(loaded.config.api, port) as listening:
         services = build(loaded, options)
-        typer.echo(f"sellctl listens on {url_of(listening, loaded.config.api)}. Press Ctrl-C to stop.", err=True)
+        print_line(f"sellctl listens on {url_of(listening, loaded.config.api)}. Press Ctrl-C to stop.")
         try:
             asyncio.run(served(services, listening, tls))
         finally:

@@ -20,6 +20,7 @@ from sellctl.core.errors import (
     UnknownOutcomeError,
 )
 from sellctl.core.exit_codes import ExitCode
+from sellctl.service.log_format import LOG_FORMAT, LogFormat
 from sellctl.service.options import Options
 from sellctl.ui.formats import OutputFormat
 
@@ -89,7 +90,7 @@ def print_simulator(options: Options) -> None:
 
     try:
         if ConfigManager(options.config).is_simulated():
-            typer.echo(f"Simulator: state in {state_dir(options.state_dir, simulator=True)}", err=True)
+            print_line(f"Simulator: state in {state_dir(options.state_dir, simulator=True)}")
     except ConfigError:
         return
 
@@ -98,7 +99,17 @@ def say(text: str) -> None:
     """Print a sentence on stderr, on a terminal broken between words."""
     from sellctl.ui.sentences import for_terminal
 
-    typer.echo(for_terminal(text), err=True)
+    print_line(text, for_terminal(text))
+
+
+def print_line(text: str, shown: str = "") -> None:
+    """Print a text on stderr as it is, or as it is to be `shown`; one line of the log where that is JSON."""
+    if LOG_FORMAT.get() is LogFormat.JSON:
+        from sellctl.service.logs import log_sentence
+
+        log_sentence(text.strip())
+    else:
+        typer.echo(shown or text, err=True)
 
 
 def run(

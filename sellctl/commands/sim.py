@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sellctl.commands.session import options_of
+from sellctl.commands.session import options_of, print_line
 from sellctl.core.errors import ConfigError
 from sellctl.service.options import Options
 
@@ -70,14 +70,14 @@ def sim(
     from sellctl.sim.server import SimServer, opened
 
     if shortage := ensure_descriptors(len(loaded.accounts)):
-        typer.echo(f"sellctl: {shortage}", err=True)
+        print_line(f"sellctl: {shortage}")
     _give_ids_of_this_start(loaded)
     options = options_of(context)
     folder = options.state_dir and options.state_dir.absolute()
     options = replace(options, config=config_out.absolute(), state_dir=folder)  # for a terminal in any folder
     with opened(lambda: SimServer(loaded, port=port), port) as server:
         write_config(config_out, config_text(loaded.accounts, server.url, server.stream_url))
-        typer.echo("\n".join(_lines(server, options)), err=True)
+        print_line("\n".join(_lines(server, options)))
         server.serve_here()
 
 

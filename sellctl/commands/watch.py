@@ -80,7 +80,7 @@ def watch(
             log_event(event)
 
     mode = RunMode.DRY_RUN if dry_run else RunMode.ACT
-    run_options = RunOptions("watch", mode, account or (), yes=yes, streams=True, checks_structures=True)
+    run_options = RunOptions("watch", mode, account or (), yes=yes, streams=True, checks_structures=True, observed=True)
     confirm_first_live(loaded, options, run_options)
     runtime = assemble(loaded, options, run_options, listen)
     display = _display(shown, runtime, events)

@@ -39,7 +39,7 @@ from sellctl.file_content import read_content
 
 FILE_NAME = "config.yml"
 # What a running process takes up when it is started again, and not by a reload.
-AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.", "telegram.")
+AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.", "telegram.", "telemetry.")
 _PRIVATE = 0o600
 _SIMULATOR = "simulator"  # the key, and the folder inside the state folder
 _MAX_BYTES = 1_000_000
@@ -176,7 +176,7 @@ class ConfigManager:
         self._environ = os.environ if environ is None else environ
         self._with_api = with_api  # whether to look up the control API's secret
         self._with_chat = with_chat  # whether to look up the token of the Telegram bot
-        self._with_notify = with_notify  # whether to look up the secrets of the recipients and of the heartbeat
+        self._with_notify = with_notify  # whether to look up the secrets of recipients, heartbeat and telemetry
 
     def load(self) -> LoadedConfig:
         """The configuration, or a ConfigError that names every problem."""
@@ -340,14 +340,16 @@ class _Loading:
         return dataclasses.replace(config, accounts=accounts)
 
     def with_notify_secrets(self, config: Config) -> Config:
-        """The configuration with the URLs of the recipients and of the heartbeat looked up."""
+        """The configuration with the URLs of recipients and heartbeat and the collector's token looked up."""
         notify = tuple(
             dataclasses.replace(entry, url=self._secret(f"notify[{index}].url", entry.url))
             for index, entry in enumerate(config.notify)
         )
         heartbeat = config.watch.heartbeat and self._secret("watch.heartbeat", config.watch.heartbeat)
         watch = dataclasses.replace(config.watch, heartbeat=heartbeat)
-        return dataclasses.replace(config, notify=notify, watch=watch)
+        token = config.telemetry.token and self._secret("telemetry.token", config.telemetry.token)
+        telemetry = dataclasses.replace(config.telemetry, token=token)
+        return dataclasses.replace(config, notify=notify, watch=watch, telemetry=telemetry)
 
     def with_chat_token(self, config: Config) -> Config:
         """The configuration with the token of the Telegram bot looked up."""

@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol, runtime_checkable
 
+from msgspec import Struct
+
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.instrument import AssetClass, Instrument
 from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
@@ -104,6 +106,27 @@ class MayBeSimulated(Protocol):
 
     async def is_simulated(self) -> bool:
         """Whether sellctl's simulator answers. Only an address of this machine is asked."""
+
+
+class RequestMade(Struct, frozen=True):
+    """One request of one key that has ended: what it did ("read", "submit", "cancel" ...), and how it ended.
+
+    `outcome` is "ok", or the kind of its error: "rejected", "unknown", "held back" by sellctl's own budget ...
+    `client_order_id` is that of the order that it sent; "" for any other request.
+    """
+
+    account: str
+    operation: str
+    outcome: str
+    seconds: float
+    client_order_id: str = ""
+
+
+class RequestObserver(Protocol):
+    """Is told of each request, for telemetry. It returns at once and raises nothing."""
+
+    def __call__(self, made: RequestMade) -> None:
+        """A request has ended. Called on the event loop, before the answer is used."""
 
 
 class QuoteSource(Protocol):

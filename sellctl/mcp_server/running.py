@@ -77,9 +77,9 @@ def over_http(
 
 
 def _load(options: "Options", *, with_secret: bool) -> LoadedConfig:
-    configure(options.debug, options.log_file)
+    configure(options.debug, options.log_file, log_format=options.log_format)
     loaded = ConfigManager(options.config, with_api=with_secret, with_notify=False, with_chat=False).load()
-    configure(options.debug, options.log_file, loaded.secrets())
+    configure(options.debug, options.log_file, loaded.secrets(), options.log_format)
     return loaded
 
 

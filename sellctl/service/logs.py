@@ -2,9 +2,13 @@
 
 Every record passes one patcher before any handler, so that no message, exception or error of a handler can contain a
 secret or a forged line. A reader of stderr, or of a pipe in the place of the file, that stalls delays nothing.
+
+As JSON, each line is one object: `time` (UTC, with its offset), `level` and `message`, and where they are known
+`account`, `symbol`, `kind` (of an event) and `error` (the exception, with --debug its traceback).
 """
 
 import datetime as dt
+import json
 import logging
 import os
 import stat
@@ -17,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from urllib.parse import quote
 
 from sellctl.core.errors import ConfigError
+from sellctl.service.log_format import LogFormat
 from sellctl.service.output_stream import may_stall, output_stream
 
 if TYPE_CHECKING:
@@ -31,31 +36,41 @@ _COLOURED = "<dim>{time:YYYY-MM-DD HH:mm:ss}</dim> | <level>{level}</level> | {m
 _ROTATION = "10 MB"
 _KEPT_FILES = 10
 _CONTINUED = "\n    | "  # sets the lines of a traceback apart from events
+_JSON = "{extra[json]}\n"
+_ABOUT = ("account", "symbol", "kind")  # what `log_event` binds, and a line of JSON has as keys
 
 
-def configure(debug: bool = False, log_file: Path | None = None, secrets: Iterable[str] = ()) -> None:
+def configure(
+    debug: bool = False,
+    log_file: Path | None = None,
+    secrets: Iterable[str] = (),
+    log_format: LogFormat = LogFormat.TEXT,
+) -> None:
     """Set up the logging of the process. `secrets` are redacted wherever they appear."""
     from loguru import logger  # noqa: PLC0415  help and completion don't need it
 
     level = "DEBUG" if debug else "INFO"
     redact = redactor(secrets)
+    as_json = log_format is LogFormat.JSON
     logger.remove()
-    logger.configure(patcher=_patcher(redact, debug), extra={"trace": ""})
-    coloured = bool(sys.stderr and sys.stderr.isatty() and not os.environ.get("NO_COLOR"))
+    logger.configure(patcher=_patcher(redact, debug, as_json=as_json), extra={"trace": ""})
+    coloured = bool(sys.stderr and sys.stderr.isatty() and not os.environ.get("NO_COLOR")) and not as_json
+    plain = _JSON if as_json else _PLAIN
+    dropped = _dropped_as_json if as_json else _dropped
     common: dict[str, Any] = {"level": level, "diagnose": False, "backtrace": False}
     if sys.stderr:
         if may_stall(sys.stderr):
             # For every other writer too, so that all lines stay in their order.
-            sys.stderr = cast("TextIO", output_stream(sys.stderr, _dropped))
-        text = _COLOURED if coloured else _PLAIN
+            sys.stderr = cast("TextIO", output_stream(sys.stderr, dropped))
+        text = _COLOURED if coloured else plain
         logger.add(sys.stderr, format=lambda _record: text, colorize=coloured, **common)
     if log_file is not None and _is_stream(log_file):
-        logger.add(_stream_at(log_file), format=lambda _record: _PLAIN, colorize=False, **common)
+        logger.add(_stream_at(log_file, dropped), format=lambda _record: plain, colorize=False, **common)
     elif log_file is not None:
         _check_writable(log_file)
         logger.add(
             log_file,
-            format=lambda _record: _PLAIN,
+            format=lambda _record: plain,
             colorize=False,
             rotation=_ROTATION,
             retention=_KEPT_FILES,
@@ -86,7 +101,7 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
-def _patcher(redact: Callable[[str], str], debug: bool) -> "Callable[[Record], None]":
+def _patcher(redact: Callable[[str], str], debug: bool, *, as_json: bool) -> "Callable[[Record], None]":
     def patch(record: "Record") -> None:
         record["message"] = one_line(redact(record["message"]))
         for name, value in record["extra"].items():
@@ -94,8 +109,25 @@ def _patcher(redact: Callable[[str], str], debug: bool) -> "Callable[[Record], N
         if record["exception"] is not None:
             record["extra"]["trace"] = _trace(record["exception"], redact, debug)
             record["exception"] = None
+        if as_json:
+            record["extra"]["json"] = _as_json(record)
 
     return patch
+
+
+def _as_json(record: "Record") -> str:
+    """A record, redacted before, as one line of JSON."""
+    extra = record["extra"]
+    about = {key: extra[key] for key in _ABOUT if extra.get(key)}
+    error = extra["trace"].strip().removeprefix("(").removesuffix(")").removeprefix("| ").replace(_CONTINUED, "\n")
+    if error:
+        about["error"] = error
+    return _json_line(record["time"], record["level"].name, record["message"], **about)
+
+
+def _json_line(at: dt.datetime, level: str, message: str, **more: str) -> str:
+    line = {"time": at.astimezone(dt.UTC).isoformat(timespec="milliseconds"), "level": level, "message": message}
+    return json.dumps(line | more, ensure_ascii=False)
 
 
 def _trace(exception: Any, redact: Callable[[str], str], debug: bool) -> str:
@@ -114,7 +146,15 @@ def _trace(exception: Any, redact: Callable[[str], str], debug: bool) -> str:
 def _dropped(count: int) -> str:
     """The line in the place of lines that nobody has read in time."""
     now = dt.datetime.now().astimezone()
-    return f"{now:%Y-%m-%d %H:%M:%S} | WARNING | {count} lines of the log were dropped here: its reader had stalled\n"
+    return f"{now:%Y-%m-%d %H:%M:%S} | WARNING | {_dropped_text(count)}\n"
+
+
+def _dropped_as_json(count: int) -> str:
+    return f"{_json_line(dt.datetime.now(dt.UTC), 'WARNING', _dropped_text(count))}\n"
+
+
+def _dropped_text(count: int) -> str:
+    return f"{count} lines of the log were dropped here: its reader had stalled"
 
 
 def _is_stream(path: Path) -> bool:
@@ -123,10 +163,10 @@ def _is_stream(path: Path) -> bool:
 
 
 @cache
-def _stream_at(path: Path) -> TextIO:
+def _stream_at(path: Path, dropped: Callable[[int], str]) -> TextIO:
     with _unwritable(path):
         stream = os.fdopen(os.open(path, os.O_WRONLY | os.O_NONBLOCK), "w", encoding="utf-8")
-    return cast("TextIO", output_stream(stream, _dropped))
+    return cast("TextIO", output_stream(stream, dropped))
 
 
 def _check_writable(path: Path) -> None:
@@ -178,4 +218,12 @@ def log_event(event: "Event") -> None:
     from loguru import logger  # noqa: PLC0415  help and completion don't need it
 
     account = f"{event.account} " if event.account else ""
-    logger.log(event.severity.value.upper(), "{}", f"{account}{event.sentence}")
+    about = {"account": event.account, "symbol": event.symbol, "kind": event.kind.value}
+    logger.bind(**about).log(event.severity.value.upper(), "{}", f"{account}{event.sentence}")
+
+
+def log_sentence(text: str, level: str = "INFO") -> None:
+    """Write a sentence of a command as one line of the log."""
+    from loguru import logger  # noqa: PLC0415  help and completion don't need it
+
+    logger.log(level, "{}", text)

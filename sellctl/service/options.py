@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sellctl.service.log_format import LogFormat
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -22,6 +24,7 @@ class Options:
     live: bool
     debug: bool
     log_file: "Path | None"
+    log_format: LogFormat = LogFormat.TEXT
 
     def command(self, *words: str) -> str:
         """A command line of sellctl with the configuration and the state folder that this one was given."""
@@ -41,7 +44,7 @@ def given_path(root: "typer.Context", option: str, path: "Path | None") -> "Path
 
 
 FLAGS = frozenset({"--live", "--debug"})
-VALUED = frozenset({"--config", "-c", "--state-dir", "--log-file"})
+VALUED = frozenset({"--config", "-c", "--state-dir", "--log-file", "--log-format"})
 
 
 def global_options_first(args: Sequence[str]) -> list[str]:

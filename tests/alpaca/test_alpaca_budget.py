@@ -52,3 +52,13 @@ def test_a_larger_grant_of_the_broker_is_used() -> None:
     budget = Budget(Time(), kept=0)
     budget.set_limit(1000)
     assert sum(budget.take(for_order=False) == 0 for _ in range(2000)) == 900
+
+
+def test_what_is_left_is_what_an_order_could_still_use() -> None:
+    budget = Budget(Time())
+    assert budget.left == 180
+    for _ in range(200):
+        budget.take(for_order=False)
+    assert budget.left == 45
+    budget.set_limit(100)
+    assert budget.left == 0

@@ -36,4 +36,4 @@ def test_without_endpoints_the_official_ones_are_used(paper: bool, host: str) ->
     config = a_config("", paper=paper)
     adapters = connect(config)
     adapters.close()
-    assert [client.host for client in adapters._clients] == [host, "data.alpaca.markets"]  # noqa: SLF001  nothing is sent
+    assert [client.host for client in adapters._clients.values()] == [host, "data.alpaca.markets"]  # noqa: SLF001  nothing is sent

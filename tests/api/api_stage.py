@@ -24,6 +24,7 @@ from sellctl.core.config.schema import (
     NotificationKind,
     NotifyConfig,
     SellModuleConfig,
+    TelemetryConfig,
     WatchConfig,
 )
 from sellctl.core.config_manager import LoadedConfig
@@ -196,6 +197,7 @@ async def on_air(
     *,
     body_seconds: float = 10,
     notified: int | None = None,
+    prometheus: bool = False,
 ) -> AsyncIterator[Api]:
     """The application with a running lifespan. It watches only if the configuration says so.
 
@@ -205,6 +207,8 @@ async def on_air(
     loaded = a_config(server, api or ApiConfig(autostart=False, requests_a_second=10_000), sell)
     if notified is not None:
         loaded = replace(loaded, config=notifying(loaded.config, notified))
+    if prometheus:
+        loaded = replace(loaded, config=replace(loaded.config, telemetry=TelemetryConfig(prometheus=True)))
     services = build(loaded, options_for(state), replace(RUN_OPTIONS, streams=False))
     services.gate = replace(services.gate, body_seconds=body_seconds)
     for throttle in (services.gate.addresses, services.gate.subjects):

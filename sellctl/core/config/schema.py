@@ -699,6 +699,22 @@ class TelegramConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TelemetryConfig:
+    """Traces and metrics by OpenTelemetry, in `watch`, `serve` and `run-once`; requires sellctl[telemetry]."""
+
+    endpoint: Annotated[
+        str | None, Doc("Base of an OTLP/HTTP collector, such as http://127.0.0.1:4318; null sends nothing.")
+    ] = None
+    token: Annotated[SecretText | None, Doc("The bearer token that it wants; treated as a secret.")] = field(
+        default=None, repr=False
+    )
+    interval: Annotated[Seconds, Doc("Time between two pushes of the metrics.")] = dt.timedelta(seconds=15)
+    prometheus: Annotated[
+        bool, Doc("true: serve answers GET /metrics, for a token with the role viewer as its other routes.")
+    ] = False
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration."""
 
@@ -713,6 +729,7 @@ class Config:
     watch: WatchConfig = WatchConfig()
     telegram: TelegramConfig = TelegramConfig()
     api: ApiConfig = ApiConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
     simulator: Annotated[
         bool,
         Doc("true: the accounts are simulated; journal, halt and exempt symbols are kept separate from the real ones."),

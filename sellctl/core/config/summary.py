@@ -36,7 +36,7 @@ def summary_lines(config: Config) -> list[str]:
 
 
 def _optional(config: Config) -> Iterator[str]:
-    """A line each on a backstop, notifications, a heartbeat and a bot that are set. An address is a secret."""
+    """A line each on a backstop, notifications, a heartbeat, a bot and telemetry; a recipient's address is a secret."""
     backstop, recipients = config.execution.backstop, len(config.notify)
     if backstop.stop is not None or backstop.trail is not None:
         yield f"backstop: {_backstop(backstop)}"
@@ -47,6 +47,10 @@ def _optional(config: Config) -> Iterator[str]:
     if config.telegram.token is not None:
         chats = len(config.telegram.chats)
         yield f"telegram: {chats} {'chat' if chats == 1 else 'chats'}"
+    if config.telemetry.endpoint is not None:
+        yield f"telemetry: to {config.telemetry.endpoint}"
+    if config.telemetry.prometheus:
+        yield "telemetry: /metrics on serve"
 
 
 def _backstop(backstop: BackstopConfig) -> str:

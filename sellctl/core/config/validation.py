@@ -256,6 +256,39 @@ def _api_url(key: str, url: str) -> Findings:
         yield Finding(key, f"{key}: the token would go to {parts.hostname} unencrypted.", "Use https://.")
 
 
+def _telemetry(config: Config) -> Findings:
+    telemetry = config.telemetry
+    if not _SECOND <= telemetry.interval <= _LONGEST_PUSH:
+        shown = duration_text(telemetry.interval)
+        yield Finding("telemetry.interval", f"telemetry.interval: {shown} isn't between 1s and 10m.", "15s is usual.")
+    if telemetry.endpoint is not None:
+        yield from _collector(telemetry.endpoint, with_token=telemetry.token is not None)
+    elif telemetry.token is not None:
+        sentence = "telemetry has a token and no endpoint."
+        yield Finding("telemetry.token", sentence, "Add the collector's endpoint.")
+
+
+_LONGEST_PUSH = 10 * _MINUTE
+
+
+def _collector(url: str, *, with_token: bool) -> Findings:
+    """The address of a collector, to which /v1/traces and /v1/metrics are added."""
+    key, parts = "telemetry.endpoint", urlsplit(url)
+    for finding in _endpoint(key, url, ("http", "https")):
+        if not finding.warning:
+            yield finding
+            return
+    if parts.path.rstrip("/").endswith(("/v1/traces", "/v1/metrics")):
+        yield Finding(key, f"{key} ends in a path that sellctl adds itself.", "Leave out /v1/traces and /v1/metrics.")
+    elif parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        if with_token:
+            sentence = f"{key}: the token would go to {parts.hostname} unencrypted."
+            yield Finding(key, sentence, "Use https://.")
+        else:
+            sentence = f"{key}: traces with symbols and prices go to {parts.hostname} unencrypted."
+            yield Finding(key, sentence, "Use https:// beyond this machine.", warning=True)
+
+
 def _simulator(config: Config) -> Findings:
     """A real account must not lose its journal and its halt to the simulator's folder."""
     for name, account in config.accounts.items() if config.simulator else ():
@@ -300,6 +333,7 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
     _endpoints,
     _api,
     _telegram,
+    _telemetry,
     _simulator,
     structures,
     strategies,

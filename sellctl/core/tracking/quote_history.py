@@ -109,6 +109,11 @@ class QuoteHistory:
         self.window = self._window()
         return True
 
+    @property
+    def window_began_at(self) -> float | None:
+        """When the first quote of the window arrived; None while there is no window."""
+        return self._samples[0].at if self.window is not None and self._samples else None
+
     def record_trade(self, price: Decimal) -> None:
         """Store the price of the latest trade."""
         self.last_trade = price

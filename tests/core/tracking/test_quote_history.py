@@ -67,6 +67,14 @@ def test_a_slow_grind_is_believed_quote_by_quote() -> None:
     assert all(store(history, n, f"{1 - n / 100:.2f}", f"{1.02 - n / 100:.2f}") for n in range(1, 90))
 
 
+def test_a_window_says_when_its_first_quote_arrived() -> None:
+    history = a_history((0, "0.70", "0.72"))
+    assert history.window_began_at is None
+    store(history, 1.0, "0.69", "0.71")
+    store(history, 1.6, "0.69", "0.71")
+    assert history.window_began_at == 0
+
+
 def test_the_window_needs_a_sample_that_is_old_enough() -> None:
     history = a_history((0, "0.70", "0.72"), (1.4, "0.71", "0.73"))
     assert history.window is None

@@ -1,0 +1,1 @@
+"""Traces and metrics by OpenTelemetry (extra `telemetry`), from what passes the core's ports: docs/telemetry.md."""
