@@ -1,4 +1,4 @@
-"""The writing connection to the journal's file, and read-only queries that write nothing."""
+"""The writing connection to a journal in an SQLite file, and read-only queries of any journal that write nothing."""
 
 import os
 import shutil
@@ -7,22 +7,50 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.pool import NullPool, StaticPool
 
 from sellctl.core.errors import JournalError
+from sellctl.journal.chain import START, ChainLink
 from sellctl.journal.errors import EXTERNAL_ERRORS, journal_error, map_errors
+from sellctl.journal.location import JournalLocation
 from sellctl.journal.migrations import STEPS, Step, migrate, refuse_newer, version_of
+from sellctl.journal.statements import compiled
 from sellctl.journal.transaction import READ, WRITE, driver, transaction
 from sellctl.private_files import PRIVATE_FILE, PRIVATE_FOLDER, check_is_file, open_private
 
 T = TypeVar("T")
 
+BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=4194304")
+
+_STATEMENTS = compiled(dialect(), lambda table: sa.insert(table).prefix_with("OR REPLACE"))
+
+
+@dataclass(slots=True)
+class _Write:
+    """An open transaction (backend.Write). SQLite's head is a file, which is written after the commit."""
+
+    tx: sa.Connection
+    last: ChainLink
+    _raw: sqlite3.Connection
+    fault: str = ""
+
+    def execute(self, statement: str, values: Sequence[Any]) -> None:
+        self._raw.execute(statement, values)
+
+    def fetch(self, statement: str, values: Sequence[Any]) -> Sequence[Any] | None:
+        row: Sequence[Any] | None = self._raw.execute(statement, values).fetchone()
+        return row
+
+    def append_to(self, end: ChainLink) -> None:
+        """Nothing to do: the row is the end."""
 
 
 def apply_pragmas(connection: sqlite3.Connection) -> None:
@@ -37,8 +65,12 @@ class Database:
     `raw` is the driver's own connection, for the statements of the order path.
     """
 
+    statements = _STATEMENTS
+    has_its_own_head = False
+
     def __init__(self, path: Path, *, busy_timeout: float, steps: Sequence[Step] = STEPS) -> None:
         self.path = path
+        self.location: JournalLocation = path
         self._busy_timeout = busy_timeout
         self._lock = threading.RLock()
         with map_errors(path):
@@ -60,6 +92,23 @@ class Database:
     def writing(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that may write: durable when the block has ended, undone when it raised."""
         return self._transaction(WRITE)
+
+    @contextmanager
+    def appending(self) -> Iterator[_Write]:
+        """A transaction that may append audit rows: durable when the block has ended, undone when it raised."""
+        with self.writing() as tx:
+            row = self.raw.execute(_STATEMENTS.newest).fetchone()
+            yield _Write(tx, ChainLink(row[0], row[1]) if row else START, self.raw)
+
+    @property
+    def folder(self) -> Path:
+        """The folder for archives."""
+        return self.path.parent
+
+    @property
+    def head_base(self) -> Path:
+        """The path beside which the head file lies: the file's own."""
+        return self.path
 
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that reads the state as of now."""
