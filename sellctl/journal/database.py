@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from sellctl.core.errors import JournalError
 from sellctl.journal.chain import START, ChainLink
 from sellctl.journal.errors import EXTERNAL_ERRORS, journal_error, map_errors
-from sellctl.journal.location import JournalLocation
+from sellctl.journal.location import JournalLocation, require_driver
 from sellctl.journal.migrations import STEPS, Step, migrate, refuse_newer, version_of
 from sellctl.journal.statements import compiled
 from sellctl.journal.transaction import READ, WRITE, driver, transaction
@@ -156,7 +156,7 @@ def _make_private(path: Path) -> int:
     return path.stat().st_ino
 
 
-def read_only(path: Path, query: Callable[[sa.Connection], T], *, missing: T) -> T:
+def read_only(location: JournalLocation, query: Callable[[sa.Connection], T], *, missing: T) -> T:
     """What `query` returns, without a lock and without a byte written; `missing` when there is no journal yet.
 
     There is none without a file, nor in one without a table: a process that was killed while it made the file leaves it
@@ -165,6 +165,12 @@ def read_only(path: Path, query: Callable[[sa.Connection], T], *, missing: T) ->
     SQLite would create its -wal and -shm files on the first read. Without a -wal, the file alone is complete and is
     opened as immutable; when a writer has started meanwhile, the query is run again.
     """
+    if not isinstance(location, Path):
+        require_driver()
+        from sellctl.journal.postgres.database import read_only as read_postgres  # noqa: PLC0415  loads the driver
+
+        return read_postgres(location, query, missing=missing)
+    path = location
     if not path.exists() or not path.stat().st_size:
         return missing
     wal = _wal(path)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from sellctl.core.errors import ConfigError
+from sellctl.core.errors import ConfigError, JournalError
+from sellctl.installation import missing_extra
 
 SCHEMES = ("postgresql+psycopg", "postgresql")
 _SIMULATOR_SCHEMA = "sellctl_simulator"
@@ -41,6 +42,15 @@ JournalLocation: TypeAlias = Path | PostgresLocation
 def exists(location: JournalLocation) -> bool:
     """Whether there is something to read: always on a server, which alone knows."""
     return not isinstance(location, Path) or location.exists()
+
+
+def require_driver() -> None:
+    """JournalError when the driver of PostgreSQL isn't installed, or can't be loaded."""
+    try:
+        import psycopg  # noqa: F401, PLC0415  an optional extra
+    except ImportError:
+        sentence, hint = missing_extra("A journal on PostgreSQL", "postgres")
+        raise JournalError(sentence, hint=hint) from None
 
 
 def file_of(location: JournalLocation) -> Path:
