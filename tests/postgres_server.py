@@ -37,10 +37,10 @@ class Server:
     port: int
     _numbers: "count[int]"
 
-    def database(self) -> str:
-        """The URL of a new, empty database."""
-        name = f"journal_{os.getpid()}_{next(self._numbers)}"
-        self.sql(f"CREATE DATABASE {name}")
+    def database(self, name: str = "", template: str = "template0") -> str:
+        """The URL of a new database, empty or a copy of another one."""
+        name = name or f"journal_{next(self._numbers)}"
+        self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
     def url(self, name: str, user: str = "sellctl", password: str = PASSWORD) -> str:
@@ -100,8 +100,10 @@ def a_server() -> Iterator[Server]:
         password_file.chmod(0o644)
         data = folder / "data"
         _run(
-            [str(initdb), "-D", str(data), "-U", "sellctl", "--auth=scram-sha-256", "--pwfile", str(password_file)]
-            + ["--encoding=UTF8", "--locale=C", "--no-sync"]
+            [
+                *(str(initdb), "-D", str(data), "-U", "sellctl", "--auth=scram-sha-256"),
+                *("--pwfile", str(password_file), "--encoding=UTF8", "--locale=C", "--no-sync"),
+            ]
         )
         with (data / "postgresql.conf").open("a") as file:
             file.write(_SETTINGS.format(folder=folder))

@@ -38,9 +38,14 @@ class Write(Protocol):
 class Backend(Protocol):
     """A database with one journal. One transaction at a time, from any thread; every error is a JournalError."""
 
-    location: JournalLocation
     statements: Statements
     has_its_own_head: bool  # so that a host without a head file misses nothing
+    lift_refuse_delete: str  # the statements around the only deletion of audit rows: that of archived ones
+    restore_refuse_delete: str
+
+    @property
+    def location(self) -> JournalLocation:
+        """Where the journal is."""
 
     @property
     def folder(self) -> Path:

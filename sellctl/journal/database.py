@@ -21,6 +21,7 @@ from sellctl.journal.chain import START, ChainLink
 from sellctl.journal.errors import EXTERNAL_ERRORS, journal_error, map_errors
 from sellctl.journal.location import JournalLocation, require_driver
 from sellctl.journal.migrations import STEPS, Step, migrate, refuse_newer, version_of
+from sellctl.journal.schema import LIFT_REFUSE_DELETE, REFUSE_DELETE
 from sellctl.journal.statements import compiled
 from sellctl.journal.transaction import READ, WRITE, driver, transaction
 from sellctl.private_files import PRIVATE_FILE, PRIVATE_FOLDER, check_is_file, open_private
@@ -67,6 +68,8 @@ class Database:
 
     statements = _STATEMENTS
     has_its_own_head = False
+    lift_refuse_delete = LIFT_REFUSE_DELETE
+    restore_refuse_delete = REFUSE_DELETE
 
     def __init__(self, path: Path, *, busy_timeout: float, steps: Sequence[Step] = STEPS) -> None:
         self.path = path

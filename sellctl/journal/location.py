@@ -8,7 +8,6 @@ from urllib.parse import unquote, urlsplit
 from sellctl.core.errors import ConfigError, JournalError
 from sellctl.installation import missing_extra
 
-SCHEMES = ("postgresql+psycopg", "postgresql")
 _SIMULATOR_SCHEMA = "sellctl_simulator"
 
 

@@ -1,4 +1,4 @@
-"""The journal's tables and indexes, and SQLite's triggers. On PostgreSQL `postgres/revisions` creates the same tables."""
+"""The journal's tables and indexes, and SQLite's triggers. `postgres/revisions` creates the same on PostgreSQL."""
 
 import sqlalchemy as sa
 

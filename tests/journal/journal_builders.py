@@ -3,10 +3,12 @@
 import asyncio
 import datetime as dt
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -26,8 +28,10 @@ from sellctl.core.model.plan import (
 )
 from sellctl.core.model.position import Direction, Holding, Position, Prices
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
+from sellctl.journal.location import JournalLocation
+from sellctl.journal.opening import open_journal
 from sellctl.journal.schema import FILE_NAME
-from sellctl.journal.store import SqliteJournal
+from sellctl.journal.store import SqlJournal
 
 NOON = dt.datetime(2025, 8, 26, 16, 0, tzinfo=dt.UTC)
 CALL = "SPY250829C00500000"
@@ -44,8 +48,11 @@ class Ticking:
         return self.at
 
 
-def a_journal(folder: Path, **options: object) -> SqliteJournal:
-    return SqliteJournal(folder / FILE_NAME, Ticking(), **options)
+def a_journal(place: JournalLocation, now: Callable[[], dt.datetime] | None = None, **options: Any) -> SqlJournal:
+    """A journal in a folder, in a file or on a server."""
+    if isinstance(place, Path) and place.suffix != Path(FILE_NAME).suffix:
+        place /= FILE_NAME
+    return open_journal(place, now or Ticking(), **options)
 
 
 def an_order(client_order_id: str = "sellctl-1", symbol: str = CALL, price: str = "1.25") -> SubmitOrder:
@@ -65,7 +72,7 @@ def a_body(order: SubmitOrder) -> dict[str, str]:
     return {"client_order_id": order.client_order_id, "symbol": order.symbol, "qty": str(order.qty)}
 
 
-def intend(journal: SqliteJournal, *client_order_ids: str, account: str = "main") -> None:
+def intend(journal: SqlJournal, *client_order_ids: str, account: str = "main") -> None:
     """The intents of one decision; by default of one order."""
     asyncio.run(journal.intend(account, [an_intended_order(each) for each in client_order_ids or ("sellctl-1",)], ()))
 
@@ -138,7 +145,7 @@ def quoted(holding: Holding, bid: str = "1.20", ask: str = "1.30") -> Holding:
 
 
 def a_step(
-    journal: SqliteJournal, client_order_id: str, step: int = 1, bid: str = "1.20", *, plan_first: bool = False
+    journal: SqlJournal, client_order_id: str, step: int = 1, bid: str = "1.20", *, plan_first: bool = False
 ) -> None:
     """One order of an exit: its intent and its plan, of which older journals have the plan first."""
     decision = leaving(quoted(a_holding(bid=bid), bid), client_order_id)
@@ -157,6 +164,6 @@ def a_step(
     asyncio.run(write())
 
 
-def a_fill(journal: SqliteJournal, client_order_id: str, total: str, average: str) -> None:
+def a_fill(journal: SqlJournal, client_order_id: str, total: str, average: str) -> None:
     words = {"order_id": f"id-{client_order_id}", "symbol": CALL, "filled_qty": total, "filled_avg_price": average}
     journal.record_fill("main", client_order_id, words)

@@ -17,8 +17,8 @@ from sellctl.commands.report import report
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.plan import Reason, Trigger
 from sellctl.journal.exits import exits
+from sellctl.journal.location import JournalLocation
 from sellctl.journal.queries import Filters
-from sellctl.journal.schema import FILE_NAME
 from sellctl.service.options import Options
 
 app = typer.Typer()
@@ -46,9 +46,11 @@ def said(folder: Path, *words: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("plan_first", [True, False], ids=["its plans recorded before its orders", "and after"])
-def test_an_exit_is_all_orders_of_one_reason_measured_from_its_first_quote(tmp_path: Path, plan_first: bool) -> None:
-    a_history(tmp_path, plan_first=plan_first)
-    (one,) = exits(tmp_path / FILE_NAME, Filters())
+def test_an_exit_is_all_orders_of_one_reason_measured_from_its_first_quote(
+    place: JournalLocation, plan_first: bool
+) -> None:
+    a_history(place, plan_first=plan_first)
+    (one,) = exits(place, Filters())
     assert (one.symbol, one.reason, one.strategy, one.steps) == (CALL, "stop_loss", "one", 2)
     assert (one.qty, one.price) == (Decimal(3), (Decimal("1.22") + 2 * Decimal("1.17")) / 3)
     assert [(part.qty, part.price) for part in one.parts] == [
@@ -64,7 +66,7 @@ def test_an_exit_is_all_orders_of_one_reason_measured_from_its_first_quote(tmp_p
     assert one.seconds > 0
 
 
-def test_the_stop_of_an_exit_is_the_one_that_was_reached(tmp_path: Path) -> None:
+def test_the_stop_of_an_exit_is_the_one_that_was_reached(place: JournalLocation) -> None:
     prices = {
         Reason.STOP_LOSS: "1.20",
         Reason.TRAILING_STOP: "1.40",
@@ -72,45 +74,47 @@ def test_the_stop_of_an_exit_is_the_one_that_was_reached(tmp_path: Path) -> None
         Reason.TAKE_PROFIT: "2.00",
     }
     triggers = tuple(Trigger(reason, Decimal(price), None) for reason, price in prices.items())
-    journal = a_journal(tmp_path)
+    journal = a_journal(place)
     decision = leaving(a_holding(), "sellctl-1")
     assert decision.signal is not None
     signal = replace(decision.signal, reason=Reason.TRAILING_STOP)
     intend(journal, "sellctl-1")
     asyncio.run(journal.plan_made(a_snapshot(a_holding()), a_plan(replace(decision, signal=signal, triggers=triggers))))
-    (one,) = exits(tmp_path / FILE_NAME, Filters())
+    (one,) = exits(place, Filters())
     assert (one.stop, one.target) == (Decimal("1.40"), Decimal("1.90"))
 
 
-def test_the_report_stands_in_every_format(tmp_path: Path) -> None:
-    a_history(tmp_path)
-    (row,) = csv.DictReader(io.StringIO(said(tmp_path, "--format", "csv")[0]))
+def test_the_report_stands_in_every_format(place: JournalLocation) -> None:
+    a_history(place)
+    (row,) = csv.DictReader(io.StringIO(said(place, "--format", "csv")[0]))
     assert (row["reason"], row["strategy"], row["exits"], row["filled"]) == ("stop_loss", "one", "1", "1")
     assert (Decimal(row["P&L"]), Decimal(row["slippage_against_mid"])) == (Decimal(-94), Decimal("0.0633"))
-    document = json.loads(said(tmp_path, "--format", "json")[0])
+    document = json.loads(said(place, "--format", "json")[0])
     assert document["groups"][0]["pl"] == "-94.00"
     assert document["exits"][0]["steps"] == 2
     for words in (["--format", "plain"], ["--format", "markdown", "--each"], ["--format", "table"]):
-        assert "stop_loss" in said(tmp_path, *words)[0]
+        assert "stop_loss" in said(place, *words)[0]
 
 
-def test_filters_narrow_the_report_and_an_empty_one_says_so(tmp_path: Path) -> None:
-    a_history(tmp_path)
-    assert "stop_loss" in said(tmp_path, CALL, "--reason", "stop_loss", "--day", "2025-08-26")[0]
+def test_filters_narrow_the_report_and_an_empty_one_says_so(place: JournalLocation) -> None:
+    a_history(place)
+    assert "stop_loss" in said(place, CALL, "--reason", "stop_loss", "--day", "2025-08-26")[0]
     for words in (["--reason", "zero_day"], ["--day", "2025-08-27"]):
-        assert "No exits are recorded" in said(tmp_path, *words)[1]
+        assert "No exits are recorded" in said(place, *words)[1]
 
 
 @pytest.mark.parametrize("words", [["--account", "other"], ["--reason", "stoploss"], ["AAPL"]], ids=" ".join)
-def test_an_account_a_reason_or_a_symbol_that_is_unknown_is_a_usage_error(tmp_path: Path, words: list[str]) -> None:
-    a_history(tmp_path)
+def test_an_account_a_reason_or_a_symbol_that_is_unknown_is_a_usage_error(
+    place: JournalLocation, words: list[str]
+) -> None:
+    a_history(place)
     with pytest.raises(ConfigError, match=r"There are: main|Did you mean stop_loss|AAPL is not in the journal"):
-        said(tmp_path, *words)
+        said(place, *words)
 
 
-def test_a_list_of_exits_has_the_mode_of_their_accounts(tmp_path: Path) -> None:
-    a_history(tmp_path)
-    (row,) = csv.DictReader(io.StringIO(said(tmp_path, "--each", "--format", "csv")[0]))
+def test_a_list_of_exits_has_the_mode_of_their_accounts(place: JournalLocation) -> None:
+    a_history(place)
+    (row,) = csv.DictReader(io.StringIO(said(place, "--each", "--format", "csv")[0]))
     assert (row["account"], row["mode"]) == ("main", "")  # its start is not on record
 
 
@@ -167,27 +171,29 @@ def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
         said(tmp_path, "--html", str(tmp_path / "none" / "report.html"))
 
 
-def test_the_report_shows_dollars_and_its_data_are_numbers(tmp_path: Path) -> None:
-    a_history(tmp_path)
-    shown = said(tmp_path, "--format", "plain")[0]
+def test_the_report_shows_dollars_and_its_data_are_numbers(place: JournalLocation) -> None:
+    a_history(place)
+    shown = said(place, "--format", "plain")[0]
     assert "-$94.00" in shown
     assert "$0.0633" in shown
-    (row,) = csv.DictReader(io.StringIO(said(tmp_path, "--each", "--format", "csv")[0]))
+    (row,) = csv.DictReader(io.StringIO(said(place, "--each", "--format", "csv")[0]))
     assert (row["symbol"], row["P&L"], row["began"][:11]) == (CALL, "-94", "2025-08-26T")
 
 
-def test_the_document_of_an_exit_says_what_became_of_it_and_has_its_orders(tmp_path: Path) -> None:
-    a_history(tmp_path)
-    (one,) = json.loads(said(tmp_path, "--each", "--format", "json")[0])
+def test_the_document_of_an_exit_says_what_became_of_it_and_has_its_orders(place: JournalLocation) -> None:
+    a_history(place)
+    (one,) = json.loads(said(place, "--each", "--format", "json")[0])
     assert (one["what"], one["why"]) == ("closed", "stop loss: -20%")
     assert [(order["qty"], order["price"], order["ended"]) for order in one["orders"]] == [("3", "1.25", None)] * 2
 
 
 @pytest.mark.parametrize("words", [(), ("--each",)])
-def test_the_report_fits_80_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+def test_the_report_fits_80_columns(
+    place: JournalLocation, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    a_history(tmp_path)
-    shown = said(tmp_path, *words, "--format", "table")[0]
+    a_history(place)
+    shown = said(place, *words, "--format", "table")[0]
     assert max(map(len, shown.splitlines())) <= 80
     assert "against bid $0.0133" in shown
 

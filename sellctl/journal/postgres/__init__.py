@@ -1,1 +1,1 @@
-"""The journal's database on a PostgreSQL server (extra `postgres`). Only this package imports its driver and alembic."""
+"""The journal in a database on a PostgreSQL server (extra `postgres`): only here are driver and alembic imported."""

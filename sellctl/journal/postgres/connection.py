@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from psycopg.abc import PQGen, RV
+from psycopg.abc import RV, PQGen
 from psycopg.conninfo import conninfo_to_dict
 
 from sellctl.core.errors import ConfigError, JournalError
@@ -108,7 +108,7 @@ def _prepare(connection: Connection, location: PostgresLocation, timeouts: Timeo
         "ELSE current_setting('synchronous_commit') END, false)"
     )
     values = [text for pair in settings.items() for text in pair]
-    connection.execute(f"SELECT {durable}, {calls}", values)  # type: ignore[arg-type]  # made of our own words
+    connection.execute(f"SELECT {durable}, {calls}".encode(), values)
 
 
 def engine_of(location: PostgresLocation, timeouts: Timeouts, *, writes: bool, **pool: Any) -> sa.Engine:
@@ -120,4 +120,3 @@ def engine_of(location: PostgresLocation, timeouts: Timeouts, *, writes: bool, *
         use_native_hstore=False,
         **pool,
     )
-

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, LiteralString, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import psycopg
 import sqlalchemy as sa
@@ -27,7 +27,8 @@ from sellctl.journal.location import PostgresLocation
 from sellctl.journal.postgres.connection import READING, WRITING, Connection, Timeouts, engine_of
 from sellctl.journal.postgres.errors import EXTERNAL_ERRORS, is_timeout, map_postgres_errors, postgres_error
 from sellctl.journal.postgres.migrations import NEWEST, migrate, refuse_newer, version_of
-from sellctl.journal.schema import audit, meta
+from sellctl.journal.postgres.triggers import LIFT_REFUSE_DELETE, RESTORE_REFUSE_DELETE
+from sellctl.journal.schema import meta
 from sellctl.journal.statements import compiled
 
 T = TypeVar("T")
@@ -44,7 +45,8 @@ def _replacing(table: sa.Table) -> sa.Insert:
     return statement.on_conflict_do_update(index_elements=keys, set_=others)
 
 
-_STATEMENTS = compiled(dialect(paramstyle="format"), _replacing)
+_DIALECT: sa.Dialect = dialect(paramstyle="format")  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
+_STATEMENTS = compiled(_DIALECT, _replacing)
 _BEGIN = "BEGIN"
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LOCK_END = "SELECT seq, hash FROM chain_end WHERE id = 1 FOR UPDATE"
@@ -99,7 +101,7 @@ class _Write:
 def _pipelined(raw: Connection, statements: Sequence[_Statement]) -> list[tuple[Any, ...] | None]:
     """Execute statements in one round trip; the first row of each, None without one. None runs after one that fails."""
     with raw.pipeline():
-        cursors = [raw.execute(cast("LiteralString", text), values or None) for text, values in statements]
+        cursors = [raw.execute(text.encode(), values or None) for text, values in statements]
     return [cursor.fetchone() if cursor.description else None for cursor in cursors]
 
 
@@ -112,6 +114,8 @@ class PostgresDatabase:
 
     statements = _STATEMENTS
     has_its_own_head = True
+    lift_refuse_delete = LIFT_REFUSE_DELETE
+    restore_refuse_delete = RESTORE_REFUSE_DELETE
 
     def __init__(
         self,
@@ -330,4 +334,3 @@ def _reader(location: PostgresLocation) -> sa.Engine:
         pool_timeout=_WAIT_FOR_A_QUERY,
         pool_pre_ping=True,
     )
-

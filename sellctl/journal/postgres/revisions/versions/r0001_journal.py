@@ -8,6 +8,8 @@ import uuid
 import sqlalchemy as sa
 from alembic import op
 
+from sellctl.journal.postgres.triggers import REFUSE_CHANGE, REFUSE_DELETE, REFUSE_INSERT, TRIGGERS
+
 revision = "0001"
 down_revision = None
 branch_labels = None
@@ -15,31 +17,6 @@ depends_on = None
 
 # Texts sort by their bytes, as in SQLite, in whatever language the database is.
 TEXT = sa.Text(collation="C")
-
-REFUSE_CHANGE = """
-CREATE FUNCTION audit_never_changes() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'audit rows are never changed';
-END $$"""
-REFUSE_DELETE = """
-CREATE FUNCTION audit_never_shrinks() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'audit rows are never deleted; retention archives them';
-END $$"""
-REFUSE_INSERT = """
-CREATE FUNCTION audit_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF NEW.seq <> (SELECT COALESCE(MAX(seq) + 1, NEW.seq) FROM audit) THEN
-        RAISE EXCEPTION 'audit rows are only appended';
-    END IF;
-    RETURN NEW;
-END $$"""
-TRIGGERS = (
-    "CREATE TRIGGER audit_never_changes BEFORE UPDATE ON audit FOR EACH ROW EXECUTE FUNCTION audit_never_changes()",
-    "CREATE TRIGGER audit_never_shrinks BEFORE DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_never_shrinks()",
-    "CREATE TRIGGER audit_never_empties BEFORE TRUNCATE ON audit EXECUTE FUNCTION audit_never_shrinks()",
-    "CREATE TRIGGER audit_only_grows BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION audit_only_grows()",
-)
 
 
 def text(name: str, *, default: str | None = None) -> sa.Column[str]:
@@ -52,7 +29,9 @@ def upgrade() -> None:
     op.create_table(
         "audit",
         sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-        *map(text, ("at", "account", "kind", "symbol", "reason", "client_order_id", "day", "body", "prev_hash", "hash")),
+        *map(
+            text, ("at", "account", "kind", "symbol", "reason", "client_order_id", "day", "body", "prev_hash", "hash")
+        ),
     )
     for column in ("client_order_id", "symbol", "day", "reason", "account"):
         op.create_index(f"audit_{column}", "audit", [column])
