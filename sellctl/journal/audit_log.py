@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sellctl.core.errors import JournalError
 from sellctl.core.model.market import NEW_YORK
 from sellctl.journal.backend import Backend, Write
-from sellctl.journal.chain import GAP, START, ChainLink, canonical, row_hash, storable
+from sellctl.journal.chain import GAP, START, ChainLink, as_cell, canonical, row_hash
 from sellctl.journal.errors import JournalHeadError, journal_error, map_errors
 from sellctl.journal.head import Head, HeadFile, read_head
 from sellctl.journal.schema import audit
@@ -153,7 +153,7 @@ class AuditLog:
     def _row(self, entry: Entry, at: dt.datetime, before: ChainLink) -> tuple[object, ...]:
         body = self._redact(canonical(entry.body))
         facts = (entry.account, entry.kind, entry.symbol, entry.reason, entry.client_order_id, exchange_day(at), body)
-        cells = (utc_text(at), *map(storable, facts), before.hash)
+        cells = (utc_text(at), *map(as_cell, facts), before.hash)
         return (before.seq + 1, *cells, row_hash(before.seq + 1, cells))
 
     def _move_head(self, last: ChainLink) -> None:

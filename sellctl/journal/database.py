@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -189,6 +190,14 @@ def read_only(location: JournalLocation, query: Callable[[sa.Connection], T], *,
     if not path.with_name(path.name + "-shm").exists():
         return _run_on_a_copy(path, query, missing)
     return _run(path, "mode=ro", query, missing)
+
+
+def close_readers() -> None:
+    """Close the connections that queries have left open for the next one; those to files are never."""
+    if "sellctl.journal.postgres.database" in sys.modules:
+        from sellctl.journal.postgres.database import close_readers as close_of_postgres  # noqa: PLC0415  the driver
+
+        close_of_postgres()
 
 
 def _wal(path: Path) -> Path:

@@ -34,6 +34,7 @@ from sellctl.journal.account_numbers import (
 )
 from sellctl.journal.audit_log import AuditLog, Batch, Entry, exchange_day, utc_text
 from sellctl.journal.backend import Backend
+from sellctl.journal.chain import as_cell
 from sellctl.journal.database import BUSY_TIMEOUT, Database
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.digest import denials, excerpt, fingerprint, signature, summary
@@ -164,7 +165,7 @@ class SqlJournal(AuditLog):
                 row = batch.append(entry)
                 batch.execute(
                     self._statements.remember_intent,
-                    (account, entry.client_order_id, row.seq, entry.symbol, entry.reason),
+                    (account, entry.client_order_id, row.seq, as_cell(entry.symbol), as_cell(entry.reason)),
                 )
             for cancel in cancels:
                 batch.append(self._entry_of_cancel(batch, account, cancel))
@@ -361,7 +362,7 @@ def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
 def _fill_row(entry: Entry, order_id: str, total: Decimal, day: str) -> tuple[str, ...]:
     """The values of a row in `fills`, in the order of its columns."""
     price = str(entry.body.get("filled_avg_price") or "")
-    return entry.account, order_id, entry.client_order_id, entry.symbol, str(total), price, day
+    return entry.account, order_id, entry.client_order_id, as_cell(entry.symbol), str(total), price, day
 
 
 def _intent(row: AuditRow) -> Intent:

@@ -1,11 +1,15 @@
 """`place`: where a test's journal is, once for each database. The server of PostgreSQL is started once per session."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from journal_builders import OPENED
 from postgres_server import NoServerError, Server, a_server
 
+from sellctl.core.errors import JournalError
+from sellctl.journal.database import close_readers
 from sellctl.journal.location import JournalLocation, PostgresLocation
 from sellctl.journal.schema import FILE_NAME
 
@@ -33,6 +37,16 @@ def migrated(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
 def postgres(server: Server, migrated: str, tmp_path: Path) -> PostgresLocation:
     """An empty journal on PostgreSQL."""
     return PostgresLocation(server.database(template=migrated), tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """Close what a test has opened and left open: the driver warns of a connection that is forgotten."""
+    yield
+    while OPENED:
+        with suppress(JournalError):
+            OPENED.pop().close()
+    close_readers()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -28,11 +28,12 @@ from sellctl.core.model.plan import (
 )
 from sellctl.core.model.position import Direction, Holding, Position, Prices
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
-from sellctl.journal.location import JournalLocation
+from sellctl.journal.location import JournalLocation, PostgresLocation
 from sellctl.journal.opening import open_journal
 from sellctl.journal.schema import FILE_NAME
 from sellctl.journal.store import SqlJournal
 
+OPENED: list[SqlJournal] = []  # closed after each test
 NOON = dt.datetime(2025, 8, 26, 16, 0, tzinfo=dt.UTC)
 CALL = "SPY250829C00500000"
 
@@ -52,7 +53,9 @@ def a_journal(place: JournalLocation, now: Callable[[], dt.datetime] | None = No
     """A journal in a folder, in a file or on a server."""
     if isinstance(place, Path) and place.suffix != Path(FILE_NAME).suffix:
         place /= FILE_NAME
-    return open_journal(place, now or Ticking(), **options)
+    journal = open_journal(place, now or Ticking(), **options)
+    OPENED.append(journal)
+    return journal
 
 
 def an_order(client_order_id: str = "sellctl-1", symbol: str = CALL, price: str = "1.25") -> SubmitOrder:
@@ -117,12 +120,27 @@ def held(holding: Holding) -> PositionDecision:
     return PositionDecision(holding, DecisionState.WATCHING, "nothing is due")
 
 
-def as_attacker(path: Path, statement: str, *values: object) -> None:
-    """Change the file behind the journal's back, triggers dropped."""
+def as_attacker(path: JournalLocation, statement: str, *values: object) -> None:
+    """Change the journal behind its back, triggers dropped; on a server switched off meanwhile."""
+    if not isinstance(path, Path):
+        execute(path, f"SET session_replication_role = replica; {statement}")
+        return
     with closing(sqlite3.connect(path)) as connection, connection:
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f"DROP TRIGGER {name}")
         connection.execute(statement, values)
+
+
+def execute(location: PostgresLocation, statement: str) -> list[Any]:
+    """Execute statements in the database of a journal, as its superuser. The rows of the last one, if it has any."""
+    import psycopg  # noqa: PLC0415  an extra
+
+    url = location.url.replace("+psycopg", "")
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        while cursor.nextset():
+            pass
+        return cursor.fetchall() if cursor.description else []
 
 
 HIGHER = "SPY250829C00510000"

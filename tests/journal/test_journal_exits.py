@@ -84,37 +84,35 @@ def test_the_stop_of_an_exit_is_the_one_that_was_reached(place: JournalLocation)
     assert (one.stop, one.target) == (Decimal("1.40"), Decimal("1.90"))
 
 
-def test_the_report_stands_in_every_format(place: JournalLocation) -> None:
-    a_history(place)
-    (row,) = csv.DictReader(io.StringIO(said(place, "--format", "csv")[0]))
+def test_the_report_stands_in_every_format(tmp_path: Path) -> None:
+    a_history(tmp_path)
+    (row,) = csv.DictReader(io.StringIO(said(tmp_path, "--format", "csv")[0]))
     assert (row["reason"], row["strategy"], row["exits"], row["filled"]) == ("stop_loss", "one", "1", "1")
     assert (Decimal(row["P&L"]), Decimal(row["slippage_against_mid"])) == (Decimal(-94), Decimal("0.0633"))
-    document = json.loads(said(place, "--format", "json")[0])
+    document = json.loads(said(tmp_path, "--format", "json")[0])
     assert document["groups"][0]["pl"] == "-94.00"
     assert document["exits"][0]["steps"] == 2
     for words in (["--format", "plain"], ["--format", "markdown", "--each"], ["--format", "table"]):
-        assert "stop_loss" in said(place, *words)[0]
+        assert "stop_loss" in said(tmp_path, *words)[0]
 
 
-def test_filters_narrow_the_report_and_an_empty_one_says_so(place: JournalLocation) -> None:
-    a_history(place)
-    assert "stop_loss" in said(place, CALL, "--reason", "stop_loss", "--day", "2025-08-26")[0]
+def test_filters_narrow_the_report_and_an_empty_one_says_so(tmp_path: Path) -> None:
+    a_history(tmp_path)
+    assert "stop_loss" in said(tmp_path, CALL, "--reason", "stop_loss", "--day", "2025-08-26")[0]
     for words in (["--reason", "zero_day"], ["--day", "2025-08-27"]):
-        assert "No exits are recorded" in said(place, *words)[1]
+        assert "No exits are recorded" in said(tmp_path, *words)[1]
 
 
 @pytest.mark.parametrize("words", [["--account", "other"], ["--reason", "stoploss"], ["AAPL"]], ids=" ".join)
-def test_an_account_a_reason_or_a_symbol_that_is_unknown_is_a_usage_error(
-    place: JournalLocation, words: list[str]
-) -> None:
-    a_history(place)
+def test_an_account_a_reason_or_a_symbol_that_is_unknown_is_a_usage_error(tmp_path: Path, words: list[str]) -> None:
+    a_history(tmp_path)
     with pytest.raises(ConfigError, match=r"There are: main|Did you mean stop_loss|AAPL is not in the journal"):
-        said(place, *words)
+        said(tmp_path, *words)
 
 
-def test_a_list_of_exits_has_the_mode_of_their_accounts(place: JournalLocation) -> None:
-    a_history(place)
-    (row,) = csv.DictReader(io.StringIO(said(place, "--each", "--format", "csv")[0]))
+def test_a_list_of_exits_has_the_mode_of_their_accounts(tmp_path: Path) -> None:
+    a_history(tmp_path)
+    (row,) = csv.DictReader(io.StringIO(said(tmp_path, "--each", "--format", "csv")[0]))
     assert (row["account"], row["mode"]) == ("main", "")  # its start is not on record
 
 
@@ -171,29 +169,27 @@ def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
         said(tmp_path, "--html", str(tmp_path / "none" / "report.html"))
 
 
-def test_the_report_shows_dollars_and_its_data_are_numbers(place: JournalLocation) -> None:
-    a_history(place)
-    shown = said(place, "--format", "plain")[0]
+def test_the_report_shows_dollars_and_its_data_are_numbers(tmp_path: Path) -> None:
+    a_history(tmp_path)
+    shown = said(tmp_path, "--format", "plain")[0]
     assert "-$94.00" in shown
     assert "$0.0633" in shown
-    (row,) = csv.DictReader(io.StringIO(said(place, "--each", "--format", "csv")[0]))
+    (row,) = csv.DictReader(io.StringIO(said(tmp_path, "--each", "--format", "csv")[0]))
     assert (row["symbol"], row["P&L"], row["began"][:11]) == (CALL, "-94", "2025-08-26T")
 
 
-def test_the_document_of_an_exit_says_what_became_of_it_and_has_its_orders(place: JournalLocation) -> None:
-    a_history(place)
-    (one,) = json.loads(said(place, "--each", "--format", "json")[0])
+def test_the_document_of_an_exit_says_what_became_of_it_and_has_its_orders(tmp_path: Path) -> None:
+    a_history(tmp_path)
+    (one,) = json.loads(said(tmp_path, "--each", "--format", "json")[0])
     assert (one["what"], one["why"]) == ("closed", "stop loss: -20%")
     assert [(order["qty"], order["price"], order["ended"]) for order in one["orders"]] == [("3", "1.25", None)] * 2
 
 
 @pytest.mark.parametrize("words", [(), ("--each",)])
-def test_the_report_fits_80_columns(
-    place: JournalLocation, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
-) -> None:
+def test_the_report_fits_80_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    a_history(place)
-    shown = said(place, *words, "--format", "table")[0]
+    a_history(tmp_path)
+    shown = said(tmp_path, *words, "--format", "table")[0]
     assert max(map(len, shown.splitlines())) <= 80
     assert "against bid $0.0133" in shown
 

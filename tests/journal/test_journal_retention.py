@@ -54,7 +54,7 @@ def test_what_an_unresolved_order_needs_stays(journal: SqlJournal) -> None:
 def test_the_newest_row_stays(journal: SqlJournal) -> None:
     assert prune(journal, TODAY + dt.timedelta(days=9)).rows == 8
     journal.close()
-    SqlJournal(journal.location, Ticking()).close()
+    a_journal(journal.location).close()
     assert verify(journal.location).fault == ""
 
 
@@ -82,7 +82,7 @@ def test_a_stop_in_between_loses_nothing(journal: SqlJournal, step: str) -> None
     journal.step = lambda _: None
     assert verify(journal.location).fault == ""
     prune(journal, TODAY)
-    (archive,) = journal.path.parent.glob("*.archive.sqlite")
+    (archive,) = journal.database.folder.glob("*.archive.sqlite")
     assert verify(archive).rows == 6
     assert verify(journal.location).fault == ""
     journal.note("main", "note", {})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 from builders import a_holding, a_policy, a_snapshot, at, replace
-from journal_builders import Ticking, a_body, a_journal
+from journal_builders import Ticking, a_body
 from structure_builders import call, put
 from typer.testing import CliRunner
 
@@ -32,9 +32,9 @@ from sellctl.core.model.plan import PositionDecision, SubmitOrder
 from sellctl.core.model.position import Holding
 from sellctl.core.model.snapshot import AccountFacts
 from sellctl.journal.exits import exits
-from sellctl.journal.location import JournalLocation
 from sellctl.journal.queries import Filters
 from sellctl.journal.schema import FILE_NAME
+from sellctl.journal.store import SqliteJournal
 from sellctl.service.options import Options
 
 app = typer.Typer()
@@ -57,7 +57,7 @@ class Records:
         self.clock = Ticking(at("12:00"))
         self.folder = folder
         self.orders = 0
-        self.journal = a_journal(folder, self.clock)
+        self.journal = SqliteJournal(folder / FILE_NAME, self.clock)
 
     def decide(self, *holdings: Holding, level: int = AS_ONE, **more: object) -> dict[str, SubmitOrder]:
         """Decide on these holdings, and record what is sent. The orders by symbol or by the structure's name."""
@@ -102,8 +102,8 @@ class Records:
 
 
 @pytest.fixture
-def records(place: JournalLocation) -> Iterator[Records]:
-    found = Records(place)
+def records(tmp_path: Path) -> Iterator[Records]:
+    found = Records(tmp_path)
     yield found
     found.journal.close()
 

@@ -5,12 +5,12 @@ intent takes two round trips. The first begins the transaction, locks that row a
 the rows and the commit.
 """
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -321,16 +321,29 @@ def read_only(location: PostgresLocation, query: Callable[[sa.Connection], T], *
                 raw.execute("ROLLBACK")
 
 
-@lru_cache(maxsize=4)
+_READERS: dict[PostgresLocation, sa.Engine] = {}
+
+
 def _reader(location: PostgresLocation) -> sa.Engine:
-    """An engine for queries. Connections stay open between them; one that was closed is found before it is used."""
-    return engine_of(
-        location,
-        READING,
-        writes=False,
-        poolclass=QueuePool,
-        pool_size=1,
-        max_overflow=_QUERIES_AT_ONCE - 1,
-        pool_timeout=_WAIT_FOR_A_QUERY,
-        pool_pre_ping=True,
-    )
+    """An engine for queries. A connection stays open between them; one that was closed is found before it is used."""
+    if location not in _READERS:
+        _READERS[location] = engine_of(
+            location,
+            READING,
+            writes=False,
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=_QUERIES_AT_ONCE - 1,
+            pool_timeout=_WAIT_FOR_A_QUERY,
+            pool_pre_ping=True,
+        )
+    return _READERS[location]
+
+
+def close_readers() -> None:
+    """Close the connections that stay open between queries."""
+    while _READERS:
+        _READERS.popitem()[1].dispose()
+
+
+atexit.register(close_readers)
