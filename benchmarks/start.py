@@ -13,7 +13,8 @@ from pathlib import Path
 from benchmarks.load import a_process
 
 HELP_BOUND = 1.2
-HEAVY = ("alpaca", "httpx", "mcp", "pandas", "sqlalchemy", "telegram")  # packages that quick commands must not import
+# packages that quick commands must not import
+HEAVY = ("alembic", "alpaca", "httpx", "mcp", "pandas", "psycopg", "sqlalchemy", "telegram")
 _TAB = {"_SELLCTL_COMPLETE": "complete_bash"}
 QUICK: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
     "help": (("--help",), {}),

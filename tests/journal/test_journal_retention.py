@@ -9,7 +9,7 @@ from journal_builders import NOON, Ticking, a_journal, as_attacker, intend
 from sellctl.journal.location import JournalLocation
 from sellctl.journal.queries import Filters, history
 from sellctl.journal.retention import prune
-from sellctl.journal.store import SqliteJournal, SqlJournal
+from sellctl.journal.store import SqlJournal
 from sellctl.journal.verify import verify
 
 TODAY = NOON.date()
@@ -41,7 +41,7 @@ def test_old_rows_move_and_both_halves_verify(journal: SqlJournal) -> None:
 def test_pruning_twice_makes_two_archives_that_follow_each_other(journal: SqlJournal) -> None:
     first, second = prune(journal, TODAY - dt.timedelta(days=1)), prune(journal, TODAY)
     assert (first.rows, second.rows) == (3, 3)
-    assert [verify(path).fault for path in (first.location, second.location, journal.location)] == ["", "", ""]
+    assert [verify(path).fault for path in (first.path, second.path, journal.location)] == ["", "", ""]
     assert prune(journal, TODAY) is None
 
 
@@ -58,13 +58,13 @@ def test_the_newest_row_stays(journal: SqlJournal) -> None:
     assert verify(journal.location).fault == ""
 
 
-def test_rows_cut_off_the_front_without_an_archive_are_missed(journal: SqliteJournal) -> None:
+def test_rows_cut_off_the_front_without_an_archive_are_missed(journal: SqlJournal) -> None:
     prune(journal, TODAY - dt.timedelta(days=1))
-    as_attacker(journal.path, "DELETE FROM audit WHERE seq <= 5")
-    assert verify(journal.path).fault == "row 1 is missing"
+    as_attacker(journal.location, "DELETE FROM audit WHERE seq <= 5")
+    assert verify(journal.location).fault == "row 1 is missing"
 
 
-def test_rows_cut_off_an_archive_are_missed(journal: SqliteJournal) -> None:
+def test_rows_cut_off_an_archive_are_missed(journal: SqlJournal) -> None:
     archive = prune(journal, TODAY)
     as_attacker(archive.path, "DELETE FROM audit WHERE seq <= 2")
     assert verify(archive.path).fault == "row 1 is missing"

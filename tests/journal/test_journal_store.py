@@ -371,7 +371,7 @@ def test_the_days_profit_survives_a_restart(journal: SqlJournal) -> None:
     intend(journal)
     journal.record_fill("main", "sellctl-1", a_fill("3", "1.70"))
     journal.close()
-    again = a_journal(journal.path.parent)
+    again = a_journal(journal.location)
     assert again.realised("main") == 60
     again.close()
 
