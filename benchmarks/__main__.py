@@ -24,6 +24,7 @@ MODULES = (
     "assistants",
     "load",
     "journal",
+    "postgres",
     "exit",
     "day",
     "stream",

@@ -136,7 +136,8 @@ def _chain_fault(tx: sa.Connection, reader: _Reader, start: ChainLink) -> ChainB
 
 def _rows(tx: sa.Connection) -> Iterator[Mapping[str, Any]]:
     statement = sa.select(audit.c.seq, *(audit.c[cell] for cell in CELLS), audit.c.hash).order_by(audit.c.seq)
-    return (dict(row) for row in tx.execution_options(yield_per=_CHUNK).execute(statement).mappings())
+    with tx.execute(statement, execution_options={"yield_per": _CHUNK}) as found:
+        yield from map(dict, found.mappings())
 
 
 def _start(tx: sa.Connection) -> ChainLink:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from journal_builders import OPENED
-from postgres_server import NoServerError, Server, a_server
 
+from benchmarks.postgres_server import NoServerError, Server, a_server
 from sellctl.core.errors import JournalError
 from sellctl.journal.database import close_readers
 from sellctl.journal.location import JournalLocation, PostgresLocation

@@ -36,9 +36,17 @@ COPYING = Timeouts(answer=600.0, statement=0.0, lock=5.0, idle=0.0)
 
 
 class Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that waits for no answer longer than `limit` seconds; the driver has no such setting itself."""
+    """A connection that waits for no answer longer than `limit` seconds; the driver has no such setting itself.
+
+    `prepared` are the names of the statements of the order path, by their texts; `names` is how many were given.
+    """
 
     limit: float | None = None
+    names = 0
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.prepared: dict[str, bytes] = {}
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for an answer. OperationalError when it doesn't come in time; the connection is closed then."""
@@ -118,5 +126,6 @@ def engine_of(location: PostgresLocation, timeouts: Timeouts, *, writes: bool, *
         creator=lambda: connect(location, timeouts, writes=writes),
         isolation_level="AUTOCOMMIT",
         use_native_hstore=False,
+        pool_reset_on_return=None,  # who begins a transaction ends it
         **pool,
     )

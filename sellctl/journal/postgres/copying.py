@@ -53,7 +53,7 @@ def copy_journal(source: Path, target: PostgresLocation, progress: Callable[[int
         connect(target, COPYING, writes=True) as connection,
     ):
         copied = _copy_all(rows_of, connection, target, head, progress)
-    with map_errors(head_base):
+    with map_errors(target.folder):
         write_new_head(head_base, Head(copied.last))
     return copied
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import psycopg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.dialects.postgresql.psycopg import dialect
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from sellctl.core.errors import JournalError
@@ -27,9 +27,11 @@ from sellctl.journal.location import PostgresLocation
 from sellctl.journal.postgres.connection import READING, WRITING, Connection, Timeouts, engine_of
 from sellctl.journal.postgres.errors import EXTERNAL_ERRORS, is_timeout, map_postgres_errors, postgres_error
 from sellctl.journal.postgres.migrations import NEWEST, migrate, refuse_newer, version_of
+from sellctl.journal.postgres.pipeline import Statement, in_one_trip
 from sellctl.journal.postgres.triggers import LIFT_REFUSE_DELETE, RESTORE_REFUSE_DELETE
 from sellctl.journal.schema import meta
 from sellctl.journal.statements import compiled
+from sellctl.private_files import PRIVATE_FOLDER
 
 T = TypeVar("T")
 
@@ -45,17 +47,15 @@ def _replacing(table: sa.Table) -> sa.Insert:
     return statement.on_conflict_do_update(index_elements=keys, set_=others)
 
 
-_DIALECT: sa.Dialect = dialect(paramstyle="format")  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
+_DIALECT: sa.Dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # untyped there
 _STATEMENTS = compiled(_DIALECT, _replacing)
 _BEGIN = "BEGIN"
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LOCK_END = "SELECT seq, hash FROM chain_end WHERE id = 1 FOR UPDATE"
 # A statement of its own, as its snapshot has to be made after the lock was granted. `FOR UPDATE` on no row keeps none.
 _NEWEST = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
-_MOVE_END = "UPDATE chain_end SET seq = %s, hash = %s WHERE id = 1"
-_HASH_AT = "SELECT hash FROM audit WHERE seq = %s"
-
-_Statement = tuple[str, Sequence[Any]]
+_MOVE_END = "UPDATE chain_end SET seq = $1, hash = $2 WHERE id = 1"
+_HASH_AT = "SELECT hash FROM audit WHERE seq = $1"
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class _Write:
     last: ChainLink
     fault: str
     end: ChainLink | None = None
-    waiting: list[_Statement] = field(default_factory=list)
+    waiting: list[Statement] = field(default_factory=list)
 
     @property
     def tx(self) -> sa.Connection:
@@ -78,7 +78,7 @@ class _Write:
         self.waiting.append((statement, values))
 
     def fetch(self, statement: str, values: Sequence[Any]) -> Sequence[Any] | None:
-        return _pipelined(self.raw, [*self._taken(), (statement, values)])[-1]
+        return in_one_trip(self.raw, [*self._taken(), (statement, values)])[-1]
 
     def append_to(self, end: ChainLink) -> None:
         self.end = end
@@ -87,22 +87,15 @@ class _Write:
     def flush(self) -> None:
         """Execute what waits."""
         if self.waiting:
-            _pipelined(self.raw, self._taken())
+            in_one_trip(self.raw, self._taken())
 
     def commit(self) -> None:
         """Execute what waits, and commit, in one round trip."""
-        _pipelined(self.raw, [*self._taken(), ("COMMIT", ())])
+        in_one_trip(self.raw, [*self._taken(), ("COMMIT", ())])
 
-    def _taken(self) -> list[_Statement]:
+    def _taken(self) -> list[Statement]:
         taken, self.waiting = self.waiting, []
         return taken
-
-
-def _pipelined(raw: Connection, statements: Sequence[_Statement]) -> list[tuple[Any, ...] | None]:
-    """Execute statements in one round trip; the first row of each, None without one. None runs after one that fails."""
-    with raw.pipeline():
-        cursors = [raw.execute(text.encode(), values or None) for text, values in statements]
-    return [cursor.fetchone() if cursor.description else None for cursor in cursors]
 
 
 class PostgresDatabase:
@@ -135,8 +128,13 @@ class PostgresDatabase:
         self._raw: Connection | None = None
         self._failed_until = 0.0
         self._failure: JournalError | None = None
-        with self._lock, map_postgres_errors(location):
-            self.id = self._migrated()
+        try:
+            with self._lock, map_postgres_errors(location):
+                location.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+                self.id = self._migrated()
+        except BaseException:
+            self._drop()
+            raise
 
     # --- what the journal asks of a backend --------------------------------------------------------------------------
 
@@ -192,7 +190,7 @@ class PostgresDatabase:
             try:
                 connection, raw, _ = self._begin((begin, ()))
                 yield connection
-                _pipelined(raw, [("COMMIT", ())])
+                in_one_trip(raw, [("COMMIT", ())])
             except EXTERNAL_ERRORS as error:
                 raise postgres_error(error, self.location) from error
             finally:
@@ -210,7 +208,7 @@ class PostgresDatabase:
         fault = "" if head == last else f"its head names row {head.seq}, and the last row found is {last.seq}"
         return _Write(connection, raw, last, fault)
 
-    def _begin(self, *statements: _Statement) -> tuple[sa.Connection, Connection, list[tuple[Any, ...] | None]]:
+    def _begin(self, *statements: Statement) -> tuple[sa.Connection, Connection, list[tuple[Any, ...] | None]]:
         """Begin a transaction: on a new connection when the old one turns out to be broken, as nothing is written yet.
 
         A server that did not answer in time is not waited for a second time.
@@ -218,13 +216,13 @@ class PostgresDatabase:
         if self._raw is not None and not self._raw.closed:
             connection, raw = self._opened()
             try:
-                return connection, raw, _pipelined(raw, statements)
+                return connection, raw, in_one_trip(raw, statements)
             except psycopg.OperationalError as error:
                 if not raw.closed or is_timeout(error):
                     raise
         self._drop()
         connection, raw = self._opened()
-        return connection, raw, _pipelined(raw, statements)
+        return connection, raw, in_one_trip(raw, statements)
 
     def _commit(self, write: _Write) -> None:
         try:
@@ -242,7 +240,7 @@ class PostgresDatabase:
         self._drop()
         try:
             _, raw, _ = self._begin((_BEGIN, ()), (_LOCK_END, ()))
-            row = _pipelined(raw, [(_HASH_AT, (end.seq,)), ("ROLLBACK", ())])[0]
+            row = in_one_trip(raw, [(_HASH_AT, (end.seq,)), ("ROLLBACK", ())])[0]
         except (*EXTERNAL_ERRORS, JournalError) as second:
             raise JournalConnectionError(
                 f"The connection to the journal {self.location} broke during a commit, and whether row {end.seq} is "

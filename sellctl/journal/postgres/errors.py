@@ -46,6 +46,10 @@ _BY_STATE = {
     "28": _REFUSED,
     "3D": _NO_DATABASE,
     "25006": _READ_ONLY,
+    "25P03": (
+        "The server of the journal {location} has disconnected this host, which did nothing for too long.",
+        "sellctl tries again by itself.",
+    ),
     "42501": _FORBIDDEN,
     "53100": ("The journal {location} can't grow: the server's disk is full.", f"Free some space. {_NO_WRITES}"),
     "55P03": _LOCKED,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from journal_builders import a_journal, intend
-from postgres_server import Server
 
+from benchmarks.postgres_server import Server
 from sellctl.journal.location import PostgresLocation
 from sellctl.journal.schema import FILE_NAME, tables
 from sellctl.journal.verify import verify

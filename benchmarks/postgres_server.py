@@ -1,4 +1,4 @@
-"""A real PostgreSQL server on a temporary folder, and databases on it, for tests."""
+"""A real PostgreSQL server on a temporary folder, and databases on it, for tests and benchmarks."""
 
 import os
 import shutil
@@ -44,6 +44,7 @@ class Server:
         return self.url(name)
 
     def url(self, name: str, user: str = "sellctl", password: str = PASSWORD) -> str:
+        """The URL of a database for a user."""
         return f"postgresql+psycopg://{user}:{password}@127.0.0.1:{self.port}/{name}"
 
     def sql(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
@@ -53,7 +54,7 @@ class Server:
         with psycopg.connect(
             host="127.0.0.1", port=self.port, user="sellctl", password=PASSWORD, dbname=database, autocommit=True
         ) as connection:
-            cursor = connection.execute(statement)  # type: ignore[call-overload]
+            cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
 
