@@ -23,15 +23,15 @@ class Timeouts:
     in which nothing happens, as when its host is frozen: the chain is free for others then.
     """
 
-    connect: int = 3
-    answer: float = 4.0
-    statement: float = 3.0
-    lock: float = 2.0
+    connect: int = 2
+    answer: float = 3.0
+    statement: float = 2.5
+    lock: float = 1.5
     idle: float = 5.0
 
 
 WRITING = Timeouts()
-READING = Timeouts(answer=60.0, statement=55.0, lock=5.0, idle=60.0)
+READING = Timeouts(answer=10.0, statement=9.0, idle=60.0)
 COPYING = Timeouts(answer=600.0, statement=0.0, lock=5.0, idle=0.0)
 
 
