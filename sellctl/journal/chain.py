@@ -62,8 +62,9 @@ def storable(text: str) -> str:
 
 def as_cell(text: str) -> str:
     """The text as a new cell holds it, in any database: storable, and without the NUL that PostgreSQL can't hold."""
-    text = storable(text)
-    return text.replace("\x00", "\\x00") if "\x00" in text else text
+    if text.isascii() and _SEPARATOR not in text and "\x00" not in text:
+        return text
+    return storable(text).replace("\x00", "\\x00")
 
 
 def row_hash(seq: int, cells: Sequence[str]) -> str:

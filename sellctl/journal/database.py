@@ -95,14 +95,18 @@ class Database:
 
     def writing(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that may write: durable when the block has ended, undone when it raised."""
-        return self._transaction(WRITE)
+        return self._transaction(WRITE, self._open)
 
-    @contextmanager
-    def appending(self) -> Iterator[_Write]:
+    def appending(self) -> AbstractContextManager[_Write]:
         """A transaction that may append audit rows: durable when the block has ended, undone when it raised."""
-        with self.writing() as tx:
-            row = self.raw.execute(_STATEMENTS.newest).fetchone()
-            yield _Write(tx, ChainLink(row[0], row[1]) if row else START, self.raw)
+        return self._transaction(WRITE, self._write)
+
+    def _write(self) -> _Write:
+        row = self.raw.execute(_STATEMENTS.newest).fetchone()
+        return _Write(self._connection, ChainLink(row[0], row[1]) if row else START, self.raw)
+
+    def _open(self) -> sa.Connection:
+        return self._connection
 
     @property
     def folder(self) -> Path:
@@ -116,14 +120,15 @@ class Database:
 
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that reads the state as of now."""
-        return self._transaction(READ)
+        return self._transaction(READ, self._open)
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sa.Connection]:
+    def _transaction(self, begin: str, begun: Callable[[], T]) -> Iterator[T]:
+        """A transaction; the block gets what `begun` returns in it."""
         with self._lock:
             try:
                 with transaction(self._connection, begin):
-                    yield self._connection
+                    yield begun()
                     self._check_file()
             except EXTERNAL_ERRORS as error:
                 self._check_file()  # when the file is gone, every other explanation would mislead
