@@ -13,7 +13,8 @@ from sellctl.core.errors import JournalError
 from sellctl.core.model.market import NEW_YORK
 from sellctl.journal.backend import Backend, Write
 from sellctl.journal.chain import GAP, START, ChainLink, as_cell, canonical, row_hash
-from sellctl.journal.errors import JournalHeadError, journal_error, map_errors
+from sellctl.journal.error_types import JournalHeadError
+from sellctl.journal.errors import journal_error, map_errors
 from sellctl.journal.head import Head, HeadFile, read_head
 from sellctl.journal.schema import audit
 

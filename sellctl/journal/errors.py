@@ -14,14 +14,6 @@ if TYPE_CHECKING:
     from sellctl.journal.location import JournalLocation
 
 
-class JournalHeadError(JournalError):
-    """The rows are on disk, but the head that names the last of them can't be written."""
-
-
-class JournalConnectionError(JournalError):
-    """The connection to the database failed: every other write would fail as this one did."""
-
-
 _RESTORE = (
     "Move it away with its -wal, -shm and .head files and start again; `sellctl history --verify` shows what is intact."
 )

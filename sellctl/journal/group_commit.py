@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sellctl.journal.errors import JournalConnectionError, JournalHeadError
+from sellctl.journal.error_types import JournalConnectionError, JournalHeadError
 
 T = TypeVar("T")
 

@@ -22,7 +22,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from sellctl.core.errors import JournalError
 from sellctl.journal.chain import START, ChainLink
-from sellctl.journal.errors import JournalConnectionError
+from sellctl.journal.error_types import JournalConnectionError
 from sellctl.journal.location import PostgresLocation
 from sellctl.journal.postgres.connection import READING, WRITING, Connection, Timeouts, engine_of
 from sellctl.journal.postgres.errors import EXTERNAL_ERRORS, is_timeout, map_postgres_errors, postgres_error

@@ -10,7 +10,7 @@ import psycopg
 import sqlalchemy as sa
 
 from sellctl.core.errors import JournalError
-from sellctl.journal.errors import JournalConnectionError
+from sellctl.journal.error_types import JournalConnectionError
 from sellctl.journal.location import PostgresLocation
 
 EXTERNAL_ERRORS = (psycopg.Error, sa.exc.SQLAlchemyError, OSError)
