@@ -26,7 +26,7 @@ from sellctl.journal.error_types import JournalConnectionError
 from sellctl.journal.location import PostgresLocation
 from sellctl.journal.postgres.connection import READING, WRITING, Connection, Timeouts, engine_of
 from sellctl.journal.postgres.errors import EXTERNAL_ERRORS, is_timeout, map_postgres_errors, postgres_error
-from sellctl.journal.postgres.migrations import NEWEST, migrate, refuse_newer, version_of
+from sellctl.journal.postgres.migrations import NEWEST, load_alembic, migrate, refuse_newer, version_of
 from sellctl.journal.postgres.pipeline import Statement, in_one_trip
 from sellctl.journal.postgres.triggers import LIFT_REFUSE_DELETE, RESTORE_REFUSE_DELETE
 from sellctl.journal.schema import meta
@@ -36,6 +36,7 @@ from sellctl.private_files import PRIVATE_FOLDER
 T = TypeVar("T")
 
 _RETRY_AFTER = 1.0  # seconds: within them a server that can't be reached is not tried again
+_MIGRATION_SECONDS = 60
 _QUERIES_AT_ONCE = 5
 _WAIT_FOR_A_QUERY = 5.0  # seconds
 
@@ -49,10 +50,11 @@ def _replacing(table: sa.Table) -> sa.Insert:
 
 _DIALECT: sa.Dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # untyped there
 _STATEMENTS = compiled(_DIALECT, _replacing)
-_BEGIN = "BEGIN"
+# Not the server's default: with one snapshot for the transaction, the newest row would be that of before the lock.
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _LOCK_END = "SELECT seq, hash FROM chain_end WHERE id = 1 FOR UPDATE"
-# A statement of its own, as its snapshot has to be made after the lock was granted. `FOR UPDATE` on no row keeps none.
+# A statement of its own, as its snapshot has to be made after the lock was granted.
 _NEWEST = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
 _MOVE_END = "UPDATE chain_end SET seq = $1, hash = $2 WHERE id = 1"
 _HASH_AT = "SELECT hash FROM audit WHERE seq = $1"
@@ -293,13 +295,26 @@ class PostgresDatabase:
             with suppress(*EXTERNAL_ERRORS):
                 engine.dispose()
 
+    @contextmanager
+    def _without_hurry(self, tx: sa.Connection) -> Iterator[None]:
+        """In the open transaction, wait as long as a migration may take, also one that another host is making."""
+        _, raw = self._opened()
+        raw.limit = _MIGRATION_SECONDS
+        try:
+            for setting in ("lock_timeout", "statement_timeout"):
+                tx.exec_driver_sql(f"SET LOCAL {setting} = '{_MIGRATION_SECONDS}s'")
+            yield
+        finally:
+            raw.limit = self._timeouts.answer
+
     def _migrated(self) -> str:
         """Bring the schema to the newest version; the journal's own id, which no other database has."""
         with self._transaction(_BEGIN_READING) as tx:
             version = version_of(tx)
         refuse_newer(version, self.location)
         if version != NEWEST:
-            with self._transaction(_BEGIN) as tx:
+            load_alembic()  # before the lock is held
+            with self._transaction(_BEGIN) as tx, self._without_hurry(tx):
                 migrate(tx, self.location)
         with self._transaction(_BEGIN_READING) as tx:
             return str(tx.scalar(sa.select(meta.c.value).where(meta.c.key == "id")))

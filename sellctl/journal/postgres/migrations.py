@@ -28,6 +28,15 @@ def refuse_newer(version: str, location: PostgresLocation, newest: str = NEWEST)
         )
 
 
+def load_alembic() -> None:
+    """Load alembic, which takes half a second. JournalError when it isn't installed."""
+    try:
+        import alembic.command  # noqa: F401, PLC0415  an optional extra, and seldom needed
+    except ImportError:
+        sentence, hint = missing_extra("A journal on PostgreSQL", "postgres")
+        raise JournalError(sentence, hint=hint) from None
+
+
 def migrate(tx: sa.Connection, location: PostgresLocation) -> None:
     """Bring the schema to the newest revision, in the open transaction; of several hosts, one does it."""
     tx.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -37,12 +46,9 @@ def migrate(tx: sa.Connection, location: PostgresLocation) -> None:
     refuse_newer(version, location)
     if version == NEWEST:
         return
-    try:
-        from alembic import command  # noqa: PLC0415  an optional extra, which takes half a second to load
-        from alembic.config import Config  # noqa: PLC0415  likewise
-    except ImportError:
-        sentence, hint = missing_extra("A journal on PostgreSQL", "postgres")
-        raise JournalError(sentence, hint=hint) from None
+    from alembic import command  # noqa: PLC0415  see load_alembic
+    from alembic.config import Config  # noqa: PLC0415  likewise
+
     config = Config(attributes={"connection": tx})
     config.set_main_option("script_location", str(Path(__file__).parent / "revisions").replace("%", "%%"))
     command.upgrade(config, NEWEST)

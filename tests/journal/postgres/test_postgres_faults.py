@@ -330,3 +330,23 @@ def test_a_note_that_cannot_be_written_leaves_the_connection_usable(postgres: Po
         batch.execute("SELECT nonsense", ())
     intend(journal)
     assert orders(postgres) == ["sellctl-1"]
+
+
+def test_hosts_append_one_after_the_other_whatever_isolation_the_server_has_as_its_default(
+    server: Server, postgres: PostgresLocation
+) -> None:
+    name = postgres.url.rpartition("/")[2]
+    server.sql(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    first, second = opened(postgres, Timeouts()), opened(postgres, Timeouts())
+    for number in range(4):
+        intend((first, second)[number % 2], f"sellctl-{number}")
+    assert (verify(postgres).rows, verify(postgres).fault) == (4, "")
+
+
+def test_a_commit_is_on_disk_although_the_server_would_not_wait_for_it(
+    server: Server, postgres: PostgresLocation
+) -> None:
+    name = postgres.url.rpartition("/")[2]
+    server.sql(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    with opened(postgres).database.reading() as tx:
+        assert tx.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
