@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -120,9 +121,8 @@ def a_server() -> Iterator[Server]:
             _wait_for(server, process)
             yield server
         finally:
-            process.terminate()
-            process.send_signal(2)  # fast: sessions are ended
-            process.wait(30)
+            process.send_signal(signal.SIGQUIT)  # at once: nothing of it has to be on disk
+            process.wait(60)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
