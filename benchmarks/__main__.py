@@ -25,6 +25,7 @@ MODULES = (
     "assistants",
     "load",
     "journal",
+    "postgres",
     "exit",
     "day",
     "stream",

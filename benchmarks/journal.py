@@ -20,7 +20,7 @@ from sellctl.core.model.position import Direction, Holding, Position
 from sellctl.journal.database import Database, apply_pragmas
 from sellctl.journal.queries import Filters, history
 from sellctl.journal.schema import FILE_NAME
-from sellctl.journal.store import SqliteJournal
+from sellctl.journal.store import SqliteJournal, SqlJournal
 
 INTENT_BOUND = 2.4
 PAGE_BOUND_MS = 100.0
@@ -59,23 +59,24 @@ def intent_ratio(folder: Path, batches: int = 40) -> tuple[float, float, float]:
     """
     journal = SqliteJournal(folder / "state" / FILE_NAME, lambda: dt.datetime.now(dt.UTC))
     loop = asyncio.new_event_loop()
-    intend = _intents(loop, journal, batches * _BATCH)
+    intend = intents(loop, journal, batches * _BATCH)
     with closing(loop), closing(sqlite3.connect(folder / "bare.sqlite", isolation_level=None)) as connection:
         commit = _bare_commits(connection)
-        pairs = [(_seconds_each(commit), _seconds_each(intend)) for _ in range(batches)]
+        pairs = [(seconds_each(commit), seconds_each(intend)) for _ in range(batches)]
     journal.close()
     bare, ours = (statistics.median(side) * 1e6 for side in zip(*pairs, strict=True))
     return statistics.median(after / before for before, after in pairs), bare, ours
 
 
-def _seconds_each(act: Callable[[], None]) -> float:
+def seconds_each(act: Callable[[], None], times: int = _BATCH) -> float:
+    """The seconds that each of several calls in a row takes, on average."""
     start = time.perf_counter()
-    for _ in range(_BATCH):
+    for _ in range(times):
         act()
-    return (time.perf_counter() - start) / _BATCH
+    return (time.perf_counter() - start) / times
 
 
-def _intents(loop: asyncio.AbstractEventLoop, journal: SqliteJournal, count: int) -> Callable[[], None]:
+def intents(loop: asyncio.AbstractEventLoop, journal: SqlJournal, count: int) -> Callable[[], None]:
     """A function that writes the intent of the next of `count` orders."""
     orders = [_order(number) for number in range(count)]
     signal = ExitSignal(_HOLDING, Decimal(3), Reason.STOP_LOSS, "stop loss: -20.4% reached -20%", Urgency.PROTECTIVE)

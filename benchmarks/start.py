@@ -13,16 +13,19 @@ from pathlib import Path
 from benchmarks.load import a_process
 
 HELP_BOUND = 1.2
+# packages that quick commands must not import
 HEAVY = (
+    "alembic",
     "alpaca",
     "httpx",
     "mcp",
     "opentelemetry",
     "pandas",
     "prometheus_client",
+    "psycopg",
     "sqlalchemy",
     "telegram",
-)  # packages that quick commands must not import
+)
 _TAB = {"_SELLCTL_COMPLETE": "complete_bash"}
 QUICK: Mapping[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
     "help": (("--help",), {}),

@@ -34,6 +34,7 @@ from sellctl.commands import (
     watch,
 )
 from sellctl.commands.config import config_app
+from sellctl.commands.journal import journal_app
 from sellctl.commands.notify import notify_app
 from sellctl.commands.session import AccountCommand, Command
 from sellctl.commands.token import token_app
@@ -95,6 +96,7 @@ without_accounts("strategies", epilog="Try: sellctl strategies --precedence")(st
 on_accounts("history", epilog="Try: sellctl history --reason stop_loss")(history.history)
 on_accounts("trades", epilog="Try: sellctl trades --since 2025-08-01")(trades.trades)
 on_accounts("report", epilog="With plots: sellctl report --html report.html")(report.report)
+app.add_typer(journal_app, name="journal")
 app.add_typer(config_app, name="config")
 without_accounts("demo", epilog="Slower: sellctl demo --speed 60")(demo.demo)
 without_accounts("sim", epilog="Then, in another terminal: sellctl --config sellctl-sim.yml positions")(sim.sim)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from sellctl import __version__
@@ -232,8 +232,10 @@ def state_of(options: "Options", loaded: LoadedConfig | None = None) -> StateFol
     Without a loaded configuration, only `simulator` is looked for in its file. ConfigError when the file is named and
     missing, or mentions `simulator` and can't be parsed: what is meant for simulated accounts never reaches real ones.
     """
-    simulator = loaded.config.simulator if loaded else ConfigManager(options.config).is_simulated()
-    return StateFolder(state_dir(options.state_dir, simulator=simulator))
+    manager = ConfigManager(options.config)
+    simulator = loaded.config.simulator if loaded else manager.is_simulated()
+    url = partial(str, loaded.config.journal.url or "") if loaded else cache(manager.journal_url)
+    return StateFolder(state_dir(options.state_dir, simulator=simulator), journal_url=url, simulated=simulator)
 
 
 def state_to_halt(options: "Options") -> tuple[StateFolder, str]:
@@ -267,10 +269,10 @@ def unconfirmed_live(loaded: LoadedConfig, options: "Options", run_options: RunO
 
 def note(state: StateFolder, kind: str, detail: Mapping[str, object], account: str = "") -> None:
     """Write one note outside a run. JournalError when it can't be written."""
-    from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  SQLAlchemy loads only when something is written
+    from sellctl.journal.opening import open_journal  # noqa: PLC0415  SQLAlchemy loads only when something is written
 
     state.make()
-    journal = SqliteJournal(state.journal, RealClock().now)
+    journal = open_journal(state.journal, RealClock().now)
     try:
         journal.note(account, kind, detail)
     finally:
@@ -432,15 +434,15 @@ def open_records(
     closers: list[Callable[[], None]],
 ) -> Records:
     """The journal and the store of episodes. A dry run reads the episodes and writes nothing."""
-    from sellctl.journal.episode_store import DryRunEpisodeStore, SqliteEpisodeStore  # noqa: PLC0415  loads SQLAlchemy
-    from sellctl.journal.store import SqliteJournal  # noqa: PLC0415  loads SQLAlchemy
+    from sellctl.journal.episode_store import DryRunEpisodeStore, SqlEpisodeStore  # noqa: PLC0415  loads SQLAlchemy
+    from sellctl.journal.opening import open_journal  # noqa: PLC0415  loads SQLAlchemy
     from sellctl.service.logs import redactor  # noqa: PLC0415  loads loguru
 
     if not run_options.acts:
         episode_store = DryRunEpisodeStore(state.journal)
         return Records(NoJournal(), episode_store, episode_store.set_account_number)
     state.make()
-    journal = SqliteJournal(state.journal, now, redact=redactor(loaded.secrets()))
+    journal = open_journal(state.journal, now, redact=redactor(loaded.secrets()))
     closers.append(journal.close)
     config = loaded.config
     modes = {
@@ -450,7 +452,7 @@ def open_records(
     journal.run_started(
         __version__, _fingerprint(loaded), modes, {"command": run_options.what, "by": at_the_command_line()}
     )
-    return Records(journal, SqliteEpisodeStore(journal.database), journal.set_account_number, journal.alarm)
+    return Records(journal, SqlEpisodeStore(journal.database), journal.set_account_number, journal.alarm)
 
 
 def _fingerprint(loaded: LoadedConfig) -> str:

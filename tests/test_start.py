@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,16 @@ from benchmarks.start import HEAVY, QUICK, heavy_modules, loaded_by
 @pytest.mark.parametrize("name", QUICK)
 def test_a_quick_command_loads_no_heavy_package(name: str) -> None:
     assert heavy_modules(*QUICK[name]) == []
+
+
+def test_config_show_loads_no_driver_for_a_journal_on_a_server(tmp_path: Path) -> None:
+    config = tmp_path / "config.yml"
+    config.write_text(
+        "accounts: {main: {api_key: key, secret_key: secret}}\n"
+        "journal: {url: postgresql+psycopg://sellctl:password@localhost/journal}\n"
+    )
+    config.chmod(0o600)
+    assert heavy_modules(("--config", str(config), "config", "show"), {}) == []
 
 
 def test_completing_a_symbol_reads_the_journal_without_the_network() -> None:

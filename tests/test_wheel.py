@@ -22,6 +22,7 @@ OF_EXTRAS = {
     "mcp": ("sellctl/mcp_server/",),
     "report": ("sellctl/ui/report_page.py", "sellctl/ui/exit_chart.py"),
     "notify": ("sellctl/service/notifier.py",),
+    "postgres": ("sellctl/journal/postgres/", "sellctl/journal/location.py"),
     "telegram": ("sellctl/chat/telegram.py",),
     "telemetry": ("sellctl/telemetry/",),
     "keyring": ("sellctl/core/config/secrets.py", "sellctl/setup/key_sources.py"),

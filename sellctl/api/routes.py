@@ -26,12 +26,12 @@ from sellctl.ui.formatting import sanitize
 from sellctl.ui.trades import trades_document
 
 if TYPE_CHECKING:
-    import pathlib
     from collections.abc import Callable
 
     from starlette.types import Receive, Scope, Send
 
     from sellctl.core.config.schema import Config
+    from sellctl.journal.location import JournalLocation
     from sellctl.service.recorded_exits import ExitsAsked
 
 Found = TypeVar("Found")
@@ -141,7 +141,7 @@ async def report(request: Request, query: Annotated[trade_schemas.ExitsQuery, Qu
 
 
 async def _recorded(
-    request: Request, query: trade_schemas.ExitsQuery, read: "Callable[[pathlib.Path, Config, ExitsAsked], Found]"
+    request: Request, query: trade_schemas.ExitsQuery, read: "Callable[[JournalLocation, Config, ExitsAsked], Found]"
 ) -> "Found":
     """What the journal has on the exits that are asked for, read in a thread beside the watchers."""
     from sellctl.service.recorded_exits import ExitsAsked  # noqa: PLC0415  the journal is an adapter

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -37,6 +36,7 @@ from sellctl.core.model.instrument import contract_text
 from sellctl.core.model.position import OverrideChange
 from sellctl.core.until import end_of
 from sellctl.core.watching.manual_exits import ProposedExit, QtyOrShare, Quantities, qty_or_share, quantities_of
+from sellctl.journal.location import JournalLocation
 from sellctl.service.confirming import AGAIN, Confirmer, Confirming, ShownProposal
 from sellctl.service.halt_flag import HaltOrigin
 from sellctl.service.names import exempted_text
@@ -216,7 +216,7 @@ class Desk:
         self._say(command.chat, await asyncio.to_thread(lookups.trades_text, self._journal, self._now()))
 
     @property
-    def _journal(self) -> Path:
+    def _journal(self) -> JournalLocation:
         return self.verbs.runtime.state.journal
 
     def _now(self) -> dt.datetime:

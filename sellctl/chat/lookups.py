@@ -2,12 +2,12 @@
 
 import datetime as dt
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sellctl.chat import texts
 from sellctl.core.decision.explain import explain
 from sellctl.core.watching.manual_exits import ProposedExit
+from sellctl.journal.location import JournalLocation
 from sellctl.service.names import name_of, not_held, structures_called
 from sellctl.ui.formatting import today_of
 from sellctl.ui.rows import TableRow, position_details, structure_page
@@ -82,18 +82,18 @@ def _page(account: "AccountListing", watcher: "SellWatcher", name: str) -> list[
 # --- in any thread ----------------------------------------------------------------------------------------------------
 
 
-def report_text(journal: Path, now: dt.datetime) -> str:
+def report_text(journal: JournalLocation, now: dt.datetime) -> str:
     """The exits of today, and the profit of the last seven days."""
     return texts.report_text(_exits(journal, now), today_of(now))
 
 
-def trades_text(journal: Path, now: dt.datetime) -> str:
+def trades_text(journal: JournalLocation, now: dt.datetime) -> str:
     """The trades of the last seven days, with their totals."""
     found = [(one, mode) for mode, one in _exits(journal, now) if one.is_filled]
     return texts.trades_text(sorted(found, key=lambda each: each[0].last_at))
 
 
-def _exits(journal: Path, now: dt.datetime) -> "list[tuple[str, Exit]]":
+def _exits(journal: JournalLocation, now: dt.datetime) -> "list[tuple[str, Exit]]":
     """The exits of the last seven days, each with its mode."""
     from sellctl.journal.exits import exits  # noqa: PLC0415  loads SQLAlchemy
     from sellctl.journal.queries import Filters, recorded  # noqa: PLC0415  as above
@@ -103,14 +103,14 @@ def _exits(journal: Path, now: dt.datetime) -> "list[tuple[str, Exit]]":
     return [(mode_at(one.account, one.row), one) for one in exits(journal, Filters(since=since, limit=None))]
 
 
-def newest_row_of(journal: Path) -> int:
+def newest_row_of(journal: JournalLocation) -> int:
     """The number of the journal's newest row."""
     from sellctl.journal.exits_since import newest_row  # noqa: PLC0415  loads SQLAlchemy
 
     return newest_row(journal)
 
 
-def progress_of(journal: Path, row: int, exits: Sequence[ProposedExit]) -> tuple[bool, bool]:
+def progress_of(journal: JournalLocation, row: int, exits: Sequence[ProposedExit]) -> tuple[bool, bool]:
     """Whether all of these exits are filled since that row, and whether an order was sent for one of them."""
     from sellctl.journal.exits_since import exits_since  # noqa: PLC0415  loads SQLAlchemy
 

@@ -77,7 +77,7 @@ def load_watcher() -> None:
     """Import what the watcher runs on before the simulated clock does: the first time it takes minutes at its speed."""
     import importlib
 
-    adapters = ("alpaca.connect", "journal.store", "journal.episode_store", "journal.exits_since", "journal.queries")
+    adapters = ("alpaca.connect", "journal.opening", "journal.episode_store", "journal.exits_since", "journal.queries")
     for name in ("bootstrap", *adapters, "service.logs", "ui.contracts", "ui.displays", "ui.render", "ui.sentences"):
         importlib.import_module(f"sellctl.{name}")
 

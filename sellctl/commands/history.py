@@ -22,8 +22,8 @@ from sellctl.ui.formats import OutputFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
+    from sellctl.journal.location import JournalLocation
     from sellctl.journal.queries import AuditRow
 
 COLUMNS = ("row", "at", "account", "mode", "symbol", "what", "reason", "detail", "order")
@@ -73,7 +73,7 @@ def history(
         print_line(f"More: sellctl history {option}--before {more}")
 
 
-def _verify(path: "Path") -> None:
+def _verify(path: "JournalLocation") -> None:
     from sellctl.journal.verify import verify
 
     result = verify(path)
@@ -111,8 +111,10 @@ def _show_evidence(asked: JournalQuery, fmt: OutputFormat | None) -> int | None:
     return rows[-1].seq if len(rows) == asked.filters.limit else None
 
 
-def _say_if_empty(path: "Path", found: tuple[object, ...]) -> None:
-    if path.exists() and not found:
+def _say_if_empty(path: "JournalLocation", found: tuple[object, ...]) -> None:
+    from sellctl.journal.location import exists
+
+    if exists(path) and not found:
         say("Nothing is recorded for these filters.")
 
 

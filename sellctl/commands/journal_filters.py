@@ -13,9 +13,8 @@ from sellctl.core.text import did_you_mean
 from sellctl.service.options import Options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sellctl.core.config.schema import Config
+    from sellctl.journal.location import JournalLocation
     from sellctl.journal.queries import Filters, Recorded
 
 _MOST_SHOWN = 40  # characters of a name that is none
@@ -42,7 +41,7 @@ SinceFilter = Annotated[str | None, typer.Option("--since", help="Only this exch
 class JournalQuery:
     """The journal in use, which of its rows are wanted, and what it knows of accounts."""
 
-    path: "Path"
+    path: "JournalLocation"
     filters: "Filters"
     recorded: "Recorded"
 
@@ -66,25 +65,26 @@ def journal_query(
     return JournalQuery(path, filters, recorded)
 
 
-def journal_path(ctx: typer.Context) -> "Path":
-    """The path of the journal in the state folder in use."""
+def journal_path(ctx: typer.Context) -> "JournalLocation":
+    """Where the journal in use is."""
     from sellctl.bootstrap import state_of
 
     return state_of(options_of(ctx)).journal
 
 
-def _known(ctx: typer.Context, path: "Path", account: str, reason: str) -> "Recorded":
+def _known(ctx: typer.Context, path: "JournalLocation", account: str, reason: str) -> "Recorded":
     """What the journal knows of accounts, after a check of these filters.
 
     ConfigError when an account is neither on record nor configured, when a reason is none, or when there is neither a
     journal nor a configuration that could lead to one.
     """
     from sellctl.core.model.plan import Reason
+    from sellctl.journal.location import exists
     from sellctl.journal.queries import recorded
 
     found, config = recorded(path), _configuration(ctx, path)
     configured = frozenset(config.accounts) if config else frozenset[str]()
-    if not path.exists():
+    if not exists(path):
         say(f"The history is empty: there is no journal at {path} yet. A run that acts writes it.")
     accounts, reasons = found.accounts | configured, found.reasons | set(Reason)
     if account and account not in accounts:
@@ -96,7 +96,7 @@ def _known(ctx: typer.Context, path: "Path", account: str, reason: str) -> "Reco
     return found
 
 
-def _named(ctx: typer.Context, path: "Path", text: str) -> "Filters":
+def _named(ctx: typer.Context, path: "JournalLocation", text: str) -> "Filters":
     """The filter for a symbol, a structure or an underlying. ConfigError when the journal knows none that is called so.
 
     An underlying stands for all options and structures on it too.
@@ -119,7 +119,7 @@ def _named(ctx: typer.Context, path: "Path", text: str) -> "Filters":
     return Filters(underlying=name) if on_it and not own else Filters(symbol=name, names=own)
 
 
-def _own_names(ctx: typer.Context, path: "Path", name: str) -> tuple[str, ...]:
+def _own_names(ctx: typer.Context, path: "JournalLocation", name: str) -> tuple[str, ...]:
     """The names that sellctl may have given the structure that the user calls so; none when nothing is called so."""
     from sellctl.core.decision.policy import named_structures
     from sellctl.core.structures.named import possible_names
@@ -133,15 +133,16 @@ def _own_names(ctx: typer.Context, path: "Path", name: str) -> tuple[str, ...]:
     return tuple(sorted(possible_names(meant))) if meant else ()
 
 
-def _configuration(ctx: typer.Context, path: "Path") -> "Config | None":
+def _configuration(ctx: typer.Context, path: "JournalLocation") -> "Config | None":
     """The configuration. A journal can be read without one: None; ConfigError when there is neither."""
     from sellctl.core.config_manager import ConfigManager
+    from sellctl.journal.location import exists
 
     options = ctx.find_object(Options)
     try:
         return ConfigManager(options.config if options else None, with_notify=False, with_chat=False).load().config
     except ConfigError:
-        if path.exists():
+        if exists(path):
             return None
         raise
 

@@ -296,7 +296,7 @@ def record(state: "StateFolder", kind: str, detail: dict[str, object], account: 
 
     try:
         note(state, kind, {"by": at_the_command_line(), **detail}, account)
-    except JournalError as error:
+    except (JournalError, ConfigError) as error:
         say(f"sellctl: not recorded in the journal: {error}")
 
 

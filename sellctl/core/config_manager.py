@@ -26,6 +26,7 @@ from sellctl.core.config.secrets import (
     SecretError,
     is_literal,
     key_pair,
+    password_in,
     readable_by_others,
     secret,
     with_environment,
@@ -39,8 +40,18 @@ from sellctl.file_content import read_content
 
 FILE_NAME = "config.yml"
 # What a running process takes up when it is started again, and not by a reload.
-AT_THE_NEXT_START = ("accounts.", "market_data.", "api.", "notify", "watch.", "telegram.", "telemetry.")
+AT_THE_NEXT_START = (
+    "accounts.",
+    "market_data.",
+    "api.",
+    "notify",
+    "watch.",
+    "telegram.",
+    "telemetry.",
+    "journal.",
+)
 _PRIVATE = 0o600
+_JOURNAL, _URL = "journal", "url"  # the keys of the journal's database
 _SIMULATOR = "simulator"  # the key, and the folder inside the state folder
 _MAX_BYTES = 1_000_000
 _MAX_PROBLEMS = 30
@@ -88,6 +99,9 @@ class LoadedConfig:
             for text in (account.api_key, account.secret_key)
             if text
         }
+        password = password_in(self.config.journal.url or "")
+        if password:
+            enabled.add(password)  # an error may name it apart from its URL
         return frozenset(enabled | {text for text in _secret_texts(self.config).values() if is_literal(text)})
 
     def show(self) -> list[ShownValue]:
@@ -214,6 +228,28 @@ class ConfigManager:
             raise _error_about(path, (problem,))
         return word == "true"
 
+    def journal_url(self) -> str:
+        """The URL of the journal's database that the file names; "" without one. The rest of the file isn't checked.
+
+        ConfigError when the file can't be read, or when the secret isn't there.
+        """
+        path = self.find()
+        text = "" if path is None else _text_of(path)[0]
+        if path is None or (_JOURNAL not in text and "\\" not in text):
+            return ""
+        node, problems = parse(text)
+        if node is None and problems:
+            raise _error_about(path, problems)
+        section = node.entries.get(_JOURNAL) if isinstance(node, Table) else None
+        entry = section.node.entries.get(_URL) if section and isinstance(section.node, Table) else None
+        if entry is None or not isinstance(entry.node, Scalar) or entry.node.is_null:
+            return ""
+        try:
+            return secret(entry.node.text, self._environ, path.absolute().parent).value
+        except SecretError as error:
+            problem = Problem(f"journal.url: {error.sentence}", error.hint, entry.node.location)
+            raise _error_about(path, (problem,)) from None
+
     def unchecked(self) -> Table | None:
         """The keys of the file as they are written, not checked; None when there are none or they can't be read."""
         try:
@@ -248,6 +284,7 @@ class ConfigManager:
 
     def _and_others(self, loading: "_Loading", config: Config) -> Config:
         config = loading.with_api_secret(config) if self._with_api else config
+        config = loading.with_journal_url(config)
         config = loading.with_chat_token(config) if self._with_chat else config
         return loading.with_notify_secrets(config) if self._with_notify else config
 
@@ -325,7 +362,8 @@ class _Loading:
 
     def refuse_open_file(self, config: Config, mode: int) -> None:
         """Add a problem when the file has a literal secret and others than its owner can read it."""
-        literal = [key for key, text in _secret_texts(config).items() if is_literal(text)]
+        without_password = "" if password_in(config.journal.url or "") else f"{_JOURNAL}.{_URL}"
+        literal = [key for key, text in _secret_texts(config).items() if is_literal(text) and key != without_password]
         if literal and readable_by_others(mode):
             sentence = "Others can read this file, and it holds a secret."
             self.add(literal[0], sentence, f"Run: chmod 600 {self._path}. Or write ${{ENV}} instead of the secret.")
@@ -355,6 +393,11 @@ class _Loading:
         """The configuration with the token of the Telegram bot looked up."""
         token = config.telegram.token and self._secret("telegram.token", config.telegram.token)
         return dataclasses.replace(config, telegram=dataclasses.replace(config.telegram, token=token))
+
+    def with_journal_url(self, config: Config) -> Config:
+        """The configuration with the URL of the journal's database looked up."""
+        url = config.journal.url and self._secret("journal.url", config.journal.url)
+        return dataclasses.replace(config, journal=dataclasses.replace(config.journal, url=url))
 
     def with_api_secret(self, config: Config) -> Config:
         """The configuration with the control API's secret looked up."""

@@ -1,30 +1,24 @@
 """The append-only audit: rows chained by hash, and the head file, which names the newest row."""
 
 import datetime as dt
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import dialect
 
 from sellctl.core.errors import JournalError
 from sellctl.core.model.market import NEW_YORK
-from sellctl.journal.chain import GAP, START, ChainLink, canonical, row_hash, storable
-from sellctl.journal.database import Database
-from sellctl.journal.errors import JournalHeadError, journal_error, map_errors
+from sellctl.journal.backend import Backend, Write
+from sellctl.journal.chain import GAP, START, ChainLink, as_cell, canonical, row_hash
+from sellctl.journal.error_types import JournalHeadError
+from sellctl.journal.errors import journal_error, map_errors
 from sellctl.journal.head import Head, HeadFile, read_head
 from sellctl.journal.schema import audit
 
-BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
-
-# Compiled once from the tables: building a statement costs 30 us, an eighth of an order's commit.
-_DIALECT = dialect()
-_INSERT = str(sa.insert(audit).compile(dialect=_DIALECT))
-_NEWEST = sa.select(sa.func.max(audit.c.seq)).scalar_subquery()
-_LAST = str(sa.select(audit.c.seq, audit.c.hash).where(audit.c.seq == _NEWEST).compile(dialect=_DIALECT))
+_NEWEST = sa.select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +35,29 @@ class Entry:
 
 @dataclass(slots=True)
 class Batch:
-    """The rows that one transaction appends. `tx` is for other writes in the same transaction."""
+    """The rows that one transaction appends, and other writes in the same transaction."""
 
-    tx: sa.Connection
+    write: Write
     last: ChainLink
-    _append: Callable[[Entry, dt.datetime | None, ChainLink], ChainLink]
+    _append: Callable[[Write, Entry, dt.datetime | None, ChainLink], ChainLink]
 
     def append(self, entry: Entry, at: dt.datetime | None = None) -> ChainLink:
         """Append one row with time `at`, by default the broker's time now."""
-        self.last = self._append(entry, at, self.last)
+        self.last = self._append(self.write, entry, at, self.last)
         return self.last
+
+    @property
+    def tx(self) -> sa.Connection:
+        """The transaction, for SQLAlchemy's statements."""
+        return self.write.tx
+
+    def execute(self, statement: str, values: Sequence[object]) -> None:
+        """Execute a compiled statement. Its error may come only when the transaction is committed."""
+        self.write.execute(statement, values)
+
+    def fetch(self, statement: str, values: Sequence[object]) -> Sequence[Any] | None:
+        """The first row of a compiled query; None without one."""
+        return self.write.fetch(statement, values)
 
 
 def _ignore_step(_step: str) -> None:
@@ -62,31 +69,31 @@ def _unchanged(text: str) -> str:
 
 
 class AuditLog:
-    """The audit of one state folder. `now` is the broker's clock; several processes may share the file.
+    """The audit in one database. `now` is the broker's clock; several processes may share the database.
 
     `redact` masks known secrets in the bodies of rows. `step` is called with the name of each stage of a write: the
-    fault bench kills the process there. `alarm` is what was wrong with the file when it was opened; "" for nothing.
+    fault bench kills the process there. `alarm` is what was wrong with the journal when it was opened; "" for nothing.
     """
 
     def __init__(
         self,
-        path: Path,
+        database: Backend,
         now: Callable[[], dt.datetime],
         *,
-        busy_timeout: float = BUSY_TIMEOUT,
         redact: Callable[[str], str] = _unchanged,
         step: Callable[[str], None] = _ignore_step,
     ) -> None:
-        self.path = path
+        self.database = database
+        self.location = database.location
         self.alarm = ""
         self.step = step
         self._closed = False
         self._now = now
         self._redact = redact
-        self.database = Database(path, busy_timeout=busy_timeout)
-        with map_errors(path):
-            head, fault = _head_or_fault(path)
-            self._head = HeadFile(path)
+        self._append_statement = database.statements.append
+        with map_errors(database.head_base):
+            head, fault = _head_or_fault(database.head_base)
+            self._head = HeadFile(database.head_base)
         self._catch_up(head, fault)
 
     def close(self) -> None:
@@ -94,20 +101,24 @@ class AuditLog:
         if self._closed:
             return
         self._closed = True
-        with map_errors(self.path):
+        with map_errors(self.database.head_base):
             self._head.close()
         self.database.close()
 
     def _catch_up(self, head: Head | None, fault: str) -> None:
         """Move the head to the last row after a crash; when it is ahead of the rows, record that rows are missing."""
         with self.database.reading() as tx:
-            last = last_link(self.database.raw)
-            fault = fault or _disagreement(tx, head, last)
+            last = last_link(tx)
+            is_new_here = head is None and self.database.has_its_own_head
+            fault = fault or ("" if is_new_here else _disagreement(tx, head, last))
         if not fault:
             self._head.write(last)
             return
-        self.alarm = f"The journal {self.path} may have lost rows: {fault}."
+        self.alarm = self._loss(fault)
         self.append(Entry("", GAP, {"sentence": self.alarm, "head": head and head.link, "found": last}))
+
+    def _loss(self, fault: str) -> str:
+        return f"The journal {self.location} may have lost rows: {fault}."
 
     @contextmanager
     def appending(self) -> Iterator[Batch]:
@@ -115,11 +126,14 @@ class AuditLog:
 
         The head is written after the commit: after a crash it may be behind the rows, but is never ahead of them.
         """
-        with self.database.writing() as tx:
-            before = last_link(self.database.raw)
-            batch = Batch(tx, before, self._append)
+        with self.database.appending() as write:
+            before = write.last
+            batch = Batch(write, before, self._append)
+            if write.fault:
+                batch.append(Entry("", GAP, {"sentence": self._loss(write.fault), "found": before}))
             yield batch
             if batch.last != before:
+                write.append_to(batch.last)
                 self.step("journal.written")
         if batch.last != before:
             self.step("journal.committed")
@@ -132,15 +146,15 @@ class AuditLog:
             for entry in entries:
                 batch.append(entry)
 
-    def _append(self, entry: Entry, at: dt.datetime | None, before: ChainLink) -> ChainLink:
+    def _append(self, write: Write, entry: Entry, at: dt.datetime | None, before: ChainLink) -> ChainLink:
         row = self._row(entry, at or self._now(), before)
-        self.database.raw.execute(_INSERT, row)
+        write.execute(self._append_statement, row)
         return ChainLink(before.seq + 1, str(row[-1]))
 
     def _row(self, entry: Entry, at: dt.datetime, before: ChainLink) -> tuple[object, ...]:
         body = self._redact(canonical(entry.body))
         facts = (entry.account, entry.kind, entry.symbol, entry.reason, entry.client_order_id, exchange_day(at), body)
-        cells = (utc_text(at), *map(storable, facts), before.hash)
+        cells = (utc_text(at), *map(as_cell, facts), before.hash)
         return (before.seq + 1, *cells, row_hash(before.seq + 1, cells))
 
     def _move_head(self, last: ChainLink) -> None:
@@ -151,9 +165,9 @@ class AuditLog:
             raise JournalHeadError(found.sentence, hint=found.hint) from error
 
 
-def last_link(raw: sqlite3.Connection) -> ChainLink:
+def last_link(tx: sa.Connection) -> ChainLink:
     """The newest row's number and hash; START when there is none."""
-    row = raw.execute(_LAST).fetchone()
+    row = tx.execute(_NEWEST).first()
     return ChainLink(row[0], row[1]) if row else START
 
 

@@ -60,6 +60,13 @@ def storable(text: str) -> str:
     return text.replace(_SEPARATOR, " ").encode("utf-8", "backslashreplace").decode()
 
 
+def as_cell(text: str) -> str:
+    """The text as a new cell holds it, in any database: storable, and without the NUL that PostgreSQL can't hold."""
+    if text.isascii() and _SEPARATOR not in text and "\x00" not in text:
+        return text
+    return storable(text).replace("\x00", "\\x00")
+
+
 def row_hash(seq: int, cells: Sequence[str]) -> str:
     """The hash of a row from its number and its CELLS. TypeError when a cell is not storable text."""
     text = _SEPARATOR.join(cells)

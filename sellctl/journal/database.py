@@ -1,28 +1,58 @@
-"""The writing connection to the journal's file, and read-only queries that write nothing."""
+"""The writing connection to a journal in an SQLite file, and read-only queries of any journal that write nothing."""
 
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.pool import NullPool, StaticPool
 
 from sellctl.core.errors import JournalError
+from sellctl.journal.chain import START, ChainLink
 from sellctl.journal.errors import EXTERNAL_ERRORS, journal_error, map_errors
+from sellctl.journal.location import JournalLocation, require_driver
 from sellctl.journal.migrations import STEPS, Step, migrate, refuse_newer, version_of
+from sellctl.journal.schema import LIFT_REFUSE_DELETE, REFUSE_DELETE
+from sellctl.journal.statements import compiled
 from sellctl.journal.transaction import READ, WRITE, driver, transaction
 from sellctl.private_files import PRIVATE_FILE, PRIVATE_FOLDER, check_is_file, open_private
 
 T = TypeVar("T")
 
+BUSY_TIMEOUT = 5.0  # seconds to wait for another process's transaction
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "journal_size_limit=4194304")
+
+_STATEMENTS = compiled(dialect(), lambda table: sa.insert(table).prefix_with("OR REPLACE"))
+
+
+@dataclass(slots=True)
+class _Write:
+    """An open transaction (backend.Write). SQLite's head is a file, which is written after the commit."""
+
+    tx: sa.Connection
+    last: ChainLink
+    _raw: sqlite3.Connection
+    fault: str = ""
+
+    def execute(self, statement: str, values: Sequence[Any]) -> None:
+        self._raw.execute(statement, values)
+
+    def fetch(self, statement: str, values: Sequence[Any]) -> Sequence[Any] | None:
+        row: Sequence[Any] | None = self._raw.execute(statement, values).fetchone()
+        return row
+
+    def append_to(self, end: ChainLink) -> None:
+        """Nothing to do: the row is the end."""
 
 
 def apply_pragmas(connection: sqlite3.Connection) -> None:
@@ -37,8 +67,14 @@ class Database:
     `raw` is the driver's own connection, for the statements of the order path.
     """
 
+    statements = _STATEMENTS
+    has_its_own_head = False
+    lift_refuse_delete = LIFT_REFUSE_DELETE
+    restore_refuse_delete = REFUSE_DELETE
+
     def __init__(self, path: Path, *, busy_timeout: float, steps: Sequence[Step] = STEPS) -> None:
         self.path = path
+        self.location: JournalLocation = path
         self._busy_timeout = busy_timeout
         self._lock = threading.RLock()
         with map_errors(path):
@@ -59,18 +95,40 @@ class Database:
 
     def writing(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that may write: durable when the block has ended, undone when it raised."""
-        return self._transaction(WRITE)
+        return self._transaction(WRITE, self._open)
+
+    def appending(self) -> AbstractContextManager[_Write]:
+        """A transaction that may append audit rows: durable when the block has ended, undone when it raised."""
+        return self._transaction(WRITE, self._write)
+
+    def _write(self) -> _Write:
+        row = self.raw.execute(_STATEMENTS.newest).fetchone()
+        return _Write(self._connection, ChainLink(row[0], row[1]) if row else START, self.raw)
+
+    def _open(self) -> sa.Connection:
+        return self._connection
+
+    @property
+    def folder(self) -> Path:
+        """The folder for archives."""
+        return self.path.parent
+
+    @property
+    def head_base(self) -> Path:
+        """The path beside which the head file lies: the file's own."""
+        return self.path
 
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that reads the state as of now."""
-        return self._transaction(READ)
+        return self._transaction(READ, self._open)
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sa.Connection]:
+    def _transaction(self, begin: str, begun: Callable[[], T]) -> Iterator[T]:
+        """A transaction; the block gets what `begun` returns in it."""
         with self._lock:
             try:
                 with transaction(self._connection, begin):
-                    yield self._connection
+                    yield begun()
                     self._check_file()
             except EXTERNAL_ERRORS as error:
                 self._check_file()  # when the file is gone, every other explanation would mislead
@@ -107,7 +165,7 @@ def _make_private(path: Path) -> int:
     return path.stat().st_ino
 
 
-def read_only(path: Path, query: Callable[[sa.Connection], T], *, missing: T) -> T:
+def read_only(location: JournalLocation, query: Callable[[sa.Connection], T], *, missing: T) -> T:
     """What `query` returns, without a lock and without a byte written; `missing` when there is no journal yet.
 
     There is none without a file, nor in one without a table: a process that was killed while it made the file leaves it
@@ -116,6 +174,12 @@ def read_only(path: Path, query: Callable[[sa.Connection], T], *, missing: T) ->
     SQLite would create its -wal and -shm files on the first read. Without a -wal, the file alone is complete and is
     opened as immutable; when a writer has started meanwhile, the query is run again.
     """
+    if not isinstance(location, Path):
+        require_driver()
+        from sellctl.journal.postgres.database import read_only as read_postgres  # noqa: PLC0415  loads the driver
+
+        return read_postgres(location, query, missing=missing)
+    path = location
     if not path.exists() or not path.stat().st_size:
         return missing
     wal = _wal(path)
@@ -131,6 +195,14 @@ def read_only(path: Path, query: Callable[[sa.Connection], T], *, missing: T) ->
     if not path.with_name(path.name + "-shm").exists():
         return _run_on_a_copy(path, query, missing)
     return _run(path, "mode=ro", query, missing)
+
+
+def close_readers() -> None:
+    """Close the connections that queries have left open for the next one; those to files are never."""
+    if "sellctl.journal.postgres.database" in sys.modules:
+        from sellctl.journal.postgres.database import close_readers as close_of_postgres  # noqa: PLC0415  the driver
+
+        close_of_postgres()
 
 
 def _wal(path: Path) -> Path:

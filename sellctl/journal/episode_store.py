@@ -5,7 +5,6 @@ import datetime as dt
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,18 +14,20 @@ from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction, Override, PastAverage
 from sellctl.journal.account_numbers import archived_name, number_of
-from sellctl.journal.database import Database, read_only
+from sellctl.journal.backend import Backend
+from sellctl.journal.database import read_only
 from sellctl.journal.group_commit import GroupCommit
+from sellctl.journal.location import JournalLocation
 from sellctl.journal.schema import episodes as table
 
 _SELECT_ALL: sa.Select[Any] = sa.select(sa.literal_column("*"))  # a dry run may read a file that isn't migrated yet
 _OF_ACCOUNT = _SELECT_ALL.select_from(table).where(table.c.account == sa.bindparam("account")).order_by(table.c.symbol)
 
 
-class SqliteEpisodeStore:
+class SqlEpisodeStore:
     """The episodes of every account. Only one process writes an account, so its last saved episodes are cached."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Backend) -> None:
         self._database = database
         self._writes = GroupCommit(database.writing)
         self._saved: dict[str, dict[str, Episode]] = {}
@@ -84,8 +85,8 @@ class SqliteEpisodeStore:
 class DryRunEpisodeStore:
     """The episodes of a dry run: those that an acting process has stored by now; nothing is written."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, location: JournalLocation) -> None:
+        self._location = location
         self._read: dict[str, dict[str, Episode]] = {}
         self._numbers: dict[str, str] = {}
 
@@ -100,7 +101,7 @@ class DryRunEpisodeStore:
     def load(self, account: str) -> dict[str, Episode]:
         """The stored episodes of an account; those of the last call, at first none, when the journal can't be read."""
         with suppress(JournalError):
-            self._read[account] = read_only(self._path, lambda tx: self._episodes_of(tx, account), missing={})
+            self._read[account] = read_only(self._location, lambda tx: self._episodes_of(tx, account), missing={})
         return dict(self._read.get(account, {}))
 
     def _episodes_of(self, tx: sa.Connection, account: str) -> dict[str, Episode]:

@@ -1,17 +1,17 @@
-"""Maps every error of the journal's file to a JournalError: one sentence and a hint."""
+"""Maps every error of a journal to a JournalError: one sentence and a hint."""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from sellctl.core.errors import JournalError
 
-
-class JournalHeadError(JournalError):
-    """The rows are on disk, but the head that names the last of them can't be written."""
+if TYPE_CHECKING:
+    from sellctl.journal.location import JournalLocation
 
 
 _RESTORE = (
@@ -52,8 +52,14 @@ def journal_error(error: Exception, path: Path) -> JournalError:
 
 
 @contextmanager
-def map_errors(path: Path) -> Iterator[None]:
-    """Raise a JournalError for whatever SQLite, SQLAlchemy or the system raises inside."""
+def map_errors(path: "JournalLocation") -> Iterator[None]:
+    """Raise a JournalError for whatever the database, SQLAlchemy or the system raises inside."""
+    if not isinstance(path, Path):
+        from sellctl.journal.postgres.errors import map_postgres_errors  # noqa: PLC0415  loads the driver
+
+        with map_postgres_errors(path):
+            yield
+        return
     try:
         yield
     except EXTERNAL_ERRORS as error:

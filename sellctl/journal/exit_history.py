@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
-from pathlib import Path
 
 import sqlalchemy as sa
 from msgspec.structs import replace
@@ -22,6 +21,7 @@ from sellctl.core.text import as_dollars
 from sellctl.journal.database import read_only
 from sellctl.journal.digest import without_numbers
 from sellctl.journal.exits import OVER, PLAN, ExitCollector, by_broker_account, exit_rows, is_wanted
+from sellctl.journal.location import JournalLocation
 from sellctl.journal.queries import AuditRow, Filters, unpack
 from sellctl.journal.schema import audit
 
@@ -30,7 +30,7 @@ _STALE = "stale"
 _UNSENT = {DecisionState.DENIED: HistoryKind.NOT_SENT, DecisionState.BLOCKED: HistoryKind.BLOCKED}
 
 
-def exit_history(path: Path, filters: Filters) -> tuple[HistoryEntry, ...]:
+def exit_history(path: JournalLocation, filters: Filters) -> tuple[HistoryEntry, ...]:
     """The newest entries that the filters name (all but `kind`, `structure` and `only_open`), newest first."""
     nothing: tuple[HistoryEntry, ...] = ()
     return read_only(path, lambda tx: _newest(tx, filters), missing=nothing)

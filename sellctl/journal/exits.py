@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from dataclasses import replace as replace_filters
 from decimal import Decimal
 from itertools import chain
-from pathlib import Path
 
 import sqlalchemy as sa
 from msgspec.structs import replace
@@ -31,6 +30,7 @@ from sellctl.core.structures.names import legs_of, underlying_named
 from sellctl.journal.account_numbers import CHANGED, OF_ANOTHER_ACCOUNT
 from sellctl.journal.database import read_only
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
+from sellctl.journal.location import JournalLocation
 from sellctl.journal.net_fills import netted, per_unit
 from sellctl.journal.queries import COLUMNS, STRUCTURE, AuditRow, Filters, as_row, history, unpack
 from sellctl.journal.schema import audit
@@ -43,7 +43,7 @@ _CHANGES = (CHANGED, OF_ANOTHER_ACCOUNT)
 EXIT_KINDS = (PLAN, INTENT, FILL, *sorted(FINAL_OUTCOMES.difference(_CHANGES)))
 
 
-def exits(path: Path, filters: Filters) -> tuple[Exit, ...]:
+def exits(path: JournalLocation, filters: Filters) -> tuple[Exit, ...]:
     """Every exit that the filters name (account, symbol, names or underlying, reason, day), oldest first.
 
     The symbol of a leg also names the exits of its structures.
@@ -53,7 +53,7 @@ def exits(path: Path, filters: Filters) -> tuple[Exit, ...]:
     return tuple(each for each in found if is_wanted(each.symbol, each.reason, filters))
 
 
-def last_exit(path: Path, name: str) -> Exit | None:
+def last_exit(path: JournalLocation, name: str) -> Exit | None:
     """The exit of a symbol or structure that filled last, or else of what is on this underlying; None without one.
 
     Only the day of that fill is read, so that a long journal doesn't make it slow.

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace as replace_row
 from decimal import Decimal
-from pathlib import Path
 
 import sqlalchemy as sa
 from msgspec.structs import replace
@@ -12,6 +11,7 @@ from sellctl.core.model.exit_record import ExitsSince
 from sellctl.core.model.plan import Reason
 from sellctl.journal.database import read_only
 from sellctl.journal.derived import INTENT
+from sellctl.journal.location import JournalLocation
 from sellctl.journal.queries import COLUMNS, AuditRow, as_row
 from sellctl.journal.schema import audit
 
@@ -19,12 +19,12 @@ _NET = "net"  # the key of the net price in a row of a leg
 _KINDS = (INTENT, "accepted", "refused", "fill")
 
 
-def newest_row(path: Path) -> int:
+def newest_row(path: JournalLocation) -> int:
     """The number of the newest row; 0 without any."""
     return read_only(path, lambda tx: tx.scalar(sa.select(sa.func.max(audit.c.seq))), missing=0) or 0
 
 
-def exits_since(path: Path, account: str, row: int) -> dict[str, ExitsSince]:
+def exits_since(path: JournalLocation, account: str, row: int) -> dict[str, ExitsSince]:
     """What was recorded about the orders of an account after this row, by symbol.
 
     What was recorded about a multi-leg order counts for its structure, and with its net price for each of its symbols.

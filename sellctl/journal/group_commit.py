@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sellctl.journal.errors import JournalHeadError
+from sellctl.journal.error_types import JournalConnectionError, JournalHeadError
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class GroupCommit(Generic[T]):
                 for write in writes:
                     write.work(transaction)
         except Exception as error:  # noqa: BLE001  the task that waits for it gets it
-            is_of_all = not has_begun or isinstance(error, JournalHeadError)
+            is_of_all = not has_begun or isinstance(error, (JournalHeadError, JournalConnectionError))
             if len(writes) > 1 and not is_of_all:
                 return False
             for write in writes:

@@ -4,6 +4,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from sellctl.journal.location import JournalLocation
+
 MOST = 200  # names; a shell shows no more at once
 _SECONDS = 0.2  # the longest wait for a writer
 # Each step of these finds the next name in the index, however many rows have the same one.
@@ -19,28 +21,33 @@ SELECT name FROM names WHERE name <> '' LIMIT :most
 _HELD = "SELECT DISTINCT symbol FROM episodes WHERE instr(account, char(10)) = 0 {more} ORDER BY symbol LIMIT :most"
 
 
-def accounts(journal: Path) -> list[str]:
+def accounts(journal: JournalLocation) -> list[str]:
     """The accounts on record. sqlite3.Error when the journal can't be read; without one, none."""
     return _names(journal, _NAMES_ON_RECORD.format(column="account"), first="")
 
 
-def symbols(journal: Path, first: str) -> list[str]:
+def symbols(journal: JournalLocation, first: str) -> list[str]:
     """The symbols and structures on record, in order, from `first` on. sqlite3.Error as above."""
     return _names(journal, _NAMES_ON_RECORD.format(column="symbol"), first=first)
 
 
-def held(journal: Path) -> list[str]:
+def held(journal: JournalLocation) -> list[str]:
     """The positions that were held when sellctl last checked. sqlite3.Error as above."""
     return _names(journal, _HELD.format(more=""))
 
 
-def suspended(journal: Path) -> list[str]:
+def suspended(journal: JournalLocation) -> list[str]:
     """Those of them whose rules are suspended. sqlite3.Error as above."""
     return _names(journal, _HELD.format(more="AND frozen <> ''"))
 
 
-def _names(journal: Path, query: str, **values: str) -> list[str]:
-    """The first column of a query; a -wal without its -shm is left alone, as reading it would create one."""
+def _names(journal: JournalLocation, query: str, **values: str) -> list[str]:
+    """The first column of a query; a -wal without its -shm is left alone, as reading it would create one.
+
+    Nothing from a database on a server: completion uses no network.
+    """
+    if not isinstance(journal, Path):
+        return []
     wal, shm = (journal.with_name(f"{journal.name}-{end}") for end in ("wal", "shm"))
     if not journal.exists() or (wal.exists() and not shm.exists()):
         return []

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +16,7 @@ from sellctl.journal import codec
 from sellctl.journal.account_numbers import number_of
 from sellctl.journal.database import read_only
 from sellctl.journal.derived import INTENT
+from sellctl.journal.location import JournalLocation
 from sellctl.journal.schema import audit, episodes, fills, unresolved
 
 PAGE = 50
@@ -76,7 +76,7 @@ class AuditRow:
 COLUMNS = [audit.c[name] for name in AuditRow.__dataclass_fields__]
 
 
-def history(path: Path, filters: Filters) -> tuple[AuditRow, ...]:
+def history(path: JournalLocation, filters: Filters) -> tuple[AuditRow, ...]:
     """One page of the history, newest first.
 
     The symbol of a leg also returns what was recorded of its structures, and the name of a structure what was of its
@@ -219,12 +219,12 @@ class Recorded:
         return next((modes[account] for seq, modes in self._starts if seq <= row and account in modes), "")
 
 
-def recorded(path: Path) -> Recorded:
+def recorded(path: JournalLocation) -> Recorded:
     """What the journal knows of accounts; nothing without a journal."""
     return read_only(path, _recorded, missing=Recorded())
 
 
-def recorded_names(path: Path) -> frozenset[str]:
+def recorded_names(path: JournalLocation) -> frozenset[str]:
     """The symbols and structures that the journal knows: of its rows, and those that are held."""
     nothing = frozenset[str]()
     held = sa.select(episodes.c.symbol)

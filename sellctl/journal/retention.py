@@ -19,8 +19,8 @@ from sellctl.journal.database import Database
 from sellctl.journal.derived import Derived
 from sellctl.journal.errors import map_errors
 from sellctl.journal.head import Head, head_path, write_new_head
-from sellctl.journal.schema import LIFT_REFUSE_DELETE, REFUSE_DELETE, audit, unresolved
-from sellctl.journal.store import SqliteJournal
+from sellctl.journal.schema import audit, unresolved
+from sellctl.journal.store import SqlJournal
 from sellctl.journal.verify import verify
 
 _CHUNK = 1000
@@ -35,8 +35,8 @@ class Archive:
     last: ChainLink
 
 
-def prune(journal: SqliteJournal, before: dt.date) -> Archive | None:
-    """Move the rows of days before this one into an archive in the journal's folder; None when there are none.
+def prune(journal: SqlJournal, before: dt.date) -> Archive | None:
+    """Move the rows of days before this one into an archive in this host's state folder; None when there are none.
 
     The oldest open intent and everything after it stays, and so does the newest row.
     """
@@ -46,7 +46,7 @@ def prune(journal: SqliteJournal, before: dt.date) -> Archive | None:
             return None
         first = tx.execute(sa.select(audit).order_by(audit.c.seq).limit(1)).mappings().one()
     after = ChainLink(first["seq"] - 1, first["prev_hash"])
-    path = journal.path.with_name(f"{journal.path.stem}-{first['seq']}-{last.seq}.archive.sqlite")
+    path = journal.database.folder / (f"{journal.database.head_base.stem}-{first['seq']}-{last.seq}.archive.sqlite")
     archive = Archive(path, last.seq - after.seq, last)
     _write_archive(journal, archive, after)
     _delete(journal, archive, after)
@@ -66,7 +66,7 @@ def _last_to_move(tx: sa.Connection, day: str) -> ChainLink | None:
     return ChainLink(row[0], row[1]) if row else None
 
 
-def _write_archive(journal: SqliteJournal, archive: Archive, after: ChainLink) -> None:
+def _write_archive(journal: SqlJournal, archive: Archive, after: ChainLink) -> None:
     """Write the archive and verify it, in place of what an earlier call may have left half-written."""
     for stale in (archive.path, head_path(archive.path)):
         stale.unlink(missing_ok=True)
@@ -87,17 +87,17 @@ def _write_archive(journal: SqliteJournal, archive: Archive, after: ChainLink) -
         raise JournalError(f"The archive {archive.path} is not intact: {fault}.", hint="Nothing was moved.")
 
 
-def _chunk(journal: SqliteJournal, low: int, high: int) -> Sequence[dict[str, Any]]:
+def _chunk(journal: SqlJournal, low: int, high: int) -> Sequence[dict[str, Any]]:
     statement = sa.select(audit).where(audit.c.seq > low, audit.c.seq <= high).order_by(audit.c.seq).limit(_CHUNK)
     with journal.database.reading() as tx:
         return [dict(row) for row in tx.execute(statement).mappings()]
 
 
-def _delete(journal: SqliteJournal, archive: Archive, after: ChainLink) -> None:
+def _delete(journal: SqlJournal, archive: Archive, after: ChainLink) -> None:
     """Delete the archived rows and record that in the chain, in one transaction."""
     body = {"first": after.seq + 1, "last": archive.last, "rows": archive.rows, "file": archive.path.name}
     with journal.appending() as batch:
         batch.append(Entry("", ARCHIVED, body))
-        batch.tx.exec_driver_sql(LIFT_REFUSE_DELETE)
+        batch.tx.exec_driver_sql(journal.database.lift_refuse_delete)
         batch.tx.execute(sa.delete(audit).where(audit.c.seq <= archive.last.seq))
-        batch.tx.exec_driver_sql(REFUSE_DELETE)
+        batch.tx.exec_driver_sql(journal.database.restore_refuse_delete)

@@ -1,4 +1,4 @@
-"""The journal's tables, indexes and triggers. Portable SQL, except for the triggers."""
+"""The journal's tables and indexes, and SQLite's triggers. `postgres/revisions` creates the same on PostgreSQL."""
 
 import sqlalchemy as sa
 
@@ -6,12 +6,13 @@ FILE_NAME = "journal.sqlite"
 HEAD_SUFFIX = ".head"
 
 tables = sa.MetaData()
+_RowNumber = sa.Integer().with_variant(sa.BigInteger(), "postgresql")
 
 # Evidence: each row contains the hash of the one before. "" means "does not apply", so that every cell is text.
 audit = sa.Table(
     "audit",
     tables,
-    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("seq", _RowNumber, primary_key=True, autoincrement=False),
     sa.Column("at", sa.Text, nullable=False),  # broker's clock, UTC, ISO 8601
     sa.Column("account", sa.Text, nullable=False),
     sa.Column("kind", sa.Text, nullable=False),
@@ -37,7 +38,7 @@ unresolved = sa.Table(
     tables,
     sa.Column("account", sa.Text, primary_key=True),
     sa.Column("client_order_id", sa.Text, primary_key=True),
-    sa.Column("seq", sa.Integer, nullable=False),
+    sa.Column("seq", _RowNumber, nullable=False),
     sa.Column("symbol", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sqlite_with_rowid=False,

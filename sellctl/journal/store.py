@@ -1,6 +1,6 @@
-"""SqliteJournal: the core's Journal port on the audit log. One method per kind of evidence.
+"""SqlJournal: the core's Journal port on the audit log, and SqliteJournal. One method per kind of evidence.
 
-Each method is one transaction that is on disk when it returns (WAL, synchronous FULL), or raises JournalError.
+Each method is one transaction that is on disk when it returns, or raises JournalError.
 """
 
 import datetime as dt
@@ -11,11 +11,10 @@ from contextlib import contextmanager, suppress
 from decimal import Decimal
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import dialect
 
 from sellctl.core.errors import JournalError
 from sellctl.core.model.gain import CostBasis
@@ -34,30 +33,18 @@ from sellctl.journal.account_numbers import (
     swap_episodes,
 )
 from sellctl.journal.audit_log import AuditLog, Batch, Entry, exchange_day, utc_text
+from sellctl.journal.backend import Backend
+from sellctl.journal.chain import as_cell
+from sellctl.journal.database import BUSY_TIMEOUT, Database
 from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.digest import denials, excerpt, fingerprint, signature, summary
 from sellctl.journal.group_commit import GroupCommit
 from sellctl.journal.queries import MODES, PACKED, START, STRUCTURE, AuditRow, Filters, page, realised
-from sellctl.journal.schema import audit, fills, meta, runs, unresolved
+from sellctl.journal.schema import audit, meta, runs, unresolved
 
 RECENT_ROWS = 1_000  # how far `filled_since` reads back: its callers need only the last seconds
 
 
-def _compiled(statement: sa.ClauseElement) -> str:
-    return str(statement.compile(dialect=dialect()))
-
-
-# On the order path, so compiled once, as the audit log's statements are. One about an order takes its account and its
-# client order id; one about its fills takes its account and the broker's id. Another account that was behind the name
-# before may have had the broker's id too, but no client order id of this one.
-_ORDER = (unresolved.c.account == sa.bindparam("a")) & (unresolved.c.client_order_id == sa.bindparam("b"))
-_FILLS = (fills.c.account == sa.bindparam("a")) & (fills.c.order_id == sa.bindparam("b"))
-_REMEMBER_INTENT = _compiled(sa.insert(unresolved).prefix_with("OR REPLACE"))
-_OPEN_INTENT = _compiled(sa.select(unresolved.c.symbol, unresolved.c.reason).where(_ORDER))
-_END_INTENT = _compiled(sa.delete(unresolved).where(_ORDER))
-_FILLED = _compiled(sa.select(fills.c.filled_qty).where(_FILLS, fills.c.client_order_id == sa.bindparam("c")))
-_FORGET_FILLS = _compiled(sa.delete(fills).where(_FILLS))
-_REMEMBER_FILLS = _compiled(sa.insert(fills))
 # What each account's first poll reads, so built once: with 50 accounts, to build them took longer than to run them.
 # The columns with "" don't use their index: that of the day, or of the row's number, leaves the fewest rows.
 _OF_ACCOUNT, _OF_KIND = (audit.c[name] + "" == sa.bindparam(name) for name in ("account", "kind"))
@@ -86,12 +73,35 @@ _RECENT_FILLS = (
 _MARK_OF_PLAN = sa.select(meta.c.value).where(meta.c.key == sa.bindparam("key"))
 
 
-class SqliteJournal(AuditLog):
-    """The journal of one state folder, as the core writes and queries it. The options are those of AuditLog."""
+class IntentCheck(Protocol):
+    """A check of an account's intents, in the transaction that writes them."""
 
-    def __init__(self, path: Path, now: Callable[[], dt.datetime], **options: Any) -> None:
+    def __call__(self, batch: Batch, account: str) -> None:
+        """Raise a SellctlError to refuse the intents: then none of them is written, and nothing is sent.
+
+        A statement that is only executed, and fails in the database, refuses them too, without a round trip of its own.
+        It is written for the driver: with ? for values in SQLite, and with $1, $2 ... on PostgreSQL.
+        """
+
+
+class SqlJournal(AuditLog):
+    """A journal as the core writes and queries it, in any database. The options are those of AuditLog.
+
+    `intent_check` may refuse intents.
+    """
+
+    def __init__(
+        self,
+        database: Backend,
+        now: Callable[[], dt.datetime],
+        *,
+        intent_check: IntentCheck | None = None,
+        **options: Any,
+    ) -> None:
+        self._statements = database.statements
+        self._intent_check = intent_check
         self._first_numbers: dict[str, str] = {}  # by account, written with the next row: no order waits for a commit
-        super().__init__(path, now, **options)
+        super().__init__(database, now, **options)
         self._group = GroupCommit(self.appending)
         self._fingerprints: dict[str, str] = {}  # of each account's last recorded plan
         self._realised: dict[tuple[str, str], Decimal | None] = {}  # by account and day, until the next fill
@@ -129,8 +139,7 @@ class SqliteJournal(AuditLog):
             batch.append(Entry(account, "plan", body), snapshot.market.now)
             for symbol, reason, denial in denials(plan):
                 batch.append(Entry(account, "refusal", denial, symbol, reason), snapshot.market.now)
-            batch.tx.execute(sa.delete(meta).where(meta.c.key == key))
-            batch.tx.execute(sa.insert(meta).values(key=key, value=found))
+            batch.execute(self._statements.remember, (key, found))
 
         await self._group.write(write)
         self._fingerprints[account] = found
@@ -150,14 +159,17 @@ class SqliteJournal(AuditLog):
         """
 
         def write(batch: Batch) -> None:
+            if orders and self._intent_check is not None:
+                self._intent_check(batch, account)
             for order in orders:
                 entry = _entry_of_intent(account, order)
                 row = batch.append(entry)
-                self.database.raw.execute(
-                    _REMEMBER_INTENT, (account, entry.client_order_id, row.seq, entry.symbol, entry.reason)
+                batch.execute(
+                    self._statements.remember_intent,
+                    (account, entry.client_order_id, row.seq, as_cell(entry.symbol), as_cell(entry.reason)),
                 )
             for cancel in cancels:
-                batch.append(self._entry_of_cancel(account, cancel))
+                batch.append(self._entry_of_cancel(batch, account, cancel))
 
         await self._group.write(write)
 
@@ -172,7 +184,7 @@ class SqliteJournal(AuditLog):
         """Record that the broker has accepted an order; on disk when this returns."""
 
         def write(batch: Batch) -> None:
-            batch.append(self._entry_of_order(account, client_order_id, "accepted", detail))
+            batch.append(self._entry_of_order(batch, account, client_order_id, "accepted", detail))
 
         await self._group.write(write)
 
@@ -182,21 +194,23 @@ class SqliteJournal(AuditLog):
             self.record_fill(account, client_order_id, detail)
             return
         with self.appending() as batch:
-            batch.append(self._entry_of_order(account, client_order_id, kind, detail))
+            batch.append(self._entry_of_order(batch, account, client_order_id, kind, detail))
             if kind in FINAL_OUTCOMES:
-                self.database.raw.execute(_END_INTENT, (account, client_order_id))
+                batch.execute(self._statements.end_intent, (account, client_order_id))
 
-    def _entry_of_order(self, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]) -> Entry:
+    def _entry_of_order(
+        self, batch: Batch, account: str, client_order_id: str, kind: str, detail: Mapping[str, object]
+    ) -> Entry:
         """An entry about an order, with the symbol and reason of its intent while that is open."""
-        intent = self.database.raw.execute(_OPEN_INTENT, (account, client_order_id)).fetchone()
+        intent = batch.fetch(self._statements.open_intent, (account, client_order_id))
         symbol, reason = intent or ("", "")
         return Entry(account, kind, detail, symbol or str(detail.get("symbol", "")), reason, client_order_id)
 
-    def _entry_of_cancel(self, account: str, cancel: CancelOrder) -> Entry:
+    def _entry_of_cancel(self, batch: Batch, account: str, cancel: CancelOrder) -> Entry:
         """An entry about a cancel. That of a multi-leg order of ours has the symbol of its intent."""
         order, symbol = cancel.order, cancel.order.symbol
         if not symbol:
-            intent = self.database.raw.execute(_OPEN_INTENT, (account, order.client_order_id)).fetchone()
+            intent = batch.fetch(self._statements.open_intent, (account, order.client_order_id))
             symbol = intent[0] if intent else ""
         detail = {"client_order_id": order.client_order_id, "symbol": symbol, "why": cancel.why}
         return Entry(account, "cancel", detail, symbol, client_order_id=order.client_order_id)
@@ -278,16 +292,15 @@ class SqliteJournal(AuditLog):
         both ids of its order and the quantity, so doubled and reordered events change nothing (I8).
         """
         order_id, total = str(detail["order_id"]), Decimal(str(detail["filled_qty"]))
-        raw = self.database.raw
         with self.appending() as batch:
-            before = raw.execute(_FILLED, (account, order_id, client_order_id)).fetchone()
+            before = batch.fetch(self._statements.filled, (account, order_id, client_order_id))
             new = total - Decimal(before[0] if before else 0)
             if new <= 0:
                 return Decimal(0)
-            entry = self._entry_of_order(account, client_order_id, FILL, {**detail, "new": new})
+            entry = self._entry_of_order(batch, account, client_order_id, FILL, {**detail, "new": new})
             batch.append(entry)
-            raw.execute(_FORGET_FILLS, (account, order_id))
-            raw.execute(_REMEMBER_FILLS, _fill_row(entry, order_id, total, exchange_day(self._now())))
+            values = _fill_row(entry, order_id, total, exchange_day(self._now()))
+            batch.execute(self._statements.remember_fills, values)
         self._realised.clear()
         return new
 
@@ -319,6 +332,18 @@ class SqliteJournal(AuditLog):
             batch.tx.execute(sa.insert(runs).values(at=utc_text(self._now()), pid=os.getpid(), **detail))
 
 
+class SqliteJournal(SqlJournal):
+    """The journal of one state folder, in an SQLite file (WAL, synchronous FULL)."""
+
+    database: Database
+
+    def __init__(
+        self, path: Path, now: Callable[[], dt.datetime], *, busy_timeout: float = BUSY_TIMEOUT, **options: Any
+    ) -> None:
+        self.path = path
+        super().__init__(Database(path, busy_timeout=busy_timeout), now, **options)
+
+
 def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
     request, signal = order.request, order.signal
     detail = {
@@ -338,7 +363,7 @@ def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
 def _fill_row(entry: Entry, order_id: str, total: Decimal, day: str) -> tuple[str, ...]:
     """The values of a row in `fills`, in the order of its columns."""
     price = str(entry.body.get("filled_avg_price") or "")
-    return entry.account, order_id, entry.client_order_id, entry.symbol, str(total), price, day
+    return entry.account, order_id, entry.client_order_id, as_cell(entry.symbol), str(total), price, day
 
 
 def _intent(row: AuditRow) -> Intent:

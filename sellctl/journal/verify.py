@@ -21,6 +21,7 @@ from sellctl.journal.database import read_only
 from sellctl.journal.derived import Derived
 from sellctl.journal.errors import map_errors
 from sellctl.journal.head import Head, read_head
+from sellctl.journal.location import JournalLocation, PostgresLocation
 from sellctl.journal.migrations import STEPS, version_of
 from sellctl.journal.schema import audit, objects
 
@@ -43,9 +44,12 @@ class Verification:
         return f"journal intact: {self.rows} {'entry' if self.rows == 1 else 'entries'}"
 
 
-def verify(path: Path) -> Verification:
+def verify(location: JournalLocation) -> Verification:
     """Check a journal, or an archive of one, from its first row to its head."""
     try:
+        if not isinstance(location, Path):
+            return read_only(location, lambda tx: _check_postgres(tx, location), missing=Verification(0))
+        path = location
         head = read_head(path)  # before the rows: a running writer may add rows meanwhile
         return read_only(path, lambda tx: _check(tx, path, head), missing=_without_rows(path, head))
     except JournalError as error:
@@ -61,12 +65,14 @@ def _without_rows(path: Path, head: Head | None) -> Verification:
 class _Reader:
     """Reads the rows in order, and collects what the checks need."""
 
-    def __init__(self, path: Path, head: Head | None) -> None:
-        self.path = path
+    def __init__(self, location: JournalLocation, head: Head | None, of_host: Head | None = None) -> None:
+        self.location = location
         self.head = head
+        self.of_host = of_host  # the head file of this host, beside a database that has a head of its own
         self.last = START
         self.count = 0
         self.hash_at_head: str | None = None
+        self.hash_at_host: str | None = None
         self.gap: ChainBreak | None = None
         self.archived: list[ChainLink] = []  # the last row of each archive
         self.derived = Derived()
@@ -80,6 +86,8 @@ class _Reader:
             self.count += 1
             if self.head and step.seq == self.head.link.seq:
                 self.hash_at_head = step.hash
+            if self.of_host and step.seq == self.of_host.link.seq:
+                self.hash_at_host = step.hash
         return None
 
     def _observed(self, rows: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -97,20 +105,39 @@ class _Reader:
 def _check(tx: sa.Connection, path: Path, head: Head | None) -> Verification:
     reader = _Reader(path, head)
     start = _start(tx)
-    try:
-        with map_errors(path):
-            broken = reader.read(_rows(tx), start)
-    except JournalError as error:
-        broken = ChainBreak(reader.last.seq + 1, f"row {reader.last.seq + 1} can't be read: {error}".rstrip("."))
-    broken = broken or _start_fault(reader, start) or _head_fault(reader) or reader.gap or _file_fault(tx, reader)
+    broken = _chain_fault(tx, reader, start) or _file_fault(tx, reader)
     if not broken and version_of(tx) == len(STEPS):
         broken = _schema_fault(tx) or _derived_fault(tx, reader, start)
     return Verification(reader.count, broken.why, broken.seq) if broken else Verification(reader.count)
 
 
+def _check_postgres(tx: sa.Connection, location: PostgresLocation) -> Verification:
+    """The same on a server: the head is in the database, and this host's head file may name an earlier row too."""
+    from sellctl.journal.postgres import checks  # noqa: PLC0415  loads the driver
+
+    reader = _Reader(location, checks.head_in(tx), checks.head_of_this_host(tx, location))
+    start = _start(tx)
+    broken = _chain_fault(tx, reader, start)
+    if not broken and (why := checks.schema_fault(tx)):
+        broken = ChainBreak(0, why)
+    broken = broken or _derived_fault(tx, reader, start)
+    return Verification(reader.count, broken.why, broken.seq) if broken else Verification(reader.count)
+
+
+def _chain_fault(tx: sa.Connection, reader: _Reader, start: ChainLink) -> ChainBreak | None:
+    """The first fault in the rows, at their start, or at their end."""
+    try:
+        with map_errors(reader.location):
+            broken = reader.read(_rows(tx), start)
+    except JournalError as error:
+        broken = ChainBreak(reader.last.seq + 1, f"row {reader.last.seq + 1} can't be read: {error}".rstrip("."))
+    return broken or _start_fault(reader, start) or _head_fault(reader) or _host_fault(reader) or reader.gap
+
+
 def _rows(tx: sa.Connection) -> Iterator[Mapping[str, Any]]:
     statement = sa.select(audit.c.seq, *(audit.c[cell] for cell in CELLS), audit.c.hash).order_by(audit.c.seq)
-    return (dict(row) for row in tx.execution_options(yield_per=_CHUNK).execute(statement).mappings())
+    with tx.execute(statement, execution_options={"yield_per": _CHUNK}) as found:
+        yield from map(dict, found.mappings())
 
 
 def _start(tx: sa.Connection) -> ChainLink:
@@ -138,10 +165,21 @@ def _head_fault(reader: _Reader) -> ChainBreak | None:
     return None
 
 
+def _host_fault(reader: _Reader) -> ChainBreak | None:
+    """The row that this host has seen last must be there: a database restored from a backup has its own old head.
+
+    Rows before the first one on record were archived.
+    """
+    link = reader.of_host.link if reader.of_host else START
+    if link == START or link.seq <= reader.last.seq - reader.count or reader.hash_at_host == link.hash:
+        return None
+    return ChainBreak(link.seq, f"row {link.seq}, which this host has recorded, is missing or another one")
+
+
 def _file_fault(tx: sa.Connection, reader: _Reader) -> ChainBreak | None:
     """SQLite's own check, which also finds an index that contradicts its rows."""
     found = tx.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
-    return None if found == "ok" else ChainBreak(0, f"{reader.path} is damaged ({found})")
+    return None if found == "ok" else ChainBreak(0, f"{reader.location} is damaged ({found})")
 
 
 def _schema_fault(tx: sa.Connection) -> ChainBreak | None:

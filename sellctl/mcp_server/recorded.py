@@ -2,11 +2,11 @@
 
 import datetime as dt
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sellctl.core.model.instrument import contract_text
 from sellctl.journal.exit_history import exit_history
+from sellctl.journal.location import JournalLocation
 from sellctl.journal.queries import recorded
 from sellctl.mcp_server.arguments import HistoryArguments, ReportArguments
 from sellctl.service.recorded_exits import ExitsAsked, filters_for, recorded_exits, recorded_trades
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 
-def history(path: Path, config: "Config", asked: HistoryArguments) -> Document:
+def history(path: JournalLocation, config: "Config", asked: HistoryArguments) -> Document:
     """A page of the history, newest first. ConfigError when an argument names what there isn't."""
     known = recorded(path)
     filters = replace(filters_for(path, config, _asked(asked), known), limit=asked.limit, before=asked.before)
@@ -31,12 +31,12 @@ def history(path: Path, config: "Config", asked: HistoryArguments) -> Document:
     return {"entries": entries, "next_before": found[-1].row if is_full else None}
 
 
-def report(path: Path, config: "Config", asked: ReportArguments) -> Document:
+def report(path: JournalLocation, config: "Config", asked: ReportArguments) -> Document:
     """Exits with profit, slippage and duration, and their sums. ConfigError when an argument names what there isn't."""
     return exits_document(*recorded_exits(path, config, _asked(asked)))
 
 
-def trades(path: Path, config: "Config", asked: ReportArguments) -> Document:
+def trades(path: JournalLocation, config: "Config", asked: ReportArguments) -> Document:
     """Closed exits, oldest first, and their totals. ConfigError when an argument names what there isn't."""
     return trades_document(recorded_trades(path, config, _asked(asked)))
 

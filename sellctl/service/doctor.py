@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sellctl.core.errors import ConfigError, SellctlError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from sellctl.core.sell_watcher import SellWatcher
 
 SKEW_WARNING, SKEW_ERROR = dt.timedelta(seconds=2), dt.timedelta(seconds=10)
+SLOW_DATABASE = dt.timedelta(milliseconds=20)  # an answer that delays orders noticeably
 STREAM_TIMEOUT = 8.0  # seconds until a stream counts as not connected
 _STREAM_START = 0.2
 _PROBE = "SPY"
@@ -48,6 +50,8 @@ async def run_checks(runtime: "Runtime") -> AsyncIterator[CheckResult]:
     yield _config(runtime)
     yield _time_zones()
     for result in _notifications(runtime):
+        yield result
+    for result in _database(runtime):
         yield result
     for result in _journal(runtime):
         yield result
@@ -101,6 +105,32 @@ def _notifications(runtime: "Runtime") -> Iterator[CheckResult]:
     heartbeat = "a heartbeat" if config.watch.heartbeat else ""
     found = ", ".join(filter(None, (recipients, heartbeat, chats)))
     yield ok("notifications", f"{found}; nothing was sent")
+
+
+def _database(runtime: "Runtime") -> Iterator[CheckResult]:
+    """The server of the journal; nothing when the journal is a file."""
+    location = runtime.state.journal
+    if isinstance(location, Path):
+        return
+    from sellctl.journal.location import require_driver  # noqa: PLC0415  most journals are files
+
+    try:
+        require_driver()
+        from sellctl.journal.postgres.checks import facts_of  # noqa: PLC0415  loads the driver
+
+        facts = facts_of(location)
+    except SellctlError as error:
+        yield bad("database", error, remedy_of(error))
+        return
+    finding = f"{location}: PostgreSQL {facts.version}, answers in {facts.seconds * 1000:.1f} ms"
+    if facts.risk:
+        remedy = "set it right in postgresql.conf, or name the primary server in journal.url"
+        yield CheckResult(CheckState.BAD, "database", f"{location}: {facts.risk}", remedy)
+    elif facts.seconds > SLOW_DATABASE.total_seconds():
+        remedy = "move the server nearer: each order waits for two such answers before it is sent"
+        yield CheckResult(CheckState.WARN, "database", finding, remedy)
+    else:
+        yield ok("database", finding)
 
 
 def _journal(runtime: "Runtime") -> Iterator[CheckResult]:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -14,6 +13,7 @@ from sellctl.core.structures.named import possible_names
 from sellctl.core.structures.names import legs_of, underlying_named
 from sellctl.core.text import did_you_mean
 from sellctl.journal.exits import exits
+from sellctl.journal.location import JournalLocation
 from sellctl.journal.queries import Filters, Recorded, recorded, recorded_names
 from sellctl.service.names import name_of
 
@@ -39,7 +39,7 @@ class ExitsAsked(Struct, frozen=True):
     since: str = ""
 
 
-def filters_for(path: Path, config: "Config", asked: ExitsAsked, known: Recorded) -> Filters:
+def filters_for(path: JournalLocation, config: "Config", asked: ExitsAsked, known: Recorded) -> Filters:
     """The rows that are asked for, without a limit. ConfigError when something is named that there isn't."""
     _check_known("account", asked.account, known.accounts | frozenset(config.accounts))
     _check_known("reason", asked.reason, known.reasons | frozenset(Reason))
@@ -53,20 +53,20 @@ def filters_for(path: Path, config: "Config", asked: ExitsAsked, known: Recorded
     )
 
 
-def recorded_exits(path: Path, config: "Config", asked: ExitsAsked) -> "tuple[Sequence[Exit], ModeAt]":
+def recorded_exits(path: JournalLocation, config: "Config", asked: ExitsAsked) -> "tuple[Sequence[Exit], ModeAt]":
     """The exits that are asked for, and the mode of an account at a row of the journal. ConfigError as above."""
     known = recorded(path)
     return exits(path, filters_for(path, config, asked, known)), known.mode_at
 
 
-def recorded_trades(path: Path, config: "Config", asked: ExitsAsked) -> "list[tuple[Exit, str]]":
+def recorded_trades(path: JournalLocation, config: "Config", asked: ExitsAsked) -> "list[tuple[Exit, str]]":
     """The exits that have filled, each with the mode of its account then, oldest first. ConfigError as above."""
     found, mode_at = recorded_exits(path, config, asked)
     filled = (one for one in found if one.is_filled)
     return [(one, mode_at(one.account, one.row)) for one in sorted(filled, key=lambda one: one.last_at)]
 
 
-def _named(path: Path, config: "Config", text: str) -> Filters:
+def _named(path: JournalLocation, config: "Config", text: str) -> Filters:
     """The filter for a symbol, a structure or an underlying. ConfigError when the journal knows none called so."""
     name, own, known = name_of(text), _own_names(config, text), recorded_names(path)
     if own:

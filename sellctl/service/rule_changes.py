@@ -1,7 +1,5 @@
 """Rules that a person sets for one position, as every surface takes them: texts, and whether they were set."""
 
-from pathlib import Path
-
 from msgspec import Struct
 
 from sellctl.core.errors import ConfigError
@@ -9,6 +7,7 @@ from sellctl.core.manual.proposed_overrides import check_change
 from sellctl.core.model.market import Market
 from sellctl.core.model.position import AT_ENTRY, OverrideChange
 from sellctl.core.until import end_of
+from sellctl.journal.location import JournalLocation
 
 
 class RuleTexts(Struct, frozen=True):
@@ -38,7 +37,7 @@ def change_of(given: RuleTexts, market: Market | None, prefix: str = "") -> Over
     return change
 
 
-def why_not_set(journal: Path, account: str, request: str, row: int) -> str | None:
+def why_not_set(journal: JournalLocation, account: str, request: str, row: int) -> str | None:
     """Why a request to set rules, recorded after this row, changed nothing; "" when it is set.
 
     None while neither is on record, and so on disk.

@@ -19,6 +19,7 @@ from sellctl.core.manual.proposed_overrides import check_change
 from sellctl.core.manual.verb import Verb
 from sellctl.core.model.position import OverrideChange
 from sellctl.core.watching.manual_requests import ALL, CommandRequest, ExitTerms, terms_document, terms_in
+from sellctl.journal.location import JournalLocation, PostgresLocation
 from sellctl.private_files import (
     PRIVATE_FILE,
     NotPrivateError,
@@ -72,6 +73,8 @@ class StateFolder:
 
     path: Path
     monotonic: Callable[[], float] = time.monotonic
+    journal_url: Callable[[], str] = str  # that of the journal's database; "" when it is a file in this folder
+    simulated: bool = False
     _locks: "dict[str, BaseFileLock]" = field(default_factory=dict)
     _held_for: dict[str, str] = field(default_factory=dict)  # the command, by account number
     _config_in_use: ConfigInUse | None = None
@@ -89,8 +92,14 @@ class StateFolder:
         _make(self.path)
 
     @property
-    def journal(self) -> Path:
-        """The path of the journal."""
+    def journal(self) -> JournalLocation:
+        """Where the journal is. ConfigError when the secret that says so isn't there."""
+        url = self.journal_url()
+        return PostgresLocation(url, self.path, self.simulated) if url else self.journal_file
+
+    @property
+    def journal_file(self) -> Path:
+        """The path of the journal in this folder, which a database may stand in for."""
         return self.path / "journal.sqlite"
 
     @property

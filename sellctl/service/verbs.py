@@ -47,7 +47,6 @@ from sellctl.service.rule_changes import why_not_set
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
-    from pathlib import Path
 
     from sellctl.bootstrap import Runtime
     from sellctl.core.decision.policy import Policy
@@ -55,6 +54,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.snapshot import Snapshot
     from sellctl.core.model.view import AccountListing
     from sellctl.core.sell_watcher import SellWatcher
+    from sellctl.journal.location import JournalLocation
 
 _REQUESTS_KEPT = 1_000  # of which the outcome can be asked
 
@@ -402,7 +402,7 @@ def why_not(proposed: Sequence[ProposedExit]) -> str:
     return next((each.decision.sentence for each in proposed if each.decision.sentence), "nothing is to be closed")
 
 
-def _exits_since(journal: "Path", account: str, row: int) -> "Mapping[str, ExitsSince]":
+def _exits_since(journal: "JournalLocation", account: str, row: int) -> "Mapping[str, ExitsSince]":
     from sellctl.journal.exits_since import exits_since  # noqa: PLC0415  loads SQLAlchemy
 
     return exits_since(journal, account, row)

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres_fixtures import migrated, postgres, server
 from stage import Play, playing
+
+__all__ = ["migrated", "postgres", "server"]
 
 
 def pytest_configure() -> None:

@@ -3,10 +3,12 @@
 import asyncio
 import datetime as dt
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -26,9 +28,12 @@ from sellctl.core.model.plan import (
 )
 from sellctl.core.model.position import Direction, Holding, Position, Prices
 from sellctl.core.model.snapshot import AccountFacts, Snapshot
+from sellctl.journal.location import JournalLocation, PostgresLocation
+from sellctl.journal.opening import open_journal
 from sellctl.journal.schema import FILE_NAME
-from sellctl.journal.store import SqliteJournal
+from sellctl.journal.store import SqlJournal
 
+OPENED: list[SqlJournal] = []  # closed after each test
 NOON = dt.datetime(2025, 8, 26, 16, 0, tzinfo=dt.UTC)
 CALL = "SPY250829C00500000"
 
@@ -44,8 +49,13 @@ class Ticking:
         return self.at
 
 
-def a_journal(folder: Path, **options: object) -> SqliteJournal:
-    return SqliteJournal(folder / FILE_NAME, Ticking(), **options)
+def a_journal(place: JournalLocation, now: Callable[[], dt.datetime] | None = None, **options: Any) -> SqlJournal:
+    """A journal in a folder, in a file or on a server."""
+    if isinstance(place, Path) and place.suffix != Path(FILE_NAME).suffix:
+        place /= FILE_NAME
+    journal = open_journal(place, now or Ticking(), **options)
+    OPENED.append(journal)
+    return journal
 
 
 def an_order(client_order_id: str = "sellctl-1", symbol: str = CALL, price: str = "1.25") -> SubmitOrder:
@@ -65,7 +75,7 @@ def a_body(order: SubmitOrder) -> dict[str, str]:
     return {"client_order_id": order.client_order_id, "symbol": order.symbol, "qty": str(order.qty)}
 
 
-def intend(journal: SqliteJournal, *client_order_ids: str, account: str = "main") -> None:
+def intend(journal: SqlJournal, *client_order_ids: str, account: str = "main") -> None:
     """The intents of one decision; by default of one order."""
     asyncio.run(journal.intend(account, [an_intended_order(each) for each in client_order_ids or ("sellctl-1",)], ()))
 
@@ -110,12 +120,27 @@ def held(holding: Holding) -> PositionDecision:
     return PositionDecision(holding, DecisionState.WATCHING, "nothing is due")
 
 
-def as_attacker(path: Path, statement: str, *values: object) -> None:
-    """Change the file behind the journal's back, triggers dropped."""
+def as_attacker(path: JournalLocation, statement: str, *values: object) -> None:
+    """Change the journal behind its back, triggers dropped; on a server switched off meanwhile."""
+    if not isinstance(path, Path):
+        execute(path, f"SET session_replication_role = replica; {statement}")
+        return
     with closing(sqlite3.connect(path)) as connection, connection:
         for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             connection.execute(f"DROP TRIGGER {name}")
         connection.execute(statement, values)
+
+
+def execute(location: PostgresLocation, statement: str) -> list[Any]:
+    """Execute statements in the database of a journal, as its superuser. The rows of the last one, if it has any."""
+    import psycopg  # noqa: PLC0415  an extra
+
+    url = location.url.replace("+psycopg", "")
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        while cursor.nextset():
+            pass
+        return cursor.fetchall() if cursor.description else []
 
 
 HIGHER = "SPY250829C00510000"
@@ -138,7 +163,7 @@ def quoted(holding: Holding, bid: str = "1.20", ask: str = "1.30") -> Holding:
 
 
 def a_step(
-    journal: SqliteJournal, client_order_id: str, step: int = 1, bid: str = "1.20", *, plan_first: bool = False
+    journal: SqlJournal, client_order_id: str, step: int = 1, bid: str = "1.20", *, plan_first: bool = False
 ) -> None:
     """One order of an exit: its intent and its plan, of which older journals have the plan first."""
     decision = leaving(quoted(a_holding(bid=bid), bid), client_order_id)
@@ -157,6 +182,6 @@ def a_step(
     asyncio.run(write())
 
 
-def a_fill(journal: SqliteJournal, client_order_id: str, total: str, average: str) -> None:
+def a_fill(journal: SqlJournal, client_order_id: str, total: str, average: str) -> None:
     words = {"order_id": f"id-{client_order_id}", "symbol": CALL, "filled_qty": total, "filled_avg_price": average}
     journal.record_fill("main", client_order_id, words)

@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from builders import an_order, replace
@@ -13,6 +12,7 @@ from journal_builders import (
     Ticking,
     a_fill,
     a_holding,
+    a_journal,
     a_plan,
     a_signal,
     a_snapshot,
@@ -24,27 +24,27 @@ from journal_builders import (
 from sellctl.core.model.exit_record import HistoryEntry, HistoryKind
 from sellctl.core.model.plan import CancelOrder, DecisionState, PositionDecision, halt_violation
 from sellctl.journal.exit_history import exit_history
+from sellctl.journal.location import JournalLocation
 from sellctl.journal.queries import Filters
-from sellctl.journal.schema import FILE_NAME
-from sellctl.journal.store import SqliteJournal
+from sellctl.journal.store import SqlJournal
 
 HALTED = "stop loss: -20%; halted (earnings tonight)"
 
 
-def a_journal_at(folder: Path, at: dt.datetime = NOON) -> SqliteJournal:
-    return SqliteJournal(folder / FILE_NAME, Ticking(at))
+def a_journal_at(place: JournalLocation, at: dt.datetime = NOON) -> SqlJournal:
+    return a_journal(place, Ticking(at))
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> SqliteJournal:
-    return a_journal_at(tmp_path)
+def journal(place: JournalLocation) -> SqlJournal:
+    return a_journal_at(place)
 
 
-def entries(journal: SqliteJournal, **filters: object) -> tuple[HistoryEntry, ...]:
-    return exit_history(journal.path, Filters(**filters))
+def entries(journal: SqlJournal, **filters: object) -> tuple[HistoryEntry, ...]:
+    return exit_history(journal.location, Filters(**filters))
 
 
-def is_denied(journal: SqliteJournal, why: str, at: dt.datetime = NOON) -> None:
+def is_denied(journal: SqlJournal, why: str, at: dt.datetime = NOON) -> None:
     """A plan that does not send a stop."""
     holding = a_holding()
     snapshot = a_snapshot(holding)
@@ -52,7 +52,7 @@ def is_denied(journal: SqliteJournal, why: str, at: dt.datetime = NOON) -> None:
     asyncio.run(journal.plan_made(snapshot, a_plan(denied(holding, why))))
 
 
-def test_an_exit_of_two_orders_is_one_entry_with_its_gain_and_why(journal: SqliteJournal) -> None:
+def test_an_exit_of_two_orders_is_one_entry_with_its_gain_and_why(journal: SqlJournal) -> None:
     a_step(journal, "sellctl-1")
     a_fill(journal, "sellctl-1", "1", "1.22")
     a_step(journal, "sellctl-2", 2)
@@ -63,7 +63,7 @@ def test_an_exit_of_two_orders_is_one_entry_with_its_gain_and_why(journal: Sqlit
     assert entry.at == NOON + dt.timedelta(seconds=5)  # of the last fill
 
 
-def test_what_is_left_of_a_position_makes_it_partly_closed(journal: SqliteJournal) -> None:
+def test_what_is_left_of_a_position_makes_it_partly_closed(journal: SqlJournal) -> None:
     a_step(journal, "sellctl-1")
     a_fill(journal, "sellctl-1", "1", "1.22")
     journal.outcome("main", "sellctl-1", "canceled", {})
@@ -82,7 +82,7 @@ def test_what_is_left_of_a_position_makes_it_partly_closed(journal: SqliteJourna
     ],
 )
 def test_an_exit_without_a_fill_is_what_became_of_its_last_order(
-    journal: SqliteJournal, ended: str, kind: HistoryKind
+    journal: SqlJournal, ended: str, kind: HistoryKind
 ) -> None:
     a_step(journal, "sellctl-1")
     journal.outcome("main", "sellctl-1", ended, {})
@@ -90,7 +90,7 @@ def test_an_exit_without_a_fill_is_what_became_of_its_last_order(
     assert (entry.kind, entry.qty, entry.price, entry.pnl) == (kind, Decimal(3), None, None)
 
 
-def test_the_brokers_refusal_is_part_of_the_reason(journal: SqliteJournal) -> None:
+def test_the_brokers_refusal_is_part_of_the_reason(journal: SqlJournal) -> None:
     a_step(journal, "sellctl-1")
     journal.outcome("main", "sellctl-1", "refused", {"message": "insufficient qty available"})
     (entry,) = entries(journal)
@@ -98,7 +98,7 @@ def test_the_brokers_refusal_is_part_of_the_reason(journal: SqliteJournal) -> No
     assert entry.why == "stop loss: -20%; Alpaca refused the order: insufficient qty available"
 
 
-def test_a_fill_without_a_price_has_an_unknown_gain(journal: SqliteJournal) -> None:
+def test_a_fill_without_a_price_has_an_unknown_gain(journal: SqlJournal) -> None:
     a_step(journal, "sellctl-1")
     a_fill(journal, "sellctl-1", "3", "")
     (entry,) = entries(journal)
@@ -108,13 +108,13 @@ def test_a_fill_without_a_price_has_an_unknown_gain(journal: SqliteJournal) -> N
 # --- not sent -----------------------------------------------------------------------------------------------------
 
 
-def test_an_exit_that_was_due_and_not_sent_is_an_entry(journal: SqliteJournal) -> None:
+def test_an_exit_that_was_due_and_not_sent_is_an_entry(journal: SqlJournal) -> None:
     is_denied(journal, HALTED)
     (entry,) = entries(journal)
     assert (entry.kind, entry.symbol, entry.qty, entry.why) == (HistoryKind.NOT_SENT, CALL, Decimal(3), HALTED)
 
 
-def test_what_says_the_same_with_other_numbers_is_one_entry(journal: SqliteJournal) -> None:
+def test_what_says_the_same_with_other_numbers_is_one_entry(journal: SqlJournal) -> None:
     is_denied(journal, "the spread 0.40 is above 0.25")
     is_denied(journal, "halted (by you)", NOON + dt.timedelta(minutes=1))
     is_denied(journal, "halted (by you, 2)", NOON + dt.timedelta(minutes=2))
@@ -126,20 +126,20 @@ def test_what_says_the_same_with_other_numbers_is_one_entry(journal: SqliteJourn
     ]
 
 
-def test_what_is_in_the_way_changes_within_a_minute_and_stays_one_entry(journal: SqliteJournal) -> None:
+def test_what_is_in_the_way_changes_within_a_minute_and_stays_one_entry(journal: SqlJournal) -> None:
     is_denied(journal, "confirming the stop: waiting for a second quote")
     is_denied(journal, HALTED, NOON + dt.timedelta(seconds=2))
     (entry,) = entries(journal)
     assert (entry.at, entry.why) == (NOON, HALTED)
 
 
-def test_a_stop_that_is_confirmed_and_sent_within_a_minute_is_only_the_exit(journal: SqliteJournal) -> None:
+def test_a_stop_that_is_confirmed_and_sent_within_a_minute_is_only_the_exit(journal: SqlJournal) -> None:
     is_denied(journal, "confirming the stop: waiting for a second quote")
     a_step(journal, "sellctl-1")
     assert [entry.kind for entry in entries(journal)] == [HistoryKind.WORKING]
 
 
-def test_what_a_halt_held_is_an_entry_however_soon_the_exit_left_after_it(journal: SqliteJournal) -> None:
+def test_what_a_halt_held_is_an_entry_however_soon_the_exit_left_after_it(journal: SqlJournal) -> None:
     is_denied(journal, "confirming the stop: waiting for a second quote")
     is_denied(journal, halt_violation("earnings tonight"))
     is_denied(journal, "the quote is 12s old")
@@ -149,14 +149,14 @@ def test_what_a_halt_held_is_an_entry_however_soon_the_exit_left_after_it(journa
     assert held.why == "halted (earnings tonight)"
 
 
-def test_what_was_not_sent_for_longer_is_an_entry_besides_the_exit(tmp_path: Path) -> None:
-    journal = a_journal_at(tmp_path, NOON + dt.timedelta(minutes=5))
+def test_what_was_not_sent_for_longer_is_an_entry_besides_the_exit(place: JournalLocation) -> None:
+    journal = a_journal_at(place, NOON + dt.timedelta(minutes=5))
     is_denied(journal, HALTED)
     a_step(journal, "sellctl-1")
     assert [entry.kind for entry in entries(journal)] == [HistoryKind.WORKING, HistoryKind.NOT_SENT]
 
 
-def test_an_exit_that_an_order_of_the_user_blocks_is_an_entry(journal: SqliteJournal) -> None:
+def test_an_exit_that_an_order_of_the_user_blocks_is_an_entry(journal: SqlJournal) -> None:
     holding = a_holding()
     sentence = "target +10%; blocked by your order: sell 3 limit $4.00"
     decision = PositionDecision(holding, DecisionState.BLOCKED, sentence, signal=a_signal(holding))
@@ -176,7 +176,7 @@ def test_an_exit_that_an_order_of_the_user_blocks_is_an_entry(journal: SqliteJou
     ],
 )
 def test_an_order_that_was_cancelled_is_an_entry(
-    journal: SqliteJournal, order_id: str, why: str, kind: str, shown: str
+    journal: SqlJournal, order_id: str, why: str, kind: str, shown: str
 ) -> None:
     cancel = CancelOrder(an_order(CALL, limit="1.10", client_order_id=order_id), why)
     asyncio.run(journal.intend("main", (), (cancel,)))
@@ -185,7 +185,7 @@ def test_an_order_that_was_cancelled_is_an_entry(
     assert (entry.symbol, entry.kind, entry.why) == (CALL, kind, shown)
 
 
-def test_a_cancel_within_an_exit_is_none(journal: SqliteJournal) -> None:
+def test_a_cancel_within_an_exit_is_none(journal: SqlJournal) -> None:
     a_step(journal, "sellctl-1")
     cancel = CancelOrder(an_order(CALL, client_order_id="sellctl-1"), "to reprice")
     asyncio.run(journal.intend("main", (), (cancel,)))
@@ -195,9 +195,9 @@ def test_a_cancel_within_an_exit_is_none(journal: SqliteJournal) -> None:
 # --- pages --------------------------------------------------------------------------------------------------------
 
 
-def test_the_newest_are_first_and_days_are_read_until_a_page_is_full(tmp_path: Path) -> None:
+def test_the_newest_are_first_and_days_are_read_until_a_page_is_full(place: JournalLocation) -> None:
     for day in range(3):
-        journal = a_journal_at(tmp_path, NOON + dt.timedelta(days=day))
+        journal = a_journal_at(place, NOON + dt.timedelta(days=day))
         intend(journal, f"sellctl-{day}")
         journal.close()
     assert [entry.at.day for entry in entries(journal)] == [28, 27, 26]
@@ -219,10 +219,10 @@ def test_the_newest_are_first_and_days_are_read_until_a_page_is_full(tmp_path: P
         ({"symbol": "AAPL"}, 0),
     ],
 )
-def test_filters_narrow_it(journal: SqliteJournal, filters: dict[str, str], found: int) -> None:
+def test_filters_narrow_it(journal: SqlJournal, filters: dict[str, str], found: int) -> None:
     intend(journal)
     assert len(entries(journal, **filters)) == found
 
 
-def test_without_a_journal_it_is_empty(tmp_path: Path) -> None:
-    assert exit_history(tmp_path / FILE_NAME, Filters()) == ()
+def test_without_a_journal_it_is_empty(place: JournalLocation) -> None:
+    assert exit_history(place, Filters()) == ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sellctl.core.errors import JournalError
-from sellctl.journal.errors import JournalHeadError
+from sellctl.journal.error_types import JournalHeadError
 from sellctl.journal.group_commit import GroupCommit
 
 BAD = "bad"

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 from builders import replace
-from journal_builders import NOON, a_journal
+from journal_builders import NOON, Ticking, a_journal
 
 from sellctl.core.errors import JournalError
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction, Override, PastAverage
-from sellctl.journal.episode_store import DryRunEpisodeStore, SqliteEpisodeStore
-from sellctl.journal.store import SqliteJournal
+from sellctl.journal.episode_store import DryRunEpisodeStore, SqlEpisodeStore
+from sellctl.journal.location import JournalLocation
+from sellctl.journal.schema import FILE_NAME
+from sellctl.journal.store import SqliteJournal, SqlJournal
 
 SPY = Episode("SPY", Direction.LONG, NOON, Decimal(10), Decimal("1.10"))
 QQQ = Episode(
@@ -35,28 +37,35 @@ QQQ = Episode(
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
-    opened = a_journal(tmp_path)
+def journal(place: JournalLocation) -> Iterator[SqlJournal]:
+    opened = a_journal(place)
     yield opened
     opened.close()
 
 
-def fresh(journal: SqliteJournal) -> SqliteEpisodeStore:
-    return SqliteEpisodeStore(journal.database)
+@pytest.fixture
+def file_journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    opened = SqliteJournal(tmp_path / FILE_NAME, Ticking())
+    yield opened
+    opened.close()
 
 
-def test_nothing_is_remembered_at_first(journal: SqliteJournal) -> None:
+def fresh(journal: SqlJournal) -> SqlEpisodeStore:
+    return SqlEpisodeStore(journal.database)
+
+
+def test_nothing_is_remembered_at_first(journal: SqlJournal) -> None:
     assert fresh(journal).load("main") == {}
 
 
-def test_episodes_come_back_as_saved(journal: SqliteJournal) -> None:
-    asyncio.run(SqliteEpisodeStore(journal.database).save("main", {"SPY": SPY, "QQQ": QQQ}))
+def test_episodes_come_back_as_saved(journal: SqlJournal) -> None:
+    asyncio.run(SqlEpisodeStore(journal.database).save("main", {"SPY": SPY, "QQQ": QQQ}))
     assert fresh(journal).load("main") == {"SPY": SPY, "QQQ": QQQ}
     assert fresh(journal).load("other") == {}
 
 
-def test_saving_is_all_that_is_remembered(journal: SqliteJournal) -> None:
-    episode_store = SqliteEpisodeStore(journal.database)
+def test_saving_is_all_that_is_remembered(journal: SqlJournal) -> None:
+    episode_store = SqlEpisodeStore(journal.database)
     asyncio.run(episode_store.save("main", {"SPY": SPY, "QQQ": QQQ}))
     asyncio.run(episode_store.save("main", {"SPY": replace(SPY, peak=Decimal(2))}))
     assert fresh(journal).load("main") == {"SPY": replace(SPY, peak=Decimal(2))}
@@ -64,16 +73,16 @@ def test_saving_is_all_that_is_remembered(journal: SqliteJournal) -> None:
     assert fresh(journal).load("main") == {}
 
 
-def test_what_is_unchanged_is_not_written_again(journal: SqliteJournal) -> None:
-    episode_store = SqliteEpisodeStore(journal.database)
+def test_what_is_unchanged_is_not_written_again(file_journal: SqliteJournal) -> None:
+    episode_store = SqlEpisodeStore(file_journal.database)
     asyncio.run(episode_store.save("main", {"SPY": SPY}))
-    before = journal.database.raw.total_changes
+    before = file_journal.database.raw.total_changes
     asyncio.run(episode_store.save("main", {"SPY": SPY}))
-    assert journal.database.raw.total_changes == before
+    assert file_journal.database.raw.total_changes == before
 
 
-def test_two_saves_of_one_moment_leave_what_the_second_one_says(journal: SqliteJournal) -> None:
-    episode_store = SqliteEpisodeStore(journal.database)
+def test_two_saves_of_one_moment_leave_what_the_second_one_says(journal: SqlJournal) -> None:
+    episode_store = SqlEpisodeStore(journal.database)
     asyncio.run(episode_store.save("main", {"SPY": SPY}))
 
     async def both() -> None:
@@ -85,9 +94,9 @@ def test_two_saves_of_one_moment_leave_what_the_second_one_says(journal: SqliteJ
     assert fresh(journal).load("main") == {"SPY": SPY}
 
 
-def test_a_save_without_news_waits_for_the_one_that_brings_them(journal: SqliteJournal) -> None:
+def test_a_save_without_news_waits_for_the_one_that_brings_them(journal: SqlJournal) -> None:
     """A second order left before the mark that the first one had set was on disk."""
-    episode_store = SqliteEpisodeStore(journal.database)
+    episode_store = SqlEpisodeStore(journal.database)
 
     async def stored_after_a_save() -> dict[str, Episode]:
         await episode_store.save("main", {"SPY": SPY})
@@ -99,9 +108,9 @@ def test_a_save_without_news_waits_for_the_one_that_brings_them(journal: SqliteJ
     assert asyncio.run(both()) == [{"SPY": SPY}] * 2
 
 
-def test_a_save_without_news_fails_with_the_one_that_brings_them(journal: SqliteJournal) -> None:
-    episode_store = SqliteEpisodeStore(journal.database)
-    journal.database.raw.execute("PRAGMA query_only=ON")
+def test_a_save_without_news_fails_with_the_one_that_brings_them(file_journal: SqliteJournal) -> None:
+    episode_store = SqlEpisodeStore(file_journal.database)
+    file_journal.database.raw.execute("PRAGMA query_only=ON")
 
     async def both() -> list[object]:
         saves = (episode_store.save("main", {"SPY": SPY}) for _ in range(2))
@@ -110,18 +119,20 @@ def test_a_save_without_news_fails_with_the_one_that_brings_them(journal: Sqlite
     assert all(isinstance(end, JournalError) for end in asyncio.run(both()))
 
 
-def test_a_save_that_failed_is_not_taken_for_done(journal: SqliteJournal) -> None:
-    episode_store = SqliteEpisodeStore(journal.database)
-    journal.database.raw.execute("PRAGMA query_only=ON")
+def test_a_save_that_failed_is_not_taken_for_done(file_journal: SqliteJournal) -> None:
+    episode_store = SqlEpisodeStore(file_journal.database)
+    file_journal.database.raw.execute("PRAGMA query_only=ON")
     with pytest.raises(JournalError):
         asyncio.run(episode_store.save("main", {"SPY": SPY}))
-    journal.database.raw.execute("PRAGMA query_only=OFF")
+    file_journal.database.raw.execute("PRAGMA query_only=OFF")
     asyncio.run(episode_store.save("main", {"SPY": SPY}))
-    assert fresh(journal).load("main") == {"SPY": SPY}
+    assert fresh(file_journal).load("main") == {"SPY": SPY}
 
 
-def test_a_dry_run_loads_what_is_stored_by_now_and_the_last_of_it_when_that_cannot_be_read(tmp_path: Path) -> None:
-    path = tmp_path / "journal.sqlite"
+def test_a_dry_run_loads_what_is_stored_by_now_and_the_last_of_it_when_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / FILE_NAME
     dry = DryRunEpisodeStore(path)
     assert dry.load("main") == {}
     journal = a_journal(tmp_path)

@@ -17,8 +17,8 @@ from sellctl.commands.report import report
 from sellctl.core.errors import ConfigError
 from sellctl.core.model.plan import Reason, Trigger
 from sellctl.journal.exits import exits
+from sellctl.journal.location import JournalLocation
 from sellctl.journal.queries import Filters
-from sellctl.journal.schema import FILE_NAME
 from sellctl.service.options import Options
 
 app = typer.Typer()
@@ -46,9 +46,11 @@ def said(folder: Path, *words: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("plan_first", [True, False], ids=["its plans recorded before its orders", "and after"])
-def test_an_exit_is_all_orders_of_one_reason_measured_from_its_first_quote(tmp_path: Path, plan_first: bool) -> None:
-    a_history(tmp_path, plan_first=plan_first)
-    (one,) = exits(tmp_path / FILE_NAME, Filters())
+def test_an_exit_is_all_orders_of_one_reason_measured_from_its_first_quote(
+    place: JournalLocation, plan_first: bool
+) -> None:
+    a_history(place, plan_first=plan_first)
+    (one,) = exits(place, Filters())
     assert (one.symbol, one.reason, one.strategy, one.steps) == (CALL, "stop_loss", "one", 2)
     assert (one.qty, one.price) == (Decimal(3), (Decimal("1.22") + 2 * Decimal("1.17")) / 3)
     assert [(part.qty, part.price) for part in one.parts] == [
@@ -64,7 +66,7 @@ def test_an_exit_is_all_orders_of_one_reason_measured_from_its_first_quote(tmp_p
     assert one.seconds > 0
 
 
-def test_the_stop_of_an_exit_is_the_one_that_was_reached(tmp_path: Path) -> None:
+def test_the_stop_of_an_exit_is_the_one_that_was_reached(place: JournalLocation) -> None:
     prices = {
         Reason.STOP_LOSS: "1.20",
         Reason.TRAILING_STOP: "1.40",
@@ -72,13 +74,13 @@ def test_the_stop_of_an_exit_is_the_one_that_was_reached(tmp_path: Path) -> None
         Reason.TAKE_PROFIT: "2.00",
     }
     triggers = tuple(Trigger(reason, Decimal(price), None) for reason, price in prices.items())
-    journal = a_journal(tmp_path)
+    journal = a_journal(place)
     decision = leaving(a_holding(), "sellctl-1")
     assert decision.signal is not None
     signal = replace(decision.signal, reason=Reason.TRAILING_STOP)
     intend(journal, "sellctl-1")
     asyncio.run(journal.plan_made(a_snapshot(a_holding()), a_plan(replace(decision, signal=signal, triggers=triggers))))
-    (one,) = exits(tmp_path / FILE_NAME, Filters())
+    (one,) = exits(place, Filters())
     assert (one.stop, one.target) == (Decimal("1.40"), Decimal("1.90"))
 
 

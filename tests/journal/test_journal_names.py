@@ -11,7 +11,7 @@ from journal_builders import CALL, NOON, VERTICAL, a_journal, an_intended_order,
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.position import Direction
 from sellctl.journal import names
-from sellctl.journal.episode_store import SqliteEpisodeStore
+from sellctl.journal.episode_store import SqlEpisodeStore
 from sellctl.journal.schema import FILE_NAME
 
 
@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
     intend(journal, "sellctl-1", account="income")
     asyncio.run(journal.intend("main", [an_intended_structure("sellctl-2")], ()))
     asyncio.run(journal.intend("main", [an_intended_order("sellctl-3", symbol="TSLA")], ()))
-    episodes = SqliteEpisodeStore(journal.database)
+    episodes = SqlEpisodeStore(journal.database)
     asyncio.run(episodes.save("main", {"TSLA": an_episode("TSLA"), "F": an_episode("F", suspended="split")}))
     asyncio.run(episodes.save("income", {"TSLA": an_episode("TSLA")}))
     asyncio.run(episodes.save("main\nPA2", {"GONE": an_episode("GONE")}))

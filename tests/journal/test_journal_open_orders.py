@@ -1,16 +1,16 @@
 """What a restart takes up: each order without a recorded end, and what was written down of it."""
 
 import asyncio
-from pathlib import Path
 
 from builders import an_order
 from journal_builders import CALL, a_journal, intend
 
 from sellctl.core.model.plan import CancelOrder
+from sellctl.journal.location import JournalLocation
 
 
-def test_an_open_order_has_its_newest_intent_and_what_followed_it_oldest_first(tmp_path: Path) -> None:
-    journal = a_journal(tmp_path)
+def test_an_open_order_has_its_newest_intent_and_what_followed_it_oldest_first(place: JournalLocation) -> None:
+    journal = a_journal(place)
     intend(journal, "sellctl-1")
     journal.outcome("main", "sellctl-1", "unknown", {"error": "time-out"})
     intend(journal, "sellctl-1")

@@ -20,7 +20,7 @@ from stage import Program, Stage
 
 from sellctl.core.model.plan import Plan
 from sellctl.core.model.snapshot import Snapshot
-from sellctl.journal.episode_store import DryRunEpisodeStore, SqliteEpisodeStore
+from sellctl.journal.episode_store import DryRunEpisodeStore, SqlEpisodeStore
 from sellctl.journal.exits import exits
 from sellctl.journal.head import head_path
 from sellctl.journal.legacy import RENAMED, STATES
@@ -91,7 +91,7 @@ def test_every_position_keeps_its_peak(path: Path) -> None:
     }
     assert len(peaks) == 26
     journal = SqliteJournal(path, Ticking())
-    episode_store = SqliteEpisodeStore(journal.database)
+    episode_store = SqlEpisodeStore(journal.database)
     kept = {
         (account, symbol): each.peak for account in ACCOUNTS for symbol, each in episode_store.load(account).items()
     }

@@ -622,6 +622,19 @@ class NotifyConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalConfig:
+    """Where the journal is kept: in the state folder, or for several hosts in a database on a PostgreSQL server."""
+
+    url: Annotated[
+        SecretText | None,
+        Doc(
+            "postgresql+psycopg://user:password@host/database, PostgreSQL 15 or newer, treated as a secret; requires "
+            "sellctl[postgres]. null: the file journal.sqlite in the state folder."
+        ),
+    ] = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class WatchConfig:
     """How a running watcher reports that it works."""
 
@@ -727,6 +740,7 @@ class Config:
     guards: StopConfirmationConfig = StopConfirmationConfig()
     notify: Annotated[tuple[NotifyConfig, ...], Doc("Recipients of notifications; requires sellctl[notify].")] = ()
     watch: WatchConfig = WatchConfig()
+    journal: JournalConfig = JournalConfig()
     telegram: TelegramConfig = TelegramConfig()
     api: ApiConfig = ApiConfig()
     telemetry: TelemetryConfig = TelemetryConfig()

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from sellctl.core.errors import ConfigError
 from sellctl.installation import missing_extra
@@ -57,6 +58,14 @@ def key_fingerprint(api_key: str) -> str:
 def is_literal(text: str) -> bool:
     """Whether the text is the value itself, and not a reference."""
     return "${" not in text and not text.startswith(tuple(_FETCHERS))
+
+
+def password_in(url: str) -> str:
+    """The password in a URL; "" without one, or when the text is no URL."""
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:
+        return ""
 
 
 def readable_by_others(mode: int) -> bool:

@@ -42,6 +42,8 @@ def _optional(config: Config) -> Iterator[str]:
         yield f"backstop: {_backstop(backstop)}"
     if recipients:
         yield f"notify: {recipients} {'recipient' if recipients == 1 else 'recipients'}"
+    if config.journal.url:
+        yield "journal: on PostgreSQL"
     if config.watch.heartbeat:
         yield "heartbeat: set"
     if config.telegram.token is not None:

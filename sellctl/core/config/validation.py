@@ -289,6 +289,29 @@ def _collector(url: str, *, with_token: bool) -> Findings:
             yield Finding(key, sentence, "Use https:// beyond this machine.", warning=True)
 
 
+def _journal(config: Config) -> Findings:
+    """No sentence repeats the URL, which has the password in it."""
+    url = config.journal.url
+    if not url or not is_literal(url):
+        return
+    hint = "Write postgresql+psycopg://user:password@host/database, special characters of the password as %40."
+    try:
+        parts = urlsplit(url)
+        is_url, _ = bool(parts.path.strip("/")), parts.port
+    except ValueError:
+        is_url = False
+    scheme = url.partition(":")[0]
+    if scheme.startswith("sqlite"):
+        yield Finding("journal.url", "journal.url names an SQLite file.", "Leave it out: that is the default.")
+    elif scheme not in _JOURNAL_SCHEMES or not is_url:
+        yield Finding("journal.url", "journal.url isn't the URL of a PostgreSQL database.", hint)
+    elif "password=" in parts.query:
+        yield Finding("journal.url", "journal.url has its password behind the ?.", hint)
+
+
+_JOURNAL_SCHEMES = ("postgresql+psycopg", "postgresql")
+
+
 def _simulator(config: Config) -> Findings:
     """A real account must not lose its journal and its halt to the simulator's folder."""
     for name, account in config.accounts.items() if config.simulator else ():
@@ -334,6 +357,7 @@ CHECKS: tuple[Callable[[Config], Findings], ...] = (
     _api,
     _telegram,
     _telemetry,
+    _journal,
     _simulator,
     structures,
     strategies,
