@@ -147,7 +147,7 @@ _INTEND, _ACCEPTED, _FOLD = SqliteJournal.intend, SqliteJournal.accepted, Sqlite
 _LATE: list[tuple[Any, ...]] = []
 
 
-async def _intend_later(self: SqliteJournal, *args: Any) -> None:
+async def _intend_later(self: SqliteJournal, *args: Any, **_kwargs: Any) -> None:
     _LATE.append((self, *args))
 
 
@@ -157,9 +157,9 @@ async def _accepted_after_intent(self: SqliteJournal, *args: Any) -> None:
     await _ACCEPTED(self, *args)
 
 
-async def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
+async def _intend_if_possible(self: SqliteJournal, *args: Any, **kwargs: Any) -> None:
     try:
-        await _INTEND(self, *args)
+        await _INTEND(self, *args, **kwargs)
     except JournalError:
         return
 

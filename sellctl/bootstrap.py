@@ -439,7 +439,14 @@ class NoJournal:
     async def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
         """Do nothing."""
 
-    async def intend(self, account: str, orders: "Sequence[IntendedOrder]", cancels: "Sequence[CancelOrder]") -> None:
+    async def intend(
+        self,
+        account: str,
+        orders: "Sequence[IntendedOrder]",
+        cancels: "Sequence[CancelOrder]",
+        *,
+        fence: int | None = None,  # noqa: ARG002  a dry run has no lease
+    ) -> None:
         """Raise AssertionError: a dry run sends and cancels nothing, so this must never be called."""
         raise AssertionError(f"a dry run of {account} tried to send {orders} and to cancel {cancels}")
 

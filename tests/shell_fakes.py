@@ -186,7 +186,14 @@ class FakeJournal:
         self.decided_on.append(snapshot)
         self.plans.append(plan)
 
-    async def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+    async def intend(
+        self,
+        _account: str,
+        orders: Sequence[IntendedOrder],
+        cancels: Sequence[CancelOrder],
+        *,
+        fence: int | None = None,  # noqa: ARG002  no host is another's
+    ) -> None:
         self._write()
         self.decisions.append(as_texts(orders, cancels))
         self.intents += [order.request.client_order_id for order in orders]

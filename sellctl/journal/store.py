@@ -40,6 +40,9 @@ from sellctl.journal.group_commit import GroupCommit
 from sellctl.journal.queries import MODES, PACKED, START, STRUCTURE, AuditRow, Filters, page, realised
 from sellctl.journal.schema import audit, fills, meta, runs, unresolved
 
+# Called in the transaction of an intent, with the account and the fencing number of the host's lease. LeaseLostError
+# refuses the intent: the account's lease has another number there, or has ended.
+FenceCheck = Callable[[sa.Connection, str, int], None]
 RECENT_ROWS = 1_000  # how far `filled_since` reads back: its callers need only the last seconds
 
 
@@ -87,9 +90,15 @@ _MARK_OF_PLAN = sa.select(meta.c.value).where(meta.c.key == sa.bindparam("key"))
 
 
 class SqliteJournal(AuditLog):
-    """The journal of one state folder, as the core writes and queries it. The options are those of AuditLog."""
+    """The journal of one state folder, as the core writes and queries it. The options are those of AuditLog.
 
-    def __init__(self, path: Path, now: Callable[[], dt.datetime], **options: Any) -> None:
+    `check_fence` refuses the intents of a host that has lost the account's lease; without it no intent has a lease.
+    """
+
+    def __init__(
+        self, path: Path, now: Callable[[], dt.datetime], *, check_fence: FenceCheck | None = None, **options: Any
+    ) -> None:
+        self._check_fence = check_fence
         self._first_numbers: dict[str, str] = {}  # by account, written with the next row: no order waits for a commit
         super().__init__(path, now, **options)
         self._group = GroupCommit(self.appending)
@@ -143,15 +152,25 @@ class SqliteJournal(AuditLog):
             self._fingerprints[account] = recorded or ""
         return self._fingerprints[account]
 
-    async def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+    async def intend(
+        self,
+        account: str,
+        orders: Sequence[IntendedOrder],
+        cancels: Sequence[CancelOrder],
+        *,
+        fence: int | None = None,
+    ) -> None:
         """Record what one decision sends and cancels; on disk when this returns. Ids may repeat.
 
-        The decisions of several accounts in the same moment share one transaction.
+        The decisions of several accounts in the same moment share one transaction. LeaseLostError when `fence` isn't
+        the fencing number of the account's lease any more; it spoils no other account's decision.
         """
 
         def write(batch: Batch) -> None:
+            if fence is not None and self._check_fence is not None:
+                self._check_fence(batch.tx, account, fence)
             for order in orders:
-                entry = _entry_of_intent(account, order)
+                entry = _entry_of_intent(account, order, fence)
                 row = batch.append(entry)
                 self.database.raw.execute(
                     _REMEMBER_INTENT, (account, entry.client_order_id, row.seq, entry.symbol, entry.reason)
@@ -319,7 +338,7 @@ class SqliteJournal(AuditLog):
             batch.tx.execute(sa.insert(runs).values(at=utc_text(self._now()), pid=os.getpid(), **detail))
 
 
-def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
+def _entry_of_intent(account: str, order: IntendedOrder, fence: int | None) -> Entry:
     request, signal = order.request, order.signal
     detail = {
         "body": order.body,
@@ -331,6 +350,7 @@ def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
         **_cost_basis(CostBasis.of(signal.holding.position)),
         **_legs_of(request),
         **({STRUCTURE: signal.structure} if signal.structure else {}),
+        **({} if fence is None else {"fence": fence}),
     }
     return Entry(account, INTENT, detail, request.symbol, signal.reason, request.client_order_id)
 
