@@ -1,6 +1,7 @@
 """Config -> Runtime: the composition root. It connects the core to its adapters and imports them inside functions."""
 
 import hashlib
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,6 +14,8 @@ from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
 from sellctl.core.errors import ConfigError, SafetyRefusalError
 from sellctl.core.events import EventPublisher
+from sellctl.core.leases.fenced_store import FencedEpisodeStore
+from sellctl.core.leases.permit import SendPermit, Unleased
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event, EventKind, Severity
@@ -45,10 +48,12 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from sellctl.core.config.schema import Config
+    from sellctl.core.leases.lease_table import LeaseTable
     from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
     from sellctl.core.model.plan import CancelOrder, Plan
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, EpisodeStore, Journal
+    from sellctl.service.leased_accounts import LeasedAccounts
     from sellctl.service.options import Options
 
 
@@ -74,6 +79,7 @@ class RunOptions:
     streams: bool = False  # stream prices and order updates
     yes: bool = False  # --yes was given: don't ask before the first run with real money
     checks_structures: bool = False  # a structure that the user names and that was never held whole ends it
+    host_id: str = ""  # the name of this host where several share the accounts
 
     @property
     def acts(self) -> bool:
@@ -90,6 +96,7 @@ class Runtime:
     clock: "Clock"
     state: StateFolder
     program: str  # how the user calls sellctl, with --config, for hints
+    leased: "LeasedAccounts | None" = None  # of a host that shares its accounts: the scheduler begins without any
     _closers: list[Callable[[], None]] = field(default_factory=list)
 
     def take_config(self, loaded: LoadedConfig) -> None:
@@ -132,6 +139,8 @@ def assemble(
 
     config = _chosen(loaded.config, run_options.accounts)
     _require_live_option(config, options, run_options)
+    closers = list[Callable[[], None]]()
+    leases = open_leases(loaded, closers) if run_options.host_id else None
     clock = clock or RealClock()
     state = state_of(options, loaded)
     state.uses_config(in_use(loaded, clock.now()))
@@ -140,7 +149,7 @@ def assemble(
     market_clock = MarketClock(tuple(connected.brokers.values()), clock, facts)
     now = _time_of(market_clock, clock)
     prices = PriceTracker(connected.quotes, clock, config.guards.confirm, lambda: market_clock.instant)
-    closers: list[Callable[[], None]] = [connected.close, state.release]
+    closers += [connected.close, state.release]
     records = open_records(loaded, state, now, run_options, closers)
     if records.alarm:
         listener(Event(clock.now(), records.alarm, severity=Severity.ERROR, kind=EventKind.ALERT))
@@ -160,7 +169,7 @@ def assemble(
         own_strategies(loaded),
         options.command(),
     )
-    watchers = [_watcher(config, broker, shared) for broker in connected.brokers.values()]
+    watchers = [] if run_options.host_id else [_watcher(config, each, shared) for each in connected.brokers.values()]
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
     if run_options.streams:
@@ -179,7 +188,44 @@ def assemble(
         FactRefresher(facts, market_clock, connected.quotes, clock) if run_options.acts else None,
         _start_check(loaded, watchers) if run_options.checks_structures else None,
     )
-    return Runtime(loaded, scheduler, clock, state, options.command(), closers)
+    leased = _leased(config, connected.brokers, shared, scheduler, publish, leases) if leases else None
+    return Runtime(loaded, scheduler, clock, state, options.command(), leased, closers)
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """The lease table that hosts share, and a clock that goes on while the host is suspended."""
+
+    table: "LeaseTable"
+    clock: "Clock"
+
+
+def open_leases(_loaded: LoadedConfig, _closers: list[Callable[[], None]]) -> Leases:
+    """The leases of the journal that hosts share. ConfigError when the journal is this machine's own."""
+    raise ConfigError(
+        "--host-id needs a journal that hosts share, and this one is a file of this machine.",
+        hint="Leave --host-id out on a single machine.",
+    )
+
+
+def _leased(  # noqa: PLR0913  the objects that it connects
+    config: "Config",
+    brokers: "Mapping[str, Broker]",
+    shared: "_Shared",
+    scheduler: AccountScheduler,
+    publish: EventPublisher,
+    leases: Leases,
+) -> "LeasedAccounts":
+    """What lets the accounts join and leave the scheduler with their leases."""
+    from sellctl.service.leased_accounts import LeasedAccounts  # noqa: PLC0415  only here
+
+    def make_watcher(account: str, permit: SendPermit) -> SellWatcher:
+        return _watcher(config, brokers[account], shared, permit, lambda: leased.keeper.halted)
+
+    leased = LeasedAccounts(scheduler, make_watcher, shared.state, publish)
+    host = shared.run_options.host_id
+    leased.share_by(leases.table, leases.clock, host, uuid.uuid4().hex, frozenset(brokers))
+    return leased
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,12 +309,20 @@ def note(state: StateFolder, kind: str, detail: Mapping[str, object], account: s
         journal.close()
 
 
-def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher:
+def _watcher(
+    config: "Config",
+    broker: "Broker",
+    shared: _Shared,
+    permit: SendPermit | None = None,
+    all_halted: Callable[[], str] = lambda: "",
+) -> SellWatcher:
+    """An account's watcher; where hosts share the accounts, with its permit and why all of them are halted."""
     name, clock, state, run_options = broker.name, shared.clock, shared.state, shared.run_options
     journal = shared.records.journal
     policy = compile_policy(config, name, shared.own, shared.program)
     basis = config.sell_module.price_basis.loss
-    episodes = Episodes(name, shared.records.episode_store)
+    store = shared.records.episode_store
+    episodes = Episodes(name, FencedEpisodeStore(store, permit) if permit else store)
     book = OrderBook()
     positions = PositionManager(
         shared.prices,
@@ -282,7 +336,11 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
         facts=shared.facts,
     )
     publish = EventPublisher(name, shared.now, shared.listener, journal)
-    orders = OrderManager(name, broker, journal, book, positions, clock, publish, state.halted)
+
+    def halted() -> str:
+        return state.halted() or all_halted()
+
+    orders = OrderManager(name, broker, journal, book, positions, clock, publish, halted, permit or Unleased())
     admit = _admission(policy, shared, publish, changes_number=config.simulator)
     return SellWatcher(
         name=name,

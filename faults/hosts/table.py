@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from sellctl.core.leases.fencing import refuse_stale
+from sellctl.core.leases import fencing
 from sellctl.core.leases.model import Host, Lease, LeaseView, Renewal
 from sellctl.core.leases.timing import LEASE_SECONDS
 
@@ -65,9 +65,13 @@ class MemoryTable:
         is_current = host is not None and host.registration == lease.registration
         return replace(lease, until=host.until if host and is_current else lease.since)
 
+    def process_of(self, lease: Lease) -> str:
+        """The process that holds a lease."""
+        return self._hosts.get(lease.host, (None, ""))[1]
+
     def check_fence(self, account: str, fence: int) -> None:
         """LeaseLostError unless the account's lease has this fencing number and hasn't ended."""
-        refuse_stale(account, self.lease_of(account), fence, self.now())
+        fencing.refuse_stale(account, self.lease_of(account), fence, self.now())
 
     def _registered(self, renewal: Renewal, now: dt.datetime) -> int:
         """Renew or make the host's registration. Return its number; 0 without one."""

@@ -25,8 +25,8 @@ _NEVER = float("-inf")
 class LeaseListener(Protocol):
     """What the keeper tells and asks: the watcher of this host's accounts."""
 
-    def gained(self, account: str, permit: "AccountPermit") -> None:
-        """This host has the account now, and sends for it by this permit."""
+    def gained(self, account: str, permit: "AccountPermit") -> bool:
+        """This host has the account now, and sends for it by this permit. False when it can't: it is given back."""
 
     def lost(self, account: str) -> None:
         """The account isn't this host's any more: its permit allows nothing."""
@@ -190,13 +190,13 @@ class LeaseKeeper:
         is_certain = self.clock.monotonic() < self._certain_until
         for account in sorted(mine.keys() - self._held.keys()) if is_certain else ():
             self._held[account] = mine[account]
-            if not self._is_leaving:  # then a call that was given up has acquired it after all, and it is given back
-                self.listener.gained(account, AccountPermit(self, account, mine[account]))
+            # While leaving, a call that was given up has acquired it after all.
+            if self._is_leaving or not self.listener.gained(account, AccountPermit(self, account, mine[account])):
+                self._releasing.add(account)
         self._share(view)
         self._report("")
 
-    @staticmethod
-    def _seconds_left(view: LeaseView) -> float:
+    def _seconds_left(self, view: LeaseView) -> float:
         """How long this host's leases last. Both instants are by the database's clock."""
         return (view.own.until - view.at).total_seconds() if view.own else 0.0
 

@@ -49,11 +49,13 @@ class Told:
     news: list[str] = field(default_factory=list)
     sending: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
     halt: str = ""
 
-    def gained(self, account: str, permit: AccountPermit) -> None:
+    def gained(self, account: str, permit: AccountPermit) -> bool:
         self.permits[account] = permit
         self.news.append(f"+{account}")
+        return account not in self.unreadable
 
     def lost(self, account: str) -> None:
         self.news.append(f"-{account}")

@@ -243,3 +243,16 @@ def test_the_times_fit_together() -> None:
     delayed_renewal = 2 * LEASE_SECONDS + RENEW_SECONDS + CALL_SECONDS
     assert delayed_renewal <= 30
     assert 3 * (CALL_SECONDS + RENEW_SECONDS) > LEASE_SECONDS - MARGIN_SECONDS > 2 * (CALL_SECONDS + RENEW_SECONDS)
+
+
+def test_an_account_that_can_not_be_watched_is_given_back() -> None:
+    world = World()
+    (one, told), (two, _) = world.a_host("one"), world.a_host("two")
+    told.unreadable = {"a"}
+    world.rounds(one, two, times=1)
+    world.rounds(one, times=1)
+    assert one.held == ACCOUNTS
+    with pytest.raises(LeaseLostError):
+        told.permits["a"].require()
+    world.rounds(one, times=1)
+    assert "-a" in told.news
