@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from faults.hosts.mutants import HOST_MUTANTS
 from faults.mutant_searches import (
     Mutant,
     by_adapter,
@@ -438,4 +439,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *STRUCTURE_MUTANTS,
     *ORDER_MUTANTS,
     *PEOPLE_MUTANTS,
+    *HOST_MUTANTS,
 )  # fmt: skip

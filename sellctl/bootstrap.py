@@ -188,7 +188,7 @@ def assemble(
         FactRefresher(facts, market_clock, connected.quotes, clock) if run_options.acts else None,
         _start_check(loaded, watchers) if run_options.checks_structures else None,
     )
-    leased = _leased(config, connected.brokers, shared, scheduler, publish, leases) if leases else None
+    leased = _leased(config, connected.brokers, shared, scheduler, leases) if leases else None
     return Runtime(loaded, scheduler, clock, state, options.command(), leased, closers)
 
 
@@ -208,12 +208,11 @@ def open_leases(_loaded: LoadedConfig, _closers: list[Callable[[], None]]) -> Le
     )
 
 
-def _leased(  # noqa: PLR0913  the objects that it connects
+def _leased(
     config: "Config",
     brokers: "Mapping[str, Broker]",
     shared: "_Shared",
     scheduler: AccountScheduler,
-    publish: EventPublisher,
     leases: Leases,
 ) -> "LeasedAccounts":
     """What lets the accounts join and leave the scheduler with their leases."""
@@ -222,7 +221,7 @@ def _leased(  # noqa: PLR0913  the objects that it connects
     def make_watcher(account: str, permit: SendPermit) -> SellWatcher:
         return _watcher(config, brokers[account], shared, permit, lambda: leased.keeper.halted)
 
-    leased = LeasedAccounts(scheduler, make_watcher, shared.state, publish)
+    leased = LeasedAccounts(scheduler, make_watcher, shared.state, scheduler.publish)
     host = shared.run_options.host_id
     leased.share_by(leases.table, leases.clock, host, uuid.uuid4().hex, frozenset(brokers))
     return leased

@@ -1,4 +1,4 @@
-"""What must hold while several hosts share accounts: L1 to L6, and that each due exit happens exactly once (R1)."""
+"""What must hold while several hosts share accounts: E1 to E6, and that each due exit happens exactly once (R1)."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from faults.loop import seconds
 from sellctl.sim.venue.exchange import Exchange
 
 QTY = Decimal(10)
-CHECK_SECONDS = 0.25
+CHECK_SECONDS = 0.4
 AFTER_CRASH, AFTER_PARTITION, AFTER_SIGTERM = 15.0, 30.0, 3.0
 HALTED_WITHIN = 1.0
 _LATE = 0.5  # seconds until a checker has seen what it measures
@@ -47,7 +47,7 @@ class HostsChecker:
     # --- at each event ------------------------------------------------------------------------------------------------
 
     def arrives(self, host: Host, account: str, client_order_id: str) -> None:
-        """L1: no request about an order arrives from a host that has lost the account's lease. I2: its intent is there.
+        """E1: no request about an order arrives from a host that has lost the account's lease. I2: its intent is there.
 
         A host whose monotonic clock stood still can't know that; only what was recorded before may leave it, and the
         broker refuses that under the client order id of the next holder.
@@ -56,18 +56,18 @@ class HostsChecker:
         lease = self.shared.table.lease_of(account)
         is_held = lease is not None and lease.until > self.exchange.now and host.is_holder(lease)
         if not is_held and not host.has_stood_still:
-            self._violated("L1", f"host {host.name} sent for {account}, and has no lease of it")
+            self._violated("E1", f"host {host.name} sent for {account}, and has no lease of it")
         if client_order_id and (account, client_order_id) not in self.shared.journal.intents:
             self._violated("I2", f"host {host.name} sent an order for {account} without a recorded intent")
 
     def committed(self, account: str, fence: int | None) -> None:
-        """L2: no intent is recorded under an old fencing number."""
+        """E2: no intent is recorded under an old fencing number."""
         lease = self.shared.table.lease_of(account)
         if lease is None or lease.fence != fence or lease.until <= self.exchange.now:
-            self._violated("L2", f"an intent of {account} was recorded without the account's lease (number {fence})")
+            self._violated("E2", f"an intent of {account} was recorded without the account's lease (number {fence})")
 
     def changed(self, now: dt.datetime) -> None:
-        """L3: a lease that has ended is never renewed."""
+        """E3: a lease that has ended is never renewed."""
         for account in ACCOUNTS:
             lease = self.shared.table.lease_of(account)
             if lease is None:
@@ -75,13 +75,13 @@ class HostsChecker:
                 continue
             fence, until = self._seen.get(account, (0, now))
             if lease.fence == fence and lease.until > until and until <= now:
-                self._violated("L3", f"the lease of {account} had ended and was renewed")
+                self._violated("E3", f"the lease of {account} had ended and was renewed")
             self._seen[account] = lease.fence, lease.until
 
     # --- from time to time --------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """L4: one host at most may send for an account. L5: none is without a host for long. L6: a halt halts all."""
+        """E4: one host at most may send for an account. E5: none is without a host for long. E6: a halt halts all."""
         alive = [host for host in self.hosts() if host.is_running]
         for host in self.hosts():
             if not host.is_healthy:
@@ -90,12 +90,12 @@ class HostsChecker:
             certain = [host for host in alive if not host.has_stood_still and host.may_send(account)]
             if len(certain) > 1:
                 names = ", ".join(host.name for host in certain)
-                self._violated("L4", f"several hosts hold themselves allowed to send for {account}: {names}")
+                self._violated("E4", f"several hosts hold themselves allowed to send for {account}: {names}")
             self._check_attended(account, [host for host in alive if not host.is_frozen and host.may_send(account)])
         if self.halted_at is not None and self.now > self.halted_at + HALTED_WITHIN + CHECK_SECONDS:
             for host in alive:
                 if self.now - host.healthy_since > HALTED_WITHIN + _LATE and not host.halted:
-                    self._violated("L6", f"host {host.name} isn't halted a second after another one was")
+                    self._violated("E6", f"host {host.name} isn't halted a second after another one was")
 
     def _check_attended(self, account: str, holders: list[Host]) -> None:
         if holders:
@@ -108,11 +108,11 @@ class HostsChecker:
         since = self._unattended_since.setdefault(account, self.now)
         last = self._last_holder.get(account)
         bound = AFTER_CRASH
-        if last is not None and not last.is_dead and not last.is_leaving and last.is_running:
+        if last is not None and (last.is_running or self.now - last.hung_at < AFTER_PARTITION):
             bound = AFTER_PARTITION
         able = [host for host in self.hosts() if host.is_healthy and self.now - host.healthy_since > bound + _LATE]
         if able and self.now - since > bound + _LATE:
-            self._violated("L5", f"no host has watched {account} for {bound:.0f} s")
+            self._violated("E5", f"no host has watched {account} for {bound:.0f} s")
 
     def at_the_end(self) -> None:
         """R1: what was due was closed once and completely, and nothing else."""

@@ -12,9 +12,9 @@ HOSTS = ("one", "two", "three")
 ACCOUNTS = tuple(f"a{number}" for number in range(10))
 BEGINS = dt.datetime(2026, 11, 24, 16, 0, tzinfo=dt.UTC)  # 11:00 in New York
 SECOND = dt.timedelta(seconds=1)
-FAULTS_END = 110  # seconds after the beginning; then everything is repaired
-DUE_UNTIL = 125  # the last exits become due when all is well again
-ENDS = 190
+FAULTS_END = 80  # seconds after the beginning; then everything is repaired
+DUE_UNTIL = 90  # the last exits become due when all is well again
+ENDS = 145
 ENTRY = Decimal("2.00")
 _UNDERLYINGS = ("AAPL", "MSFT", "AMZN", "GOOG", "NFLX", "CRM", "AMD", "INTC", "ORCL", "IBM")
 
@@ -94,7 +94,7 @@ def _troubles(rng: random.Random) -> list[PlannedTrouble]:
         what = rng.choice(tuple(Trouble))
         host = "" if what in OF_ALL else rng.choice(HOSTS)
         start = rng.uniform(8, FAULTS_END - 10)
-        lasts = rng.uniform(4, 12) if what is Trouble.HALT else rng.choice((1.5, 4.0, 9.0, 14.0, 25.0, 40.0))
+        lasts = rng.uniform(4, 12) if what is Trouble.HALT else rng.choice((1.5, 4.0, 9.0, 14.0, 25.0, 35.0))
         until = min(start + lasts, FAULTS_END)
         clash = (each for each in planned if each.host == host or each.what is what)
         if all(until + 2 < each.at or each.until + 2 < start for each in clash):

@@ -26,6 +26,7 @@ from sellctl.core.leases.model import Lease, LeaseView, Renewal
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event
 from sellctl.core.model.plan import SubmitOrder
+from sellctl.service.leased_accounts import LeasedAccounts
 from sellctl.service.options import Options
 from sellctl.sim.inprocess import SimBroker, SimQuotes, body_of
 from sellctl.sim.venue.exchange import Exchange
@@ -34,7 +35,7 @@ T = TypeVar("T")
 HANG_SECONDS = 15.0  # how late a call is carried out that hung
 TIMEOUT = 2.0  # seconds until a request without an answer is given up
 CONFIG = Config(
-    sell_module=SellModuleConfig(check_interval=dt.timedelta(seconds=5)),
+    sell_module=SellModuleConfig(check_interval=dt.timedelta(seconds=7)),
     accounts={name: AccountConfig(f"key-{name}", f"secret-{name}") for name in ACCOUNTS},
 )
 _UNDONE = JournalError("The database can't be reached.")
@@ -93,6 +94,7 @@ class Host:
     is_leaving: bool = False
     has_stood_still: bool = False  # and hasn't renewed since
     healthy_since: float = 0.0  # seconds of the loop
+    hung_at: float = 0.0  # when a call of the database last hung: it may be carried out late
     runtime: Runtime | None = None
     problem: str = ""  # what ended the process, if it was an error
     _awake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -147,9 +149,9 @@ class Host:
     async def _run(self) -> None:
         """What `sellctl watch` does."""
         runtime = cast("Runtime", self.runtime)
+        leased = cast("LeasedAccounts", runtime.leased)
         try:
-            assert runtime.leased
-            sharing = asyncio.ensure_future(runtime.leased.run(self._stop))
+            sharing = asyncio.ensure_future(leased.run(self._stop))
             await runtime.scheduler.watch(self._stop, lambda _wait: None)
             await sharing
         except Exception as error:  # noqa: BLE001  whatever ends the process is a finding
@@ -181,6 +183,11 @@ class Host:
         """Why the process sends nothing."""
         runtime = self.runtime
         return (runtime.state.halted() or (runtime.leased.keeper.halted if runtime.leased else "")) if runtime else ""
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether a request about an order is on its way."""
+        return self.runtime is not None and any(each.is_executing for each in self.runtime.scheduler.watchers)
 
     # --- what happens to it -------------------------------------------------------------------------------------------
 
@@ -231,6 +238,7 @@ class Host:
             if not self.hangs:
                 await asyncio.sleep(self.shared.rng.choice((0.0, TIMEOUT)))
                 raise _UNDONE
+            self.hung_at = seconds(self.exchange.now)
             await asyncio.sleep(self.shared.rng.uniform(0, HANG_SECONDS))
             if self.shared.is_down:
                 raise _UNDONE

@@ -15,7 +15,6 @@ from faults.hosts.draws import (
     BEGINS,
     ENDS,
     ENTRY,
-    FAULTS_END,
     HOSTS,
     HostsDay,
     PlannedTrouble,
@@ -36,6 +35,8 @@ from sellctl.sim.venue.orders import SimPosition
 
 Report = Callable[[str], None]
 MOST_VIOLATIONS = 20
+_STRIKES = 0.7
+_WAITS_FOR_MOMENT, _MOMENT = 6.0, 0.1  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,8 @@ class HostsOutcome:
         """The result in one line."""
         return (
             f"hosts, seed {self.seed}: {self.requests} requests about orders, {self.processes} processes, "
-            f"{self.takeovers} take-overs, the slowest after {self.slowest:.1f} s, {', '.join(self.troubles) or 'calm'}, "
-            f"{len(self.violations)} violations, {self.seconds:.2f} s"
+            f"{self.takeovers} take-overs, the slowest after {self.slowest:.1f} s, "
+            f"{', '.join(self.troubles) or 'calm'}, {self.seconds:.2f} s"
         )
 
 
@@ -119,6 +120,13 @@ class HostsStage:
         host.start()
         return host
 
+    async def _worst_moment(self, host: Host) -> None:
+        """Often wait for the moment when an order or a cancel of the host is on its way, for some seconds at most."""
+        if self.shared.rng.random() < _STRIKES:
+            ends_at = self.checker.now + _WAITS_FOR_MOMENT
+            while not host.is_sending and self.checker.now < ends_at:
+                await asyncio.sleep(_MOMENT)
+
     # --- what happens -------------------------------------------------------------------------------------------------
 
     async def _happens(self, trouble: PlannedTrouble) -> None:
@@ -140,24 +148,28 @@ class HostsStage:
 
     async def crash(self, host: Host, length: float) -> None:
         """The process dies; the service manager starts it again after a while."""
+        await self._worst_moment(host)
         host.crash()
         await asyncio.sleep(length)
         self._start(host.name)
 
     async def sigterm(self, host: Host, length: float) -> None:
         """The process is asked to end, and started again after a while."""
+        await self._worst_moment(host)
         host.terminate()
         await asyncio.sleep(length)
         self._start(host.name)
 
     async def pause(self, host: Host, length: float) -> None:
         """The process is frozen for a while."""
+        await self._worst_moment(host)
         host.freeze()
         await asyncio.sleep(length)
         host.wake()
 
     async def suspended(self, host: Host, length: float) -> None:
         """The whole host is, its monotonic clock too."""
+        await self._worst_moment(host)
         host.freeze()
         host.has_stood_still = True
         await asyncio.sleep(length)
@@ -263,6 +275,3 @@ def play_hosts(seed: int, report: Report | None = None) -> HostsOutcome:
         violations=tuple(stage.findings.found),
         seconds=time.perf_counter() - started,
     )
-
-
-__all__ = ["FAULTS_END", "HostsOutcome", "HostsStage", "play_hosts"]

@@ -131,11 +131,7 @@ class LeaseKeeper:
 
     async def _pause(self) -> None:
         """Wait for the next renewal: until its time, until another host gives something back, or until `leave`."""
-        waits: list[Coroutine[Any, Any, object]] = [
-            self._changed(),
-            self.clock.sleep(RENEW_SECONDS),
-            self._wake_up.wait(),
-        ]
+        waits: tuple[Coroutine[Any, Any, object], ...] = (self._changed(), self._wake_up.wait())
         waiting = [asyncio.ensure_future(each) for each in waits]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for each in waiting:
