@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from faults.hosts.draws import ACCOUNTS
 from faults.hosts.shared_journal import SharedJournal
@@ -26,10 +26,12 @@ from sellctl.core.leases.model import Lease, LeaseView, Renewal
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event
 from sellctl.core.model.plan import SubmitOrder
-from sellctl.service.leased_accounts import LeasedAccounts
 from sellctl.service.options import Options
 from sellctl.sim.inprocess import SimBroker, SimQuotes, body_of
 from sellctl.sim.venue.exchange import Exchange
+
+if TYPE_CHECKING:
+    from sellctl.service.leased_accounts import LeasedAccounts
 
 T = TypeVar("T")
 HANG_SECONDS = 15.0  # how late a call is carried out that hung
@@ -355,9 +357,11 @@ class HostTable:
         self._host = host
 
     async def renew(self, renewal: Renewal) -> LeaseView:
-        """Renew."""
+        """Renew. What was asked before the clock stood still says nothing about the time since."""
+        asked_at = self._host.clock.stood_still
         view = await self._host.query(lambda: self._host.shared.table.renew_now(renewal))
-        self._host.has_stood_still = False
+        if self._host.clock.stood_still == asked_at and not self._host.is_frozen:
+            self._host.has_stood_still = False
         return view
 
     async def view(self) -> LeaseView:

@@ -36,7 +36,7 @@ from sellctl.sim.venue.orders import SimPosition
 Report = Callable[[str], None]
 MOST_VIOLATIONS = 20
 _STRIKES = 0.7
-_WAITS_FOR_MOMENT, _MOMENT = 6.0, 0.1  # seconds
+_MOMENTS, _MOMENT = 60, 0.1  # how many, and seconds between two
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,9 @@ class HostsStage:
     async def _worst_moment(self, host: Host) -> None:
         """Often wait for the moment when an order or a cancel of the host is on its way, for some seconds at most."""
         if self.shared.rng.random() < _STRIKES:
-            ends_at = self.checker.now + _WAITS_FOR_MOMENT
-            while not host.is_sending and self.checker.now < ends_at:
+            for _ in range(_MOMENTS):
+                if host.is_sending:
+                    return
                 await asyncio.sleep(_MOMENT)
 
     # --- what happens -------------------------------------------------------------------------------------------------
