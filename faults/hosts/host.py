@@ -268,7 +268,8 @@ class Host:
             await self.clock.sleep(TIMEOUT)
             raise UnknownOutcomeError("The broker can't be reached.", kind=FailureKind.TIMEOUT)
         await asyncio.sleep(way)
-        error, answer = None, None
+        error: BrokerError | None = None
+        answer: T | None = None
         try:
             answer = await call()
         except BrokerError as refusal:

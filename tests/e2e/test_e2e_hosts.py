@@ -8,11 +8,11 @@ def test_a_host_id_needs_a_journal_that_hosts_share(play: Play) -> None:
     stage = play(three_calls("1.00"))
     result = stage.run("watch", "--host-id", "one")
     assert result.status == 2
-    assert result.stderr.endswith(
+    assert result.err.endswith(
         "--host-id needs a journal that hosts share, and this one is a file of this machine. "
         "Leave --host-id out on a single machine."
     )
-    assert result.stdout == ""
+    assert result.out == ""
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,4 @@ def test_a_host_id_needs_a_journal_that_hosts_share(play: Play) -> None:
 def test_a_host_id_that_means_nothing_is_refused(play: Play, arguments: tuple[str, ...], sentence: str) -> None:
     result = play(three_calls("1.00")).run("watch", *arguments)
     assert result.status == 2
-    assert sentence in result.stderr
+    assert sentence in result.err
