@@ -377,6 +377,9 @@ class HostTable:
         await self._host.shared.table.changed(length)
         await self._host.awake()
 
+    async def close(self) -> None:
+        """Do nothing: the connection is the host's."""
+
 
 class HostJournal:
     """The shared journal and its episodes over the same connection."""

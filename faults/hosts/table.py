@@ -39,6 +39,9 @@ class MemoryTable:
         await asyncio.wait({news}, timeout=seconds)
         news.cancel()
 
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""
+
     def renew_now(self, renewal: Renewal) -> LeaseView:
         """The transaction itself."""
         now = self.now()

@@ -51,6 +51,7 @@ class LeasedAccounts:
         finally:
             keeping.cancel()
             stopping.cancel()
+            await self._keeper.table.close()
 
     # --- what the keeper tells and asks -------------------------------------------------------------------------------
 

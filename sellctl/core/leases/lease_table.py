@@ -25,4 +25,7 @@ class LeaseTable(Protocol):
         """The table without a change."""
 
     async def changed(self, seconds: float) -> None:
-        """Return once another host has released an account or changed the halt, after so many seconds at the latest."""
+        """Return once a host has released an account or changed the halt, after so many seconds at the latest."""
+
+    async def close(self) -> None:
+        """End the connections. The registration and its leases end by themselves, unless the host has left."""

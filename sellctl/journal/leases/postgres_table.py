@@ -90,13 +90,16 @@ def check_fence(tx: sa.Connection, account: str, fence: int) -> None:
 
 @dataclass(slots=True)
 class PostgresLeaseTable:
-    """The lease table in a database. `conninfo` is libpq's. A call that fails or is cancelled ends its connection."""
+    """The lease table in a database. `conninfo` is libpq's.
+
+    A call that fails or is cancelled gives its connection up, and the next one makes a new one: it never waits for an
+    answer that hangs.
+    """
 
     conninfo: str
     _connection: "psycopg.AsyncConnection[tuple[Any, ...]] | None" = None
     _listening: "asyncio.Task[None] | None" = None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def renew(self, renewal: Renewal) -> LeaseView:
         """Carry out a renewal in one transaction, and return the table after it."""
@@ -137,41 +140,48 @@ class PostgresLeaseTable:
             self._listening.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await self._listening
-        await self._drop()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
     async def _carried_out(self, renewal: Renewal | None) -> LeaseView:
-        """One transaction. Whatever ends it early ends its connection: what it has done is unknown."""
-        async with self._turn:
-            try:
-                connection = self._connection = self._connection or await self._connect()
-                async with connection.transaction():
-                    registration = await _renewed(connection, renewal) if renewal else 0
-                    rows = await (await connection.execute(_VIEW)).fetchall()
-            except errors.SerializationFailure:
-                raise
-            except BaseException:
-                await self._drop()
-                raise
+        """One transaction on a connection that no other call uses."""
+        connection, self._connection = self._connection or await self._connect(), None
+        is_sound = False
+        try:
+            async with connection.transaction():
+                registration = await _renewed(connection, renewal) if renewal else 0
+                rows = await (await connection.execute(_VIEW)).fetchall()
+            is_sound = True
+        except errors.SerializationFailure:
+            is_sound = True
+            raise
+        finally:
+            if is_sound and self._connection is None:
+                self._connection = connection
+            else:
+                await connection.close()
         return _view_of(rows, registration)
 
     async def _connect(self) -> "psycopg.AsyncConnection[tuple[Any, ...]]":
         milliseconds = int(CALL_SECONDS * 1000)
         options = f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
         connection = await psycopg.AsyncConnection.connect(
-            self.conninfo, connect_timeout=int(CALL_SECONDS), options=options, autocommit=True
+            self.conninfo,
+            connect_timeout=int(CALL_SECONDS),
+            tcp_user_timeout=2 * milliseconds,
+            options=options,
+            autocommit=True,
         )
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         return connection
 
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
-
     async def _listen(self) -> None:
-        async with await psycopg.AsyncConnection.connect(self.conninfo, autocommit=True) as connection:
+        async with await psycopg.AsyncConnection.connect(
+            self.conninfo, connect_timeout=int(CALL_SECONDS), autocommit=True
+        ) as connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             async for _ in connection.notifies():
                 self._news.set()

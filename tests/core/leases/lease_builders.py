@@ -97,6 +97,9 @@ class Database:
     async def changed(self, _seconds: float) -> None:
         await asyncio.Event().wait()
 
+    async def close(self) -> None:
+        """There is nothing to close."""
+
 
 class World:
     """Some hosts on one database. Each step of a host is called for."""

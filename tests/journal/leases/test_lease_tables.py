@@ -253,6 +253,32 @@ def test_nobody_acquires_an_account_while_an_intent_of_it_is_being_committed(url
     engine.dispose()
 
 
+def test_a_call_that_hangs_is_given_up_and_the_next_one_does_not_wait_for_it(url: str) -> None:
+    conninfo = url.replace("+psycopg", "")
+
+    async def work(one: LeaseTable) -> None:
+        first = (await one.renew(ask("one"))).registration
+        with psycopg.connect(conninfo) as hanging:
+            hanging.execute("LOCK TABLE lease_hosts")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(one.renew(ask("one", first)), 0.5)
+        assert (await one.renew(ask("one", first))).registration == first
+
+    run(lambda: PostgresLeaseTable(conninfo), work, tables=1)
+
+
+def test_a_database_that_is_too_slow_is_one_sentence(url: str) -> None:
+    conninfo = url.replace("+psycopg", "")
+
+    async def work(one: LeaseTable) -> None:
+        with psycopg.connect(conninfo) as hanging:
+            hanging.execute("LOCK TABLE lease_hosts")
+            with pytest.raises(JournalError, match="The database of the leases is too slow"):
+                await one.renew(ask("one"))
+
+    run(lambda: PostgresLeaseTable(conninfo), work, tables=1)
+
+
 @pytest.mark.parametrize(
     ("statement", "sentence"),
     [
