@@ -103,14 +103,17 @@ def _troubles(rng: random.Random) -> list[PlannedTrouble]:
 
 
 def _held(account: str, number: int, troubles: tuple[PlannedTrouble, ...], rng: random.Random) -> list[Held]:
-    """One position that reaches its stop or its target, often when something goes wrong, and one that stays."""
-    underlying = _UNDERLYINGS[number]
-    due, stays = (f"{underlying}261218C00{strike}000" for strike in (200, 210))
+    """What an account holds; what is due often is when something goes wrong."""
     if troubles and rng.random() < 0.7:  # noqa: PLR2004  mostly
         due_at = max(rng.choice(troubles).at + rng.uniform(-3, 4), 6.0)
     else:
         due_at = rng.uniform(6, DUE_UNTIL)
-    to = rng.choice((Decimal("1.40"), Decimal("2.60")))
+    return positions(account, number, due_at, rng.choice((Decimal("1.40"), Decimal("2.60"))))
+
+
+def positions(account: str, number: int, due_at: float, to: Decimal) -> list[Held]:
+    """One position that reaches its stop or its target, and one that stays."""
+    due, stays = (f"{_UNDERLYINGS[number]}261218C00{strike}000" for strike in (200, 210))
     move = Linear(at(due_at - 2), at(due_at), level(to, Decimal("0.02")))
     before = Fixed(at(-7200), level(ENTRY, Decimal("0.02")))
     return [Held(account, due, (before, move), due_at), Held(account, stays, (before,))]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sellctl.service.leased_accounts import LeasedAccounts
 
 T = TypeVar("T")
-HANG_SECONDS = 15.0  # how late a call is carried out that hung
+HANG_SECONDS = 8.0  # how late a call is carried out that hung: the system then gives its connection up
 TIMEOUT = 2.0  # seconds until a request without an answer is given up
 CONFIG = Config(
     sell_module=SellModuleConfig(check_interval=dt.timedelta(seconds=7)),
@@ -367,7 +367,7 @@ class HostTable:
 
     async def view(self) -> LeaseView:
         """Read."""
-        return await self._host.shared.table.view()
+        return await self._host.query(self._host.shared.table.view_now)
 
     async def changed(self, length: float) -> None:
         """Wait for news, which a host without the database doesn't get."""

@@ -31,6 +31,10 @@ class MemoryTable:
 
     async def view(self) -> LeaseView:
         """The table without a change."""
+        return self.view_now()
+
+    def view_now(self) -> LeaseView:
+        """Likewise."""
         return self._view(0)
 
     async def changed(self, seconds: float) -> None:

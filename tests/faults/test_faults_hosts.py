@@ -1,12 +1,13 @@
 """Days with three hosts: accounts change hands, each exit happens once, and the mutants of the leases are found."""
 
 import datetime as dt
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from builders import replace
 
-from faults.hosts.draws import ACCOUNTS, HOSTS, HostsDay, PlannedTrouble, Trouble, draw_day
+from faults.hosts.draws import ACCOUNTS, HOSTS, HostsDay, PlannedTrouble, Trouble, draw_day, positions
 from faults.hosts.mutants import HOST_MUTANTS
 from faults.hosts.run import HostsStage, play_hosts
 from faults.mutants import mutated
@@ -70,13 +71,28 @@ def test_the_same_seed_plays_the_same_day() -> None:
 
 
 @pytest.mark.parametrize(("name", "seed"), [
-    ("no fencing", 16),
     ("lease by host clock", 101),
     ("renewed after its end", 11),
     ("sent before the commit", 2),
     ("halt of one host", 2),
-    ("released too early", 2),
 ])  # fmt: skip
 def test_a_planted_bug_of_the_leases_is_found(name: str, seed: int) -> None:
     with mutated(next(mutant for mutant in HOST_MUTANTS if mutant.name == name)):
         assert play_hosts(seed).violations
+
+
+@pytest.mark.parametrize(
+    ("name", "trouble", "invariant"),
+    [
+        ("no fencing", PlannedTrouble(Trouble.HANGING, "one", 20.0, 60.0), "E2"),
+        ("released too early", PlannedTrouble(Trouble.SIGTERM, "two", 22.0, 60.0), "E1"),
+    ],
+)
+def test_a_planted_bug_is_found_where_everything_is_due_at_the_worst_moment(
+    name: str, trouble: PlannedTrouble, invariant: str, tmp_path: Path
+) -> None:
+    held = (each for number, name in enumerate(ACCOUNTS) for each in positions(name, number, 22.0, Decimal("1.40")))
+    day = replace(a_hosts_day(trouble, latency=0.8), held=tuple(held))
+    assert violations(played(day, tmp_path / "sound")) == []
+    with mutated(next(mutant for mutant in HOST_MUTANTS if mutant.name == name)):
+        assert any(text.startswith(invariant) for text in violations(played(day, tmp_path / "mutated")))

@@ -15,7 +15,13 @@ from sellctl.core.leases.fencing import lost
 from sellctl.core.leases.lease_table import LeaseTable
 from sellctl.core.leases.model import LeaseView, Renewal
 from sellctl.core.leases.sharing import share
-from sellctl.core.leases.timing import CALL_SECONDS, HANDOVER_SECONDS, MARGIN_SECONDS, RENEW_SECONDS
+from sellctl.core.leases.timing import (
+    CALL_SECONDS,
+    HANDOVER_SECONDS,
+    MARGIN_SECONDS,
+    RENEW_SECONDS,
+    UNABLE_SECONDS,
+)
 from sellctl.core.ports import Clock
 
 T = TypeVar("T")
@@ -67,6 +73,8 @@ class LeaseKeeper:
     _halted: str = ""
     _own_halt: str = ""  # this host's own, as it was last passed on
     _problem: str = ""
+    _is_cut_off: bool = False  # this host's time has run out without an answer
+    _unable_until: float = _NEVER  # an account couldn't be watched: until then this host takes none
     _is_leaving: bool = False
     _wake_up: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -106,13 +114,15 @@ class LeaseKeeper:
 
     async def renew(self) -> bool:
         """Renew once. Return whether to do so again at once: there are accounts to take or to give back."""
+        if self._is_cut_off:
+            return await self._ask_only()
         asked_at, halt = self.clock.monotonic(), self.listener.halted()
         self._releasing |= {account for account in self._yielding if not self.listener.is_sending(account)}
         renewal = Renewal(
             self.host,
             self.process,
             self._registration,
-            self.accounts,
+            self.accounts if asked_at >= self._unable_until else frozenset(),
             acquire=frozenset() if self._is_leaving else self._wanted,
             release=tuple((account, self._held[account]) for account in sorted(self._releasing)),
             is_leaving=self._is_leaving,
@@ -128,6 +138,19 @@ class LeaseKeeper:
         self._take(view, asked_at)
         may_release = any(not self.listener.is_sending(account) for account in self._yielding - self._releasing)
         return bool(self._wanted) or may_release or (self._is_leaving and not self._held and bool(self._registration))
+
+    async def _ask_only(self) -> bool:
+        """Ask whether the table answers again, and renew only then. Return whether it does.
+
+        Renewals that arrive while their answers are lost would keep accounts for which this host may not send.
+        """
+        try:
+            await self._within(CALL_SECONDS, self.table.view())
+        except SellctlError as error:
+            self._failed(error)
+            return False
+        self._is_cut_off = False
+        return True
 
     async def _pause(self) -> None:
         """Wait for the next renewal: until its time, until another host gives something back, or until `leave`."""
@@ -161,6 +184,7 @@ class LeaseKeeper:
         """A renewal has no answer. What has run out meanwhile is another's by now, or may be."""
         if self.clock.monotonic() >= self._certain_until:
             self._drop(tuple(self._held))
+            self._is_cut_off = True
             if self._is_leaving:
                 self._registration = 0
         self._report(f"Leases can't be renewed: {error}")
@@ -187,8 +211,11 @@ class LeaseKeeper:
         for account in sorted(mine.keys() - self._held.keys()) if is_certain else ():
             self._held[account] = mine[account]
             # While leaving, a call that was given up has acquired it after all.
-            if self._is_leaving or not self.listener.gained(account, AccountPermit(self, account, mine[account])):
+            if self._is_leaving:
                 self._releasing.add(account)
+            elif not self.listener.gained(account, AccountPermit(self, account, mine[account])):
+                self._releasing.add(account)
+                self._unable_until = self.clock.monotonic() + UNABLE_SECONDS
         self._share(view)
         self._report("")
 

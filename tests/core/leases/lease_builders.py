@@ -80,6 +80,7 @@ class Database:
     time: Time
     down: bool = False
     slow: float = 0.0
+    answers_lost: bool = False
 
     def __post_init__(self) -> None:
         self.table = MemoryTable(self.time.now)
@@ -89,9 +90,13 @@ class Database:
             raise JournalError("The database can't be reached.")
         view = self.table.renew_now(renewal)
         self.time.seconds += self.slow
+        if self.answers_lost:
+            raise JournalError("The database can't be reached.")
         return view
 
     async def view(self) -> LeaseView:
+        if self.down or self.answers_lost:
+            raise JournalError("The database can't be reached.")
         return await self.table.view()
 
     async def changed(self, _seconds: float) -> None:

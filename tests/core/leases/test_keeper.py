@@ -14,6 +14,7 @@ from sellctl.core.leases.timing import (
     LEASE_SECONDS,
     MARGIN_SECONDS,
     RENEW_SECONDS,
+    UNABLE_SECONDS,
 )
 
 HOUR = dt.timedelta(hours=1)
@@ -235,6 +236,35 @@ def test_a_halt_of_one_host_is_known_to_the_others_with_their_next_renewal_and_s
     told.halt = ""
     world.rounds(one, two, times=1)
     assert (one.halted, two.halted) == ("", "")
+
+
+def test_a_host_whose_renewals_arrive_without_an_answer_loses_its_accounts_all_the_same() -> None:
+    world = World()
+    host, _ = world.a_host("one")
+    world.rounds(host)
+    world.database.answers_lost = True
+    for _ in range(40):
+        world.time.seconds += CALL_SECONDS
+        world.rounds(host, times=1)
+    assert not host.held
+    assert world.database.table.view_now().hosts == ()
+    world.database.answers_lost = False
+    world.rounds(host)
+    assert host.held == ACCOUNTS
+
+
+def test_a_host_that_can_not_watch_an_account_leaves_all_free_ones_to_others() -> None:
+    world = World()
+    (one, told), (two, _) = world.a_host("one"), world.a_host("two")
+    told.unreadable = set(ACCOUNTS)
+    world.rounds(one, times=4)
+    world.rounds(one, two)
+    assert (one.held, two.held) == (frozenset(), ACCOUNTS)
+    told.unreadable = set()
+    for _ in range(int(UNABLE_SECONDS / RENEW_SECONDS) + 5):
+        world.time.seconds += RENEW_SECONDS
+        world.rounds(one, two, times=1)
+    assert (len(one.held), len(two.held)) == (2, 2)
 
 
 def test_the_times_fit_together() -> None:
