@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 HANG_SECONDS = 8.0  # how late a call is carried out that hung: the system then gives its connection up
+_HANGS = 0.7
 TIMEOUT = 2.0  # seconds until a request without an answer is given up
 CONFIG = Config(
     sell_module=SellModuleConfig(check_interval=dt.timedelta(seconds=7)),
@@ -221,13 +222,15 @@ class Host:
 
     # --- its ways to the others ---------------------------------------------------------------------------------------
 
-    async def query(self, work: Callable[[], T]) -> T:
+    async def query(self, work: Callable[[], T], *, may_be_late: bool = False) -> T:
         """Carry out a transaction in the database, and return its answer. JournalError without one.
 
-        A call that is given up is carried out all the same.
+        A call that is given up is carried out all the same. One that `may_be_late` is on a connection that was open
+        before, so that it often hangs where others are refused.
         """
         await self.awake()
-        call = asyncio.ensure_future(self._transaction(work))
+        hangs = self.hangs or (may_be_late and self.shared.rng.random() < _HANGS)
+        call = asyncio.ensure_future(self._transaction(work, hangs=hangs))
         self._deliveries.add(call)
         call.add_done_callback(self._deliveries.discard)
         call.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -235,12 +238,12 @@ class Host:
         await self.awake()
         return answer
 
-    async def _transaction(self, work: Callable[[], T]) -> T:
+    async def _transaction(self, work: Callable[[], T], *, hangs: bool) -> T:
         if self.shared.is_down or not self.has_database:
-            if not self.hangs:
+            if not hangs:
                 await asyncio.sleep(self.shared.rng.choice((0.0, TIMEOUT)))
                 raise _UNDONE
-            self.hung_at = seconds(self.exchange.now)
+            self.hung_at = seconds(self.exchange.now) if self.hangs else self.hung_at
             await asyncio.sleep(self.shared.rng.uniform(0, HANG_SECONDS))
             if self.shared.is_down:
                 raise _UNDONE
@@ -387,15 +390,22 @@ class HostJournal:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._inner: Any = host.shared.journal
+        self._saved: dict[str, Mapping[str, Any]] = {}  # the episodes of each account
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._inner, name)
-        if name in {"intend", "accepted", "save"}:
+        if name in {"intend", "accepted"}:
             return partial(self._committed, method)
         return partial(self._now, method) if name != "plan_made" else method
 
+    async def save(self, account: str, episodes: Mapping[str, Any]) -> None:
+        """Save episodes; without a change this needs no database."""
+        if self._saved.get(account) != episodes:
+            await self._committed(self._inner.save, account, episodes)
+            self._saved[account] = dict(episodes)
+
     async def _committed(self, write: Callable[..., Any], *args: Any, **options: Any) -> None:
-        await self._host.query(lambda: _run_at_once(write(*args, **options)))
+        await self._host.query(lambda: _run_at_once(write(*args, **options)), may_be_late=True)
 
     def _now(self, work: Callable[..., T], *args: Any, **options: Any) -> T:
         return self._host.query_now(lambda: work(*args, **options))

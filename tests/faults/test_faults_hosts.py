@@ -82,17 +82,17 @@ def test_a_planted_bug_of_the_leases_is_found(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "trouble", "invariant"),
+    ("name", "trouble", "to", "latency", "invariant"),
     [
-        ("no fencing", PlannedTrouble(Trouble.HANGING, "one", 20.0, 60.0), "E2"),
-        ("released too early", PlannedTrouble(Trouble.SIGTERM, "two", 22.0, 60.0), "E1"),
+        ("no fencing", PlannedTrouble(Trouble.NO_DATABASE, "one", 20.0, 60.0), "2.60", 0.2, "E2"),
+        ("released too early", PlannedTrouble(Trouble.SIGTERM, "two", 22.0, 60.0), "1.40", 0.8, "E1"),
     ],
 )
-def test_a_planted_bug_is_found_where_everything_is_due_at_the_worst_moment(
-    name: str, trouble: PlannedTrouble, invariant: str, tmp_path: Path
+def test_a_planted_bug_is_found_where_everything_is_due_at_the_worst_moment(  # noqa: PLR0913, PLR0917  one row each
+    name: str, trouble: PlannedTrouble, to: str, latency: float, invariant: str, tmp_path: Path
 ) -> None:
-    held = (each for number, name in enumerate(ACCOUNTS) for each in positions(name, number, 22.0, Decimal("1.40")))
-    day = replace(a_hosts_day(trouble, latency=0.8), held=tuple(held))
+    held = tuple(each for number, name in enumerate(ACCOUNTS) for each in positions(name, number, 22.0, Decimal(to)))
+    day = replace(a_hosts_day(trouble, latency=latency), held=held)
     assert violations(played(day, tmp_path / "sound")) == []
     with mutated(next(mutant for mutant in HOST_MUTANTS if mutant.name == name)):
         assert any(text.startswith(invariant) for text in violations(played(day, tmp_path / "mutated")))
