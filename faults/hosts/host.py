@@ -263,6 +263,9 @@ class Host:
             raise _UNDONE
         return work()
 
+    def _reaches_broker(self) -> bool:
+        return self.has_broker
+
     async def request(self, call: Callable[[], Awaitable[T]]) -> T:
         """Send a request to the broker, and return the answer. UnknownOutcomeError without one."""
         await self.awake()
@@ -278,7 +281,7 @@ class Host:
         except BrokerError as refusal:
             error = refusal
         await asyncio.sleep(way)
-        if not self.has_broker:
+        if not self._reaches_broker():  # it did when the request left
             await asyncio.sleep(TIMEOUT)
             error = UnknownOutcomeError("The broker's answer was lost.", kind=FailureKind.TIMEOUT)
         await self.awake()

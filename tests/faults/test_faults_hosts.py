@@ -88,7 +88,7 @@ def test_a_planted_bug_of_the_leases_is_found(name: str, seed: int) -> None:
         ("released too early", PlannedTrouble(Trouble.SIGTERM, "two", 22.0, 60.0), "1.40", 0.8, "E1"),
     ],
 )
-def test_a_planted_bug_is_found_where_everything_is_due_at_the_worst_moment(  # noqa: PLR0913, PLR0917  one row each
+def test_a_planted_bug_is_found_where_everything_is_due_at_the_worst_moment(  # noqa: PLR0917  one row each
     name: str, trouble: PlannedTrouble, to: str, latency: float, invariant: str, tmp_path: Path
 ) -> None:
     held = tuple(each for number, name in enumerate(ACCOUNTS) for each in positions(name, number, 22.0, Decimal(to)))
