@@ -8,6 +8,7 @@ from pathlib import Path
 
 from faults.crash import Case, crash
 from faults.day import play
+from faults.hosts.run import play_hosts
 from faults.kill9 import kill_at_random
 from faults.mutants import MUTANTS
 from faults.pairs import differing_seeds
@@ -86,6 +87,14 @@ def _pressure(arguments: argparse.Namespace) -> int:
     return 1 if broken else 0
 
 
+def _hosts(arguments: argparse.Namespace) -> int:
+    broken = 0
+    for seed in range(arguments.seed, arguments.seed + arguments.days):
+        done = play_hosts(seed, _print if arguments.verbose else None)
+        broken += _print_violations(done.line, done.violations)
+    return 1 if broken else 0
+
+
 def _watch(arguments: argparse.Namespace) -> int:
     broken = 0
     for seed in range(arguments.seed, arguments.seed + arguments.days):
@@ -140,6 +149,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "crash": _crash,
     "two": _two,
     "pressure": _pressure,
+    "hosts": _hosts,
     "watch": _watch,
     "kill9": _kill9,
     "memory": _memory,

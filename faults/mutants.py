@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from faults.hosts.mutants import HOST_MUTANTS
 from faults.mutant_searches import (
     Mutant,
     by_adapter,
@@ -147,7 +148,7 @@ _INTEND, _ACCEPTED, _FOLD = SqliteJournal.intend, SqliteJournal.accepted, Sqlite
 _LATE: list[tuple[Any, ...]] = []
 
 
-async def _intend_later(self: SqliteJournal, *args: Any) -> None:
+async def _intend_later(self: SqliteJournal, *args: Any, **_kwargs: Any) -> None:
     _LATE.append((self, *args))
 
 
@@ -157,9 +158,9 @@ async def _accepted_after_intent(self: SqliteJournal, *args: Any) -> None:
     await _ACCEPTED(self, *args)
 
 
-async def _intend_if_possible(self: SqliteJournal, *args: Any) -> None:
+async def _intend_if_possible(self: SqliteJournal, *args: Any, **kwargs: Any) -> None:
     try:
-        await _INTEND(self, *args)
+        await _INTEND(self, *args, **kwargs)
     except JournalError:
         return
 
@@ -438,4 +439,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *STRUCTURE_MUTANTS,
     *ORDER_MUTANTS,
     *PEOPLE_MUTANTS,
+    *HOST_MUTANTS,
 )  # fmt: skip

@@ -264,9 +264,9 @@ class ProbedJournal:
         attribute = getattr(self._inner, name)
         return partial(self._write, name, attribute) if name in _WRITES else attribute
 
-    async def intend(self, *args: Any) -> None:
+    async def intend(self, *args: Any, fence: int | None = None) -> None:
         """Delegate with a step before and after."""
-        await self._grouped("intend", self._inner.intend, *args)
+        await self._grouped("intend", partial(self._inner.intend, fence=fence), *args)
 
     async def accepted(self, *args: Any) -> None:
         """Likewise."""

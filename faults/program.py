@@ -18,6 +18,7 @@ from faults.day import play
 from faults.figures import HEADER, Row, write_table
 from faults.findings import Outcome, Violation
 from faults.generate import FEWEST_POLLS
+from faults.hosts.run import HostsOutcome, play_hosts
 from faults.kill9 import KillRun, kill_at_random
 from faults.mutant_searches import Mutant
 from faults.mutants import MUTANTS, SearchResult, search_for
@@ -45,6 +46,7 @@ class Programme:
     matrix_seeds: int
     pairs: int
     pressures: int
+    hosts: int
     kills: int
     watches: int
     mutants: int
@@ -52,13 +54,13 @@ class Programme:
 
 
 SHORT = Programme(
-    days=500, steady_days=100, adapter_days=30, matrix_seeds=1, pairs=10, pressures=10, kills=6, watches=len(CASES),
-    mutants=6, seed_pairs=4,
+    days=500, steady_days=100, adapter_days=30, matrix_seeds=1, pairs=10, pressures=10, hosts=20, kills=6,
+    watches=len(CASES), mutants=6, seed_pairs=4,
 )  # fmt: skip
 # Sized to end within two hours on two cores; each day has at least two structures of several legs.
 FULL = Programme(
-    days=2000, steady_days=100, adapter_days=150, matrix_seeds=10, pairs=200, pressures=100, kills=260,
-    watches=4 * len(CASES), mutants=len(MUTANTS), seed_pairs=50,
+    days=2000, steady_days=100, adapter_days=150, matrix_seeds=10, pairs=200, pressures=100, hosts=1000,
+    kills=260, watches=4 * len(CASES), mutants=len(MUTANTS), seed_pairs=50,
 )  # fmt: skip
 PROGRAMMES = {"short": SHORT, "full": FULL}
 
@@ -95,6 +97,7 @@ def _parts(programme: Programme, workers: "Workers") -> Iterator[Row]:
     yield _crashes(workers.each(crash, all_cases), workers.report)
     yield _pairs(workers.each(_pair, _first(programme.pairs)), workers.report)
     yield _pressures(workers.each(play_pressure, _first(programme.pressures)), workers.report)
+    yield _hosts(workers.each(play_hosts, _first(programme.hosts)), workers.report)
     with multiprocessing.get_context("spawn").Pool(KILL_WORKERS, _ignore_unawaited) as pool:
         kill_workers = Workers(pool, workers.report)
         row = _kills(kill_workers.each(kill_at_random, _first(programme.kills)), workers.report)
@@ -273,6 +276,18 @@ def _pressures(runs: Iterable[PressureRun], report: Report) -> Row:
             _report_failure(f"budget pressure, seed {run.seed}", run.violations, replay, report)
     detail = f"{orders} orders, at most {most} requests of a key in a minute, each stop sent within {slowest:.1f} s"
     return Row("budget pressure", count, detail, broken, time.perf_counter() - started)
+
+
+def _hosts(runs: Iterable[HostsOutcome], report: Report) -> Row:
+    started, count, requests, takeovers, troubles, broken = time.perf_counter(), 0, 0, 0, 0, 0
+    for run in runs:
+        count, requests, takeovers = count + 1, requests + run.requests, takeovers + run.takeovers
+        troubles += len(run.troubles)
+        if run.violations:
+            broken += 1
+            _report_failure(run.line, run.violations, f"python -m faults hosts --seed {run.seed} -v", report)
+    detail = f"{requests} requests about orders, {troubles} troubles of hosts and database, {takeovers} take-overs"
+    return Row("three hosts, ten accounts", count, detail, broken, time.perf_counter() - started)
 
 
 def _kills(runs: Iterable[KillRun], report: Report) -> Row:

@@ -2,12 +2,14 @@
 
 import hashlib
 import importlib.util
+import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sellctl import __version__
 from sellctl.core.config.secrets import key_fingerprint
@@ -15,6 +17,8 @@ from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
 from sellctl.core.errors import ConfigError, SafetyRefusalError
 from sellctl.core.events import EventPublisher
+from sellctl.core.leases.fenced_store import FencedEpisodeStore
+from sellctl.core.leases.permit import SendPermit, Unleased
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event, EventKind, Severity
@@ -39,7 +43,7 @@ from sellctl.service.config_in_use import in_use
 from sellctl.service.descriptors import ensure_descriptors
 from sellctl.service.facts_file import FactsFile
 from sellctl.service.halt_flag import HaltOrigin
-from sellctl.service.host_clock import RealClock
+from sellctl.service.host_clock import LeaseClock, RealClock
 from sellctl.service.person import at_the_command_line
 from sellctl.service.state_folder import StateFolder
 from sellctl.user_strategies.entries import own_strategies
@@ -48,10 +52,12 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from sellctl.core.config.schema import Config
+    from sellctl.core.leases.lease_table import LeaseTable
     from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
     from sellctl.core.model.plan import CancelOrder, Plan
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, EpisodeStore, Journal
+    from sellctl.service.leased_accounts import LeasedAccounts
     from sellctl.service.options import Options
     from sellctl.telemetry.telemetry import Telemetry
 
@@ -80,6 +86,7 @@ class RunOptions:
     checks_structures: bool = False  # a structure that the user names and that was never held whole ends it
     observed: bool = False  # make traces and metrics, where the configuration wants them
     serves_metrics: bool = False  # `/metrics` can be asked for
+    host_id: str = ""  # the name of this host where several share the accounts
 
     @property
     def acts(self) -> bool:
@@ -97,6 +104,7 @@ class Runtime:
     state: StateFolder
     program: str  # how the user calls sellctl, with --config, for hints
     telemetry: "Telemetry | None" = None
+    leased: "LeasedAccounts | None" = None  # of a host that shares its accounts: the scheduler begins without any
     _closers: list[Callable[[], None]] = field(default_factory=list)
 
     def take_config(self, loaded: LoadedConfig) -> None:
@@ -143,6 +151,7 @@ def assemble(
     telemetry = _telemetry(loaded, run_options, clock)
     listener = telemetry.listening(listener) if telemetry else listener
     state = state_of(options, loaded)
+    leases = open_leases(state) if run_options.host_id else None
     state.uses_config(in_use(loaded, clock.now()))
     facts = RememberedFacts(FactsFile(state.facts) if run_options.acts else None)
     observe = telemetry.requested if telemetry else None
@@ -174,7 +183,7 @@ def assemble(
         own_strategies(loaded),
         options.command(),
     )
-    watchers = [_watcher(config, broker, shared) for broker in connected.brokers.values()]
+    watchers = [] if run_options.host_id else [_watcher(config, each, shared) for each in connected.brokers.values()]
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
     if run_options.streams:
@@ -193,7 +202,51 @@ def assemble(
         FactRefresher(facts, market_clock, connected.quotes, clock) if run_options.acts else None,
         _start_check(loaded, watchers) if run_options.checks_structures else None,
     )
-    return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, closers)
+    leased = _leased(config, connected.brokers, shared, scheduler, leases) if leases else None
+    return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, leased, closers)
+
+
+@dataclass(frozen=True, slots=True)
+class Leases:
+    """The lease table that hosts share, and a clock that goes on while the host is suspended."""
+
+    table: "LeaseTable"
+    clock: "Clock"
+
+
+def open_leases(state: StateFolder) -> Leases:
+    """The leases of the journal that hosts share. ConfigError when the journal is this machine's own."""
+    from sellctl.journal.location import require_driver  # noqa: PLC0415  likewise
+
+    location = state.journal
+    if isinstance(location, Path):
+        raise ConfigError(
+            "--host-id needs a journal that hosts share, and this one is a file of this machine.",
+            hint="Give `journal: {url: ...}` a PostgreSQL database, or leave --host-id out on a single machine.",
+        )
+    require_driver()
+    from sellctl.journal.leases.postgres_table import PostgresLeaseTable  # noqa: PLC0415  loads the driver
+
+    return Leases(PostgresLeaseTable(location.conninfo, location.schema), LeaseClock())
+
+
+def _leased(
+    config: "Config",
+    brokers: "Mapping[str, Broker]",
+    shared: "_Shared",
+    scheduler: AccountScheduler,
+    leases: Leases,
+) -> "LeasedAccounts":
+    """What lets the accounts join and leave the scheduler with their leases."""
+    from sellctl.service.leased_accounts import LeasedAccounts  # noqa: PLC0415  only here
+
+    def make_watcher(account: str, permit: SendPermit) -> SellWatcher:
+        return _watcher(config, brokers[account], shared, permit, lambda: leased.keeper.halted)
+
+    leased = LeasedAccounts(scheduler, make_watcher, shared.state, scheduler.publish)
+    host = shared.run_options.host_id
+    leased.share_by(leases.table, leases.clock, host, uuid.uuid4().hex, frozenset(brokers))
+    return leased
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,12 +350,20 @@ def _telemetry(loaded: LoadedConfig, run_options: RunOptions, clock: "Clock") ->
     return Telemetry(sdk, clock, redactor(loaded.secrets()), news)
 
 
-def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher:
+def _watcher(
+    config: "Config",
+    broker: "Broker",
+    shared: _Shared,
+    permit: SendPermit | None = None,
+    all_halted: Callable[[], str] = lambda: "",
+) -> SellWatcher:
+    """An account's watcher; where hosts share the accounts, with its permit and why all of them are halted."""
     name, clock, state, run_options = broker.name, shared.clock, shared.state, shared.run_options
     journal = shared.records.journal
     policy = compile_policy(config, name, shared.own, shared.program)
     basis = config.sell_module.price_basis.loss
-    episodes = Episodes(name, shared.records.episode_store)
+    store = shared.records.episode_store
+    episodes = Episodes(name, FencedEpisodeStore(store, permit) if permit else store)
     book = OrderBook()
     positions = PositionManager(
         shared.prices,
@@ -316,7 +377,11 @@ def _watcher(config: "Config", broker: "Broker", shared: _Shared) -> SellWatcher
         facts=shared.facts,
     )
     publish = EventPublisher(name, shared.now, shared.listener, journal)
-    orders = OrderManager(name, broker, journal, book, positions, clock, publish, state.halted)
+
+    def halted() -> str:
+        return state.halted() or all_halted()
+
+    orders = OrderManager(name, broker, journal, book, positions, clock, publish, halted, permit or Unleased())
     admit = _admission(policy, shared, publish, changes_number=config.simulator)
     return SellWatcher(
         name=name,
@@ -442,7 +507,12 @@ def open_records(
         episode_store = DryRunEpisodeStore(state.journal)
         return Records(NoJournal(), episode_store, episode_store.set_account_number)
     state.make()
-    journal = open_journal(state.journal, now, redact=redactor(loaded.secrets()))
+    fencing: dict[str, Any] = {}
+    if run_options.host_id:
+        from sellctl.journal.leases.postgres_table import check_intent  # noqa: PLC0415  loads the driver
+
+        fencing["intent_check"] = check_intent
+    journal = open_journal(state.journal, now, redact=redactor(loaded.secrets()), **fencing)
     closers.append(journal.close)
     config = loaded.config
     modes = {
@@ -471,7 +541,14 @@ class NoJournal:
     async def plan_made(self, snapshot: "Snapshot", plan: "Plan") -> None:
         """Do nothing."""
 
-    async def intend(self, account: str, orders: "Sequence[IntendedOrder]", cancels: "Sequence[CancelOrder]") -> None:
+    async def intend(
+        self,
+        account: str,
+        orders: "Sequence[IntendedOrder]",
+        cancels: "Sequence[CancelOrder]",
+        *,
+        fence: int | None = None,  # noqa: ARG002  a dry run has no lease
+    ) -> None:
         """Raise AssertionError: a dry run sends and cancels nothing, so this must never be called."""
         raise AssertionError(f"a dry run of {account} tried to send {orders} and to cancel {cancels}")
 

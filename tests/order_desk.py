@@ -12,6 +12,7 @@ from order_fakes import FakeBroker, FakeClock, FakeEpisodeStore, FakeJournal, No
 
 from sellctl.core.errors import BrokerAnswer, RateLimitedError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
+from sellctl.core.leases.permit import SendPermit, Unleased
 from sellctl.core.model.event import Event
 from sellctl.core.model.order import Order
 from sellctl.core.model.plan import CancelOrder, DecisionState, Plan, PositionDecision, Reason, SubmitOrder
@@ -37,6 +38,7 @@ class Desk:
     clock: FakeClock = field(default_factory=FakeClock)
     told: list[Event] = field(default_factory=list)
     halted: str = ""
+    permit: SendPermit = field(default_factory=Unleased)
     held: Sequence[Position] = (a_position(CALL, "10"),)
 
     def __post_init__(self) -> None:
@@ -53,6 +55,7 @@ class Desk:
             self.clock,
             report,
             lambda: self.halted,
+            self.permit,
         )
         self.positions.holdings([a_position(symbol, "10") for symbol in (CALL, OTHER, THIRD)], a_market())
 

@@ -136,6 +136,7 @@ class FakeJournal:
     decisions: list[tuple[str, ...]] = field(default_factory=list)
     left_open: tuple[OpenOrder, ...] = ()
     intents: dict[str, Intent] = field(default_factory=dict)
+    fences: list[int | None] = field(default_factory=list)
     noted: tuple[str, ...] = ()
     late_fills: dict[str, dt.datetime] = field(default_factory=dict)
     _filled: dict[str, Decimal] = field(default_factory=dict)
@@ -149,7 +150,15 @@ class FakeJournal:
             raise JournalError("The disk is full.")
         self.rows.append((kind, about))
 
-    async def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+    async def intend(
+        self,
+        _account: str,
+        orders: Sequence[IntendedOrder],
+        cancels: Sequence[CancelOrder],
+        *,
+        fence: int | None = None,
+    ) -> None:
+        self.fences.append(fence)
         rows = [("intent", order.request.client_order_id) for order in orders]
         rows += [("cancel", cancel.order.symbol) for cancel in cancels]
         if self.broken.intersection(kind for kind, _ in rows):

@@ -12,6 +12,7 @@ from order_fakes import as_texts
 from sellctl.core.decision.policy import Policy
 from sellctl.core.errors import BrokerAnswer, BrokerError, JournalError, NotFoundError, UnknownOutcomeError
 from sellctl.core.events import EventPublisher
+from sellctl.core.leases.permit import SendPermit, Unleased
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.episode import Episode
 from sellctl.core.model.event import Event
@@ -186,7 +187,14 @@ class FakeJournal:
         self.decided_on.append(snapshot)
         self.plans.append(plan)
 
-    async def intend(self, _account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+    async def intend(
+        self,
+        _account: str,
+        orders: Sequence[IntendedOrder],
+        cancels: Sequence[CancelOrder],
+        *,
+        fence: int | None = None,  # noqa: ARG002  no host is another's
+    ) -> None:
         self._write()
         self.decisions.append(as_texts(orders, cancels))
         self.intents += [order.request.client_order_id for order in orders]
@@ -317,12 +325,16 @@ class World:
         self.splits = SplitsOfDay()
         self.watcher = self.a_watcher(self.broker, self.requests)
 
-    def a_watcher(self, broker: FakeBroker, requests: ManualRequests | None = None) -> SellWatcher:
+    def a_watcher(
+        self, broker: FakeBroker, requests: ManualRequests | None = None, permit: SendPermit | None = None
+    ) -> SellWatcher:
         publish = EventPublisher(broker.name, self.clock.now, self.events.append, self.journal)
         book = OrderBook()
         episodes = Episodes(broker.name, self.episode_store)
         positions = PositionManager(self.prices, self.clock, episodes, book, splits=self.splits)
-        orders = OrderManager(broker.name, broker, self.journal, book, positions, self.clock, publish, lambda: "")
+        orders = OrderManager(
+            broker.name, broker, self.journal, book, positions, self.clock, publish, lambda: "", permit or Unleased()
+        )
         return SellWatcher(
             name=broker.name,
             policy=self.policy,

@@ -283,7 +283,8 @@ def print_outdated(state: "StateFolder", loaded: "LoadedConfig") -> None:
 
 def all_busy(scheduler: "AccountScheduler") -> bool:
     """Whether other sellctl processes hold every account, so that nothing is left to do here."""
-    return all(isinstance(state.problem, BusyError) for state in scheduler.states)
+    states = scheduler.states
+    return bool(states) and all(isinstance(state.problem, BusyError) for state in states)
 
 
 def record(state: "StateFolder", kind: str, detail: dict[str, object], account: str = "") -> None:

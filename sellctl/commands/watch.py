@@ -31,6 +31,21 @@ if TYPE_CHECKING:
     from sellctl.ui.displays import Display
 
 
+HOST_ID_LENGTH = 64
+
+
+def check_host_id(host_id: str, *, dry_run: bool) -> None:
+    """ConfigError for a host id that isn't a short word, or in a dry run, which takes no lease."""
+    from sellctl.core.errors import ConfigError
+
+    if dry_run:
+        raise ConfigError("--host-id and --dry-run contradict each other: a dry run takes no account.")
+    if len(host_id) > HOST_ID_LENGTH or not all(each.isalnum() or each in "-_." for each in host_id):
+        raise ConfigError(
+            "The host id isn't a name.", hint=f"Use up to {HOST_ID_LENGTH} letters, digits, dots and hyphens."
+        )
+
+
 class WatchFormat(StrEnum):
     """The watcher's output format."""
 
@@ -44,6 +59,12 @@ def watch(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Decide and show; send and write nothing.")] = False,
     yes: YesOption = False,
     account: AccountOption = None,
+    host_id: Annotated[
+        str,
+        typer.Option(
+            "--host-id", metavar="<name>", help="This host's name, where several hosts share the accounts by leases."
+        ),
+    ] = "",
     output: Annotated[
         WatchFormat | None,
         typer.Option(
@@ -80,7 +101,18 @@ def watch(
             log_event(event)
 
     mode = RunMode.DRY_RUN if dry_run else RunMode.ACT
-    run_options = RunOptions("watch", mode, account or (), yes=yes, streams=True, checks_structures=True, observed=True)
+    run_options = RunOptions(
+        "watch",
+        mode,
+        account or (),
+        yes=yes,
+        streams=True,
+        checks_structures=not host_id,
+        observed=True,
+        host_id=host_id,
+    )
+    if host_id:
+        check_host_id(host_id, dry_run=dry_run)
     confirm_first_live(loaded, options, run_options)
     runtime = assemble(loaded, options, run_options, listen)
     display = _display(shown, runtime, events)
@@ -152,7 +184,10 @@ async def watching(
     inbox = asyncio.create_task(serve(runtime.scheduler, runtime.state, stop)) if acts else None
     with display:
         drawing = asyncio.create_task(_draw_each_second(display, stop))
+        sharing = asyncio.create_task(runtime.leased.run(stop)) if runtime.leased else None
         await runtime.scheduler.watch(stop, show)
+        if sharing:
+            await sharing
         drawing.cancel()
     sd_notify("STOPPING=1")
     if inbox:

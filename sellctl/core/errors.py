@@ -4,6 +4,7 @@ SellctlError                    one sentence, a hint at what to do, and an exit 
 ├── ConfigError           2     the configuration or a command's arguments are wrong
 ├── SafetyRefusalError    5     a safety rule refused the command
 ├── BusyError             6     another instance has locked the account
+├── LeaseLostError        6     another host may have the account: nothing is sent
 ├── JournalError          1     the journal can't be read or written: nothing new is sent
 └── BrokerError           1     the broker, or the connection to it, failed
     ├── AuthError         3     401/403: the key is refused
@@ -52,6 +53,12 @@ class SafetyRefusalError(SellctlError):
 
 class BusyError(SellctlError):
     """Another process of sellctl has locked this account."""
+
+    exit_code = ExitCode.BUSY
+
+
+class LeaseLostError(SellctlError):
+    """This host may not send for the account now: its lease has ended, or may have."""
 
     exit_code = ExitCode.BUSY
 

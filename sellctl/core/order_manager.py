@@ -25,6 +25,7 @@ from sellctl.core.errors import (
     UnknownOutcomeError,
 )
 from sellctl.core.events import EventPublisher
+from sellctl.core.leases.permit import SendPermit, Unleased
 from sellctl.core.model.event import EventKind
 from sellctl.core.model.intent import IntendedOrder
 from sellctl.core.model.market import NEW_YORK
@@ -69,7 +70,8 @@ NOTHING_HELD: Mapping[str, Position] = MappingProxyType({})
 class OrderManager:
     """Carries out plans for one account and follows each of our orders to its end.
 
-    `in_flight` are the orders and cancels in flight.
+    `in_flight` are the orders and cancels in flight. Where hosts share the accounts, `permit` says whether this one may
+    send now: it is asked before anything is recorded, and again in the instant before each order and each cancel.
     """
 
     account: str
@@ -80,6 +82,7 @@ class OrderManager:
     clock: Clock
     report: EventPublisher
     halted: Callable[[], str]
+    permit: SendPermit = field(default_factory=Unleased)
     in_flight: InFlightRequests = field(init=False)
     todays: TodaysOrders = field(default_factory=TodaysOrders)
     _shown: dict[str, Order] = field(default_factory=dict)  # by client order id: the broker's last answer on open ones
@@ -232,6 +235,7 @@ class OrderManager:
         order = self.book.get(client_order_id)
         if order is None or not order.is_unknown:  # acknowledged before: the broker's look-up lags behind
             return
+        self.permit.require()  # another host may be about to send it
         has_free_qty = order.request is not None and _is_free(order.request, held)
         event = NotFound(self.clock.monotonic(), halted=bool(self.halted()), has_free_qty=has_free_qty)
         if counts_as_not_found(order, event.at):
@@ -289,7 +293,8 @@ class OrderManager:
     async def carry_out(self, plan: Plan) -> bool:
         """Record the requests of a plan in one commit, then send and cancel concurrently, the most urgent first.
 
-        JournalError when they can't be recorded; then nothing is sent or cancelled (A3). No order waits for a cancel:
+        JournalError when they can't be recorded, LeaseLostError when this host may not send for the account; then
+        nothing is sent or cancelled (A3). No order waits for a cancel:
         where one has to, the plan only cancels, and a later plan sends. Return whether the next poll should follow at
         once: an order was cancelled, or an exit sent and not refused.
         """
@@ -347,7 +352,7 @@ class OrderManager:
         """
         new = tuple(cancel for cancel in cancels if self.book.may_request_cancel(cancel.order, at))
         if orders or new:
-            await self.journal.intend(self.account, orders, new)
+            await self.journal.intend(self.account, orders, new, fence=self.permit.begin())
 
     def _in_order_of_urgency(
         self, plan: Plan, exits: Iterable[IntendedOrder], recorded: asyncio.Task[None], at: float
@@ -388,7 +393,11 @@ class OrderManager:
         return self.in_flight.track_cancel(concerned, partial(self._cancel, cancel, at), recorded)
 
     async def _send(self, request: SubmitOrder, why: str) -> bool:
-        """Send an order whose intent is recorded. Return whether to look again at once: unless it was refused."""
+        """Send an order whose intent is recorded. Return whether to look again at once: unless it was refused.
+
+        LeaseLostError: it isn't sent, and whoever has the account now looks it up.
+        """
+        self.permit.require()
         try:
             answer = await self.broker.submit(request)
         except RequestRejectedError as error:
@@ -528,6 +537,7 @@ class OrderManager:
 
     async def _cancel(self, cancel: CancelOrder, at: float) -> bool:
         """Request a recorded cancel, unless it was requested shortly before `at`. Return False when it failed."""
+        self.permit.require()
         order, name = cancel.order, self._name_of(cancel.order)
         effects = self.book.request_cancel(order, at)
         self._report_alerts(name, effects)

@@ -212,10 +212,19 @@ class Journal(Protocol):
     async def plan_made(self, snapshot: Snapshot, plan: Plan) -> None:
         """Record a plan that acts or denies an exit. Like `intend`, plans of the same moment share one commit."""
 
-    async def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+    async def intend(
+        self,
+        account: str,
+        orders: Sequence[IntendedOrder],
+        cancels: Sequence[CancelOrder],
+        *,
+        fence: int | None = None,
+    ) -> None:
         """Record what one decision is about to send and to cancel: all of it or, after JournalError, nothing.
 
         It is on disk when this returns. Decisions of the same moment, also of several accounts, share one commit.
+        `fence` is the fencing number of the host's lease of the account. LeaseLostError, with nothing recorded, when
+        that isn't the one that the lease table has in the same transaction, or the lease has ended there.
         """
 
     def intent_of(self, account: str, client_order_id: str) -> Intent | None:

@@ -110,6 +110,27 @@ class AccountScheduler:
         """The plan of each account's first poll; accounts without a successful poll are left out."""
         return [state.first_plan for state in self.states if state.first_plan is not None]
 
+    # --- accounts that come and go ------------------------------------------------------------------------------------
+
+    def join(self, watcher: SellWatcher) -> None:
+        """Watch one more account from the next poll on, which begins at once, as at a start."""
+        self._set_watchers((*self.watchers, watcher))
+        self.read_at_once([watcher.name])
+
+    def leave(self, account: str) -> None:
+        """Watch an account no more. Its reads end now; what is being sent for it goes on, if its permit allows it."""
+        reading = self._under_way.pop(account, None)
+        if reading:
+            reading.cancel()
+        self._accounts.forget(account)
+        self._set_watchers([watcher for watcher in self.watchers if watcher.name != account])
+
+    def _set_watchers(self, watchers: Sequence[SellWatcher]) -> None:
+        self.watchers = watchers
+        self._accounts.set_accounts(watchers)
+        if self.tick_handler:
+            self.tick_handler.set_watchers(watchers)
+
     # --- one poll -----------------------------------------------------------------------------------------------------
 
     async def poll(self, *, expedited: bool = False) -> None:
@@ -144,6 +165,7 @@ class AccountScheduler:
             await self.prices.refresh(missing)
             self._accounts.quotes_arrived([watcher.name for watcher, _ in seen], self.clock.monotonic())
         self._remember(seen)
+        seen = [each for each in seen if any(each[0] is watcher for watcher in self.watchers)]  # some may have left
         market = self._market = self.market_clock.now()
         self._alerts.publish_change("quotes", self.prices.problem, "quotes are available again")
         self._alerts.publish_change(

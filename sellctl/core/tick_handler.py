@@ -79,6 +79,22 @@ class TickHandler:
         for watcher in self.watchers:
             watcher.orders_streamed(is_connected=False)
 
+    def set_watchers(self, watchers: Sequence[SellWatcher]) -> None:
+        """Set the accounts, when some come and go. A tick acts on none that has left."""
+        self.watchers = watchers
+        self._held_by = {
+            symbol: tuple(each for each in holders if any(each is watcher for watcher in watchers))
+            for symbol, holders in self._held_by.items()
+        }
+        self._second_quotes = {
+            what: waiting
+            for what, waiting in self._second_quotes.items()
+            if any(waiting[0] is watcher for watcher in watchers)
+        }
+        for watcher in watchers:
+            if watcher.state.polled_at is None:
+                watcher.orders_streamed(is_connected=self.streams_orders_of(watcher.name))
+
     @property
     def is_live(self) -> bool:
         """Whether every expected connection is up."""

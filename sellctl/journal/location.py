@@ -30,6 +30,11 @@ class PostgresLocation:
         return f"postgresql://{user}{where}{parts.path}"
 
     @property
+    def conninfo(self) -> str:
+        """The URL as libpq takes it, with the password."""
+        return "postgresql" + self.url[self.url.index(":") :]
+
+    @property
     def schema(self) -> str:
         """The schema of its tables; "" for the user's default."""
         return _SIMULATOR_SCHEMA if self.simulated else ""

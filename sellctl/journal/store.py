@@ -76,8 +76,10 @@ _MARK_OF_PLAN = sa.select(meta.c.value).where(meta.c.key == sa.bindparam("key"))
 class IntentCheck(Protocol):
     """A check of an account's intents, in the transaction that writes them."""
 
-    def __call__(self, batch: Batch, account: str) -> None:
-        """Raise a SellctlError to refuse the intents: then none of them is written, and nothing is sent.
+    def __call__(self, batch: Batch, account: str, fence: int | None) -> None:
+        """`fence` is the fencing number of this host's lease; None where no hosts share the accounts.
+
+        Raise a SellctlError to refuse the intents: then none of them is written, and nothing is sent.
 
         A statement that is only executed, and fails in the database, refuses them too, without a round trip of its own.
         It is written for the driver: with ? for values in SQLite, and with $1, $2 ... on PostgreSQL.
@@ -152,17 +154,25 @@ class SqlJournal(AuditLog):
             self._fingerprints[account] = recorded or ""
         return self._fingerprints[account]
 
-    async def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+    async def intend(
+        self,
+        account: str,
+        orders: Sequence[IntendedOrder],
+        cancels: Sequence[CancelOrder],
+        *,
+        fence: int | None = None,
+    ) -> None:
         """Record what one decision sends and cancels; on disk when this returns. Ids may repeat.
 
-        The decisions of several accounts in the same moment share one transaction.
+        The decisions of several accounts in the same moment share one transaction. LeaseLostError when `fence` isn't
+        the fencing number of the account's lease any more; it spoils no other account's decision.
         """
 
         def write(batch: Batch) -> None:
-            if orders and self._intent_check is not None:
-                self._intent_check(batch, account)
+            if self._intent_check is not None:
+                self._intent_check(batch, account, fence)
             for order in orders:
-                entry = _entry_of_intent(account, order)
+                entry = _entry_of_intent(account, order, fence)
                 row = batch.append(entry)
                 batch.execute(
                     self._statements.remember_intent,
@@ -344,7 +354,7 @@ class SqliteJournal(SqlJournal):
         super().__init__(Database(path, busy_timeout=busy_timeout), now, **options)
 
 
-def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
+def _entry_of_intent(account: str, order: IntendedOrder, fence: int | None) -> Entry:
     request, signal = order.request, order.signal
     detail = {
         "body": order.body,
@@ -356,6 +366,7 @@ def _entry_of_intent(account: str, order: IntendedOrder) -> Entry:
         **_cost_basis(CostBasis.of(signal.holding.position)),
         **_legs_of(request),
         **({STRUCTURE: signal.structure} if signal.structure else {}),
+        **({} if fence is None else {"fence": fence}),
     }
     return Entry(account, INTENT, detail, request.symbol, signal.reason, request.client_order_id)
 

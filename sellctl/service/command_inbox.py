@@ -30,10 +30,10 @@ async def serve(scheduler: "AccountScheduler", state: "StateFolder", stop: async
     Nothing in the inbox ends this: what isn't a request is discarded and reported. After the stop none is accepted,
     because nobody would carry it out.
     """
-    watchers = {watcher.name: watcher for watcher in scheduler.watchers}
     is_first = True  # what is there at the start was left for a process that has ended
     flags = _flags(state)
     while not stop.is_set():
+        watchers = {watcher.name: watcher for watcher in scheduler.watchers}  # some come and go where hosts share them
         requests, discarded = state.take_requests(tuple(watchers))
         for why in discarded:
             scheduler.publish("", EventKind.NOTE, why, failed=True)

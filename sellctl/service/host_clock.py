@@ -1,4 +1,7 @@
-"""The host's clock; its monotonic time and its sleeps can run at the speed of a simulated market."""
+"""The host's clock; its monotonic time and its sleeps can run at the speed of a simulated market.
+
+LeaseClock goes on while the host is suspended, which the monotonic clock of Linux does not.
+"""
 
 import asyncio
 import datetime as dt
@@ -23,3 +26,12 @@ class RealClock:
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds` of this clock's monotonic time."""
         await asyncio.sleep(seconds / self.speed)
+
+
+class LeaseClock(RealClock):
+    """The host's clock for leases, which end while a host is suspended, too."""
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start, including those for which the host was suspended."""
+        boot_time = getattr(time, "CLOCK_BOOTTIME", None)  # Linux; elsewhere the monotonic clock counts them itself
+        return time.monotonic() if boot_time is None else time.clock_gettime(boot_time)

@@ -177,6 +177,13 @@ class StateFolder:
             lock.release()
         self._locks.clear()
 
+    def unlock(self, account_number: str) -> None:
+        """Release the lock of one account, which another host watches from now on; does nothing without a lock."""
+        lock = self._locks.pop(account_number, None)
+        if lock is not None:
+            self._holder_file(account_number).unlink(missing_ok=True)
+            lock.release()
+
     def renew_holders(self) -> None:
         """Set the time of this process's holder files to now: a health check sees that it still checks its accounts."""
         for number in self._locks:

@@ -36,11 +36,18 @@ class ObservedJournal:
         self._at_a_plan()
         await self._journal.plan_made(snapshot, plan)
 
-    async def intend(self, account: str, orders: Sequence[IntendedOrder], cancels: Sequence[CancelOrder]) -> None:
+    async def intend(
+        self,
+        account: str,
+        orders: Sequence[IntendedOrder],
+        cancels: Sequence[CancelOrder],
+        *,
+        fence: int | None = None,
+    ) -> None:
         """Record what one decision is about to send and to cancel."""
         began = self._recorder.monotonic()
         quotes = {order.request.symbol: self._quote_times(order.request.symbols[0]) for order in orders}
-        await self._journal.intend(account, orders, cancels)
+        await self._journal.intend(account, orders, cancels, fence=fence)
         self._recorder.put(Intended(account, tuple(orders), tuple(cancels), began, quotes))
 
     async def accepted(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> None:

@@ -118,6 +118,25 @@ def test_a_tick_that_meets_a_target_sends_with_no_request_before_the_order() -> 
     assert ticks.woken == ["main"]
 
 
+def test_a_tick_acts_on_no_account_that_has_left_and_on_one_that_has_joined_after_its_poll() -> None:
+    ticks = Ticks()
+
+    async def leave() -> None:
+        ticks.handler.set_watchers([])
+
+    async def join() -> None:
+        ticks.handler.set_watchers([ticks.world.watcher])
+        await ticks.poll()
+
+    async def reach_the_target() -> None:
+        await ticks.quote("1.20", "1.22")
+
+    ticks.play(leave, reach_the_target)
+    assert ticks.sent == []
+    ticks.play(join, reach_the_target)
+    assert ticks.sent == [CALL]
+
+
 def test_orders_on_several_underlyings_at_once_ask_for_one_read() -> None:
     world = World()
     world.broker.held = (a_position(CALL, "3"), a_position(MSFT_CALL, "2"))

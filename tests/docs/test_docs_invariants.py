@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CODE = re.compile(r"\b(?:S[1-8]|I[1-9]|D[1-9]|T[1-9]|C[1-9]|R[1-9]|A[1-9]|K[1-9]|P[1-9])\b")
+CODE = re.compile(r"\b(?:S[1-8]|I[1-9]|D[1-9]|T[1-9]|C[1-9]|R[1-9]|A[1-9]|K[1-9]|P[1-9]|E[1-9])\b")
 
 
 def test_every_invariant_that_is_named_is_defined() -> None:

@@ -224,6 +224,20 @@ class DueAccounts:
 
     # --- settings -----------------------------------------------------------------------------------------------------
 
+    def set_accounts(self, accounts: Sequence[ScheduledAccount]) -> None:
+        """Set the accounts, when some come and go."""
+        self.accounts = accounts
+
+    def forget(self, account: str) -> None:
+        """Forget everything about an account that has left: when it comes back, it is as at a start."""
+        for known in (
+            self._instruments, self._read_at, self._read_before, self._read_ended_at, self._quoted_at,
+            self._arrived_at, self._followed_at, self._followed,
+        ):  # fmt: skip
+            known.pop(account, None)
+        for names in (self._reading, self._read_requested, self._reevaluation_requested, self._at_once):
+            names.discard(account)
+
     def set_interval(self, seconds: float) -> None:
         """Set the time between ordinary polls."""
         self.interval = seconds

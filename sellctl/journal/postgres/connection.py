@@ -73,9 +73,8 @@ def connect(location: PostgresLocation, timeouts: Timeouts, *, writes: bool) -> 
 
 def _options(location: PostgresLocation, timeouts: Timeouts, *, writes: bool) -> Mapping[str, Any]:
     """What libpq connects with: the URL's options before these."""
-    url = "postgresql" + location.url[location.url.index(":") :]
     try:
-        given = {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
+        given = {name: value for name, value in conninfo_to_dict(location.conninfo).items() if value is not None}
     except psycopg.Error:
         # Its words may repeat a part of the URL, and with it the password.
         raise ConfigError(

@@ -309,7 +309,7 @@ def test_simulated_accounts_have_a_journal_of_their_own_in_the_same_database(pos
 
 @pytest.mark.parametrize("where", ["here", "database"])
 def test_a_check_in_the_same_transaction_refuses_an_intent(postgres: PostgresLocation, where: str) -> None:
-    def check(batch: Any, account: str) -> None:
+    def check(batch: Any, account: str, _fence: int | None) -> None:
         if account != "other":
             return
         if where == "here":

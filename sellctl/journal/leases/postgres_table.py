@@ -1,0 +1,260 @@
+"""The LeaseTable port on PostgreSQL: one transaction per renewal, by the database's clock, and NOTIFY for news.
+
+Transactions are REPEATABLE READ: of two that would change one row, the later one fails and is tried again, so that no
+host acts on what another has just changed. `clock_timestamp()` is the time of the statement, not of the transaction.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import errors
+
+from sellctl.core.errors import JournalError
+from sellctl.core.leases.fencing import lost
+from sellctl.core.leases.model import Host, Lease, LeaseView, Renewal
+from sellctl.core.leases.timing import CALL_SECONDS, LEASE_SECONDS
+from sellctl.journal.audit_log import Batch
+
+CHANNEL = "sellctl_leases"
+TRIES = 3
+
+_LEASE = f"make_interval(secs => {LEASE_SECONDS})"
+_REGISTER = f"""
+    INSERT INTO lease_hosts AS h (name, registration, process, until, accounts, is_leaving)
+    VALUES (%(host)s, nextval('lease_registrations'), %(process)s, clock_timestamp() + {_LEASE},
+            %(accounts)s, %(is_leaving)s)
+    ON CONFLICT (name) DO UPDATE SET
+        registration = CASE WHEN h.until > clock_timestamp() THEN h.registration ELSE EXCLUDED.registration END,
+        process = EXCLUDED.process, until = EXCLUDED.until, accounts = EXCLUDED.accounts,
+        is_leaving = EXCLUDED.is_leaving
+    WHERE h.until <= clock_timestamp() OR h.process = EXCLUDED.process
+    RETURNING registration
+"""  # noqa: S608  our own constants
+_RENEW = f"""
+    UPDATE lease_hosts
+    SET until = clock_timestamp() + {_LEASE}, accounts = %(accounts)s, is_leaving = %(is_leaving)s
+    WHERE name = %(host)s AND registration = %(registration)s AND process = %(process)s AND until > clock_timestamp()
+    RETURNING registration
+"""  # noqa: S608  our own constants
+_KNOW = "INSERT INTO leases (account, fence) SELECT unnest(%(accounts)s::text[]), 0 ON CONFLICT DO NOTHING"
+_RELEASE = """
+    UPDATE leases SET registration = NULL, since = NULL
+    WHERE account = %(account)s AND fence = %(fence)s AND registration = %(registration)s
+"""
+# A host whose renewal is under way is skipped: it isn't gone.
+_FORGET = """
+    DELETE FROM lease_hosts WHERE name IN (
+        SELECT name FROM lease_hosts WHERE until <= clock_timestamp() FOR UPDATE SKIP LOCKED
+    )
+"""
+_ACQUIRE = """
+    UPDATE leases SET registration = %(registration)s, fence = fence + 1, since = clock_timestamp()
+    WHERE account IN (
+        SELECT account FROM leases
+        WHERE account = ANY(%(acquire)s)
+          AND NOT EXISTS (SELECT FROM lease_hosts AS h WHERE h.registration = leases.registration)
+        ORDER BY account FOR UPDATE SKIP LOCKED
+    )
+"""
+_LEAVE = """
+    DELETE FROM lease_hosts WHERE registration = %(registration)s
+    AND NOT EXISTS (SELECT FROM leases WHERE leases.registration = lease_hosts.registration)
+"""
+_HALT = "INSERT INTO lease_halts VALUES (1, %(halt)s) ON CONFLICT (id) DO UPDATE SET reason = EXCLUDED.reason"
+_RESUME = "DELETE FROM lease_halts"
+_VIEW = """
+    SELECT clock_timestamp(), (SELECT reason FROM lease_halts),
+           h.name, h.registration, h.until, h.accounts, h.is_leaving, l.account, l.fence, l.since
+    FROM (SELECT) AS one
+    LEFT JOIN lease_hosts AS h ON h.until > clock_timestamp()
+    LEFT JOIN leases AS l ON l.registration = h.registration
+    ORDER BY h.name, l.account
+"""
+# Nobody acquires the account before the transaction of the intent has ended.
+_FENCE = sa.text("""
+    SELECT 1 FROM leases AS l JOIN lease_hosts AS h ON h.registration = l.registration
+    WHERE l.account = :account AND l.fence = :fence AND h.until > clock_timestamp()
+    FOR SHARE OF l
+""")
+
+
+def check_fence(tx: sa.Connection, account: str, fence: int) -> None:
+    """LeaseLostError unless the account's lease has this fencing number and hasn't ended."""
+    if tx.execute(_FENCE, {"account": account, "fence": fence}).first() is None:
+        raise lost(account)
+
+
+def check_intent(batch: Batch, account: str, fence: int | None) -> None:
+    """An IntentCheck: LeaseLostError unless this host has the account's lease, with this fencing number."""
+    if fence is None:
+        raise lost(account)
+    check_fence(batch.tx, account, fence)
+
+
+@dataclass(slots=True)
+class PostgresLeaseTable:
+    """The lease table in a database. `conninfo` is libpq's, `schema` that of its tables; "" for the user's default.
+
+    A call that fails or is cancelled gives its connection up, and the next one makes a new one: it never waits for an
+    answer that hangs.
+    """
+
+    conninfo: str
+    schema: str = ""
+    _connection: "psycopg.AsyncConnection[tuple[Any, ...]] | None" = None
+    _listening: "asyncio.Task[None] | None" = None
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def renew(self, renewal: Renewal) -> LeaseView:
+        """Carry out a renewal in one transaction, and return the table after it."""
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._carried_out(renewal)
+            except errors.SerializationFailure as error:
+                if not left:
+                    raise _failure(error) from None
+            except (psycopg.Error, OSError) as error:
+                raise _failure(error) from None
+        raise AssertionError("the last try has returned or raised")
+
+    async def view(self) -> LeaseView:
+        """The table without a change."""
+        try:
+            return await self._carried_out(None)
+        except (psycopg.Error, OSError) as error:
+            raise _failure(error) from None
+
+    async def changed(self, seconds: float) -> None:
+        """Return at the next news, after so many seconds at the latest. JournalError when it can't listen."""
+        if self._listening is None or self._listening.done():
+            failed = self._listening.exception() if self._listening and not self._listening.cancelled() else None
+            self._listening = asyncio.create_task(self._listen())
+            if failed is not None:
+                raise _failure(failed)
+        news = asyncio.ensure_future(self._news.wait())
+        try:
+            await asyncio.wait({news}, timeout=seconds)
+            self._news.clear()
+        finally:
+            news.cancel()
+
+    async def close(self) -> None:
+        """End both connections."""
+        if self._listening is not None:
+            self._listening.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await self._listening
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    async def _carried_out(self, renewal: Renewal | None) -> LeaseView:
+        """One transaction on a connection that no other call uses."""
+        connection, self._connection = self._connection or await self._connect(), None
+        is_sound = False
+        try:
+            async with connection.transaction():
+                registration = await _renewed(connection, renewal) if renewal else 0
+                rows = await (await connection.execute(_VIEW)).fetchall()
+            is_sound = True
+        except errors.SerializationFailure:
+            is_sound = True
+            raise
+        finally:
+            if is_sound and self._connection is None:
+                self._connection = connection
+            else:
+                await connection.close()
+        return _view_of(rows, registration)
+
+    async def _connect(self) -> "psycopg.AsyncConnection[tuple[Any, ...]]":
+        milliseconds = int(CALL_SECONDS * 1000)
+        options = f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
+        options += f" -c search_path={self.schema}" if self.schema else ""
+        connection = await psycopg.AsyncConnection.connect(
+            self.conninfo,
+            connect_timeout=int(CALL_SECONDS),
+            tcp_user_timeout=2 * milliseconds,
+            options=options,
+            autocommit=True,
+        )
+        await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+        return connection
+
+    async def _listen(self) -> None:
+        async with await psycopg.AsyncConnection.connect(
+            self.conninfo, connect_timeout=int(CALL_SECONDS), autocommit=True
+        ) as connection:
+            await connection.execute(f"LISTEN {CHANNEL}")
+            async for _ in connection.notifies():
+                self._news.set()
+
+
+async def _renewed(connection: "psycopg.AsyncConnection[tuple[Any, ...]]", renewal: Renewal) -> int:
+    """Carry out a renewal within a transaction. Return the host's registration; 0 without one."""
+    facts: dict[str, Any] = {
+        "host": renewal.host,
+        "process": renewal.process,
+        "accounts": sorted(renewal.accounts),
+        "is_leaving": renewal.is_leaving,
+        "registration": renewal.registration,
+        "acquire": sorted(renewal.acquire),
+        "halt": renewal.halt,
+    }
+    row = await (await connection.execute(_RENEW if renewal.registration else _REGISTER, facts)).fetchone()
+    tells = await _halted(connection, facts)
+    facts["registration"] = registration = int(row[0]) if row else 0
+    if registration:
+        if not renewal.registration:
+            await connection.execute(_KNOW, facts)
+        for account, fence in renewal.release:
+            released = await connection.execute(_RELEASE, {**facts, "account": account, "fence": fence})
+            tells |= bool(released.rowcount)
+        if renewal.is_leaving:
+            tells |= bool((await connection.execute(_LEAVE, facts)).rowcount)
+        elif renewal.acquire:
+            await connection.execute(_FORGET)
+            await connection.execute(_ACQUIRE, facts)
+    if tells:
+        await connection.execute(f"NOTIFY {CHANNEL}")
+    return registration
+
+
+async def _halted(connection: "psycopg.AsyncConnection[tuple[Any, ...]]", facts: Mapping[str, Any]) -> bool:
+    """Set or lift the halt of all hosts. Return whether that is news."""
+    if facts["halt"] is None:
+        return False
+    await connection.execute(_HALT if facts["halt"] else _RESUME, facts)
+    return True
+
+
+def _view_of(rows: "list[tuple[Any, ...]]", registration: int) -> LeaseView:
+    """The view that the rows of _VIEW show: one per lease, and per host without one."""
+    at, halted, *_ = rows[0]
+    hosts: dict[str, Host] = {}
+    leases = []
+    for _, _, name, number, until, accounts, is_leaving, account, fence, since in rows:
+        if name is None:
+            continue
+        hosts[name] = Host(name, number, until, frozenset(accounts), is_leaving)
+        if account is not None:
+            leases.append(Lease(account, name, number, fence, until, since))
+    return LeaseView(at, tuple(hosts.values()), tuple(leases), registration, halted or "")
+
+
+def _failure(error: BaseException) -> JournalError:
+    """The error in a sentence. It has no word of the connection's parameters, which may be a password."""
+    if isinstance(error, errors.UndefinedTable):
+        return JournalError("The database has no lease table.", hint="Run its migrations, as after an update.")
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return JournalError("The database of the leases is read-only.", hint="Connect to the primary server.")
+    if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable | errors.SerializationFailure):
+        return JournalError("The database of the leases is too slow.", hint="Check its load and its locks.")
+    return JournalError("The database of the leases can't be reached.", hint="Check the server and journal.url.")

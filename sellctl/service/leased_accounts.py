@@ -1,0 +1,101 @@
+"""The accounts of a host that shares them with others: each is watched while this host has its lease."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sellctl.core.errors import SellctlError
+from sellctl.core.events import EventPublisher
+from sellctl.core.leases.keeper import AccountPermit, LeaseKeeper
+from sellctl.core.leases.lease_table import LeaseTable
+from sellctl.core.leases.permit import SendPermit
+from sellctl.core.model.event import EventKind
+from sellctl.core.ports import Clock
+from sellctl.core.scheduler import AccountScheduler
+from sellctl.core.sell_watcher import SellWatcher
+from sellctl.service.state_folder import StateFolder
+
+
+@dataclass(slots=True)
+class LeasedAccounts:
+    """Lets accounts join and leave a running scheduler with their leases.
+
+    `make_watcher` builds an account's watcher as at a start: open intents, memory and positions are read anew.
+    """
+
+    scheduler: AccountScheduler
+    make_watcher: Callable[[str, SendPermit], SellWatcher]
+    state: StateFolder
+    publish: EventPublisher
+    _keeper: LeaseKeeper = field(init=False)
+    _watchers: dict[str, SellWatcher] = field(default_factory=dict)
+
+    def share_by(self, table: LeaseTable, clock: Clock, host: str, process: str, accounts: frozenset[str]) -> None:
+        """Share these accounts by a lease table. To be called before `run`."""
+        self._keeper = LeaseKeeper(host, process, accounts, table, clock, self)
+
+    @property
+    def keeper(self) -> LeaseKeeper:
+        """This host's leases."""
+        return self._keeper
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep leases until `stop` is set, then give them back. An error of the keeper sets it."""
+        keeping = asyncio.create_task(self._keeper.run())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({keeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
+            self._keeper.leave()
+            await keeping
+        finally:
+            keeping.cancel()
+            stopping.cancel()
+            await self._keeper.table.close()
+
+    # --- what the keeper tells and asks -------------------------------------------------------------------------------
+
+    def gained(self, account: str, permit: AccountPermit) -> bool:
+        """Watch an account from now on, as at a start. False when what is remembered of it can't be read."""
+        try:
+            watcher = self._watchers[account] = self.make_watcher(account, permit)
+        except SellctlError as error:
+            self.publish("", EventKind.DEGRADED, f"{account} can't be watched: {error}", failed=True)
+            return False
+        watcher.publish("", EventKind.NOTE, f"this host watches the account now (lease {permit.fence})")
+        self.scheduler.join(watcher)
+        return True
+
+    def lost(self, account: str) -> None:
+        """Watch an account no more."""
+        watcher = self._watchers.pop(account, None)
+        if watcher is None:
+            return
+        self.scheduler.leave(account)
+        facts = watcher.state.facts
+        if facts is not None:
+            self.state.unlock(facts.number)
+        watcher.publish("", EventKind.NOTE, "this host watches the account no more")
+
+    def is_sending(self, account: str) -> bool:
+        """Whether an order or a cancel is being recorded, or is on its way to the broker."""
+        return account in self._watchers and self._watchers[account].is_executing
+
+    def is_busy(self, account: str) -> bool:
+        """Whether an exit is under way."""
+        watcher = self._watchers.get(account)
+        if watcher is None:
+            return False
+        state = watcher.state
+        return watcher.is_executing or state.is_pressing or bool(state.pending_symbols or state.unknown_orders)
+
+    def halted(self) -> str:
+        """Why this host is halted by its own flag."""
+        return self.state.halted()
+
+    def lease_problem(self, sentence: str) -> None:
+        """Publish what is wrong with the leases, once until it changes."""
+        if sentence:
+            self.publish("", EventKind.DEGRADED, sentence, failed=True)
+        else:
+            self.publish("", EventKind.RECOVERED, "leases are renewed")

@@ -1,0 +1,210 @@
+"""Accounts join a running watcher with their lease, as at a start, and leave it without sending anything."""
+
+import asyncio
+import datetime as dt
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from builders import CALL
+from shell_fakes import FakeBroker, World
+
+from faults.hosts.table import MemoryTable
+from sellctl.core.errors import JournalError
+from sellctl.core.events import EventPublisher
+from sellctl.core.leases.keeper import AccountPermit, LeaseKeeper
+from sellctl.core.leases.model import Renewal
+from sellctl.core.leases.permit import SendPermit
+from sellctl.core.leases.timing import LEASE_SECONDS
+from sellctl.core.scheduler import AccountScheduler
+from sellctl.core.sell_watcher import SellWatcher
+from sellctl.service.leased_accounts import LeasedAccounts
+from sellctl.service.state_folder import StateFolder
+
+DUE = ("1.20", "1.22")
+
+
+@dataclass
+class SharingHost:
+    """A host with two accounts and nothing on its screen yet. Its table has the fakes' clock."""
+
+    folder: Path
+    world: World = field(default_factory=World)
+    made: list[str] = field(default_factory=list)
+    unreadable: bool = False
+
+    def __post_init__(self) -> None:
+        world = self.world
+        self.brokers = {name: FakeBroker(world.clock, name) for name in ("main", "other")}
+        publish = EventPublisher("", world.clock.now, world.events.append, world.journal)
+        interval = dt.timedelta(seconds=5)
+        self.scheduler = AccountScheduler((), world.market_clock, world.prices, world.clock, interval, publish)
+        self.state = StateFolder(self.folder)
+        self.table = MemoryTable(world.clock.now)
+        self.leased = LeasedAccounts(self.scheduler, self.make_watcher, self.state, publish)
+        self.leased.share_by(self.table, world.clock, "one", "process-1", frozenset(self.brokers))
+
+    def make_watcher(self, account: str, permit: SendPermit) -> SellWatcher:
+        if self.unreadable:
+            raise JournalError("The journal can't be read.")
+        self.made.append(account)
+        return self.world.a_watcher(self.brokers[account], permit=permit)
+
+    @property
+    def keeper(self) -> LeaseKeeper:
+        return self.leased.keeper
+
+    @property
+    def watched(self) -> list[str]:
+        return [watcher.name for watcher in self.scheduler.watchers]
+
+    def permit(self, account: str) -> Any:
+        return next(each for each in self.scheduler.watchers if each.name == account).orders.permit
+
+    async def take_all(self) -> None:
+        for _ in range(2):
+            await self.keeper.renew()
+
+
+def run(work: Callable[[], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        await work()
+
+    asyncio.run(whole())
+
+
+def test_a_host_begins_without_accounts_and_polls_each_once_it_has_its_lease(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+
+    async def work() -> None:
+        await host.scheduler.poll()
+        assert host.watched == []
+        await host.take_all()
+        await host.scheduler.poll()
+        assert host.watched == ["main", "other"]
+        assert [state.plan is not None for state in host.scheduler.states] == [True, True]
+
+    run(work)
+    assert "this host watches the account now (lease 1)" in host.world.texts
+
+
+def test_what_is_due_in_a_new_account_is_sold_with_the_leases_number(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+    host.world.quoted(*DUE)
+
+    async def work() -> None:
+        await host.take_all()
+        await host.scheduler.poll()
+
+    run(work)
+    assert [order.symbol for order in host.brokers["main"].sent] == [CALL]
+    assert isinstance(host.permit("main"), AccountPermit)
+
+
+def test_an_account_that_is_lost_is_read_no_more_and_nothing_is_sent_for_it(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+    broker = host.brokers["main"]
+
+    async def work() -> None:
+        await host.take_all()
+        broker.gate = asyncio.Event()
+        host.world.quoted(*DUE)
+        polling = asyncio.ensure_future(host.scheduler.poll())
+        await asyncio.sleep(0)
+        host.world.clock.seconds += LEASE_SECONDS + 1
+        another = Renewal("two", "process-2", 0, frozenset(host.brokers), acquire=frozenset(host.brokers))
+        host.table.renew_now(another)
+        await host.keeper.renew()
+        broker.gate.set()
+        await polling
+        await host.scheduler.poll()
+
+    run(work)
+    assert host.watched == []
+    assert (broker.sent, host.brokers["other"].sent) == ([], [])
+    assert "this host watches the account no more" in host.world.texts
+
+
+def test_an_order_whose_lease_ends_before_it_leaves_is_not_sent(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+
+    async def work() -> None:
+        await host.take_all()
+        await host.scheduler.poll()
+        host.world.quoted(*DUE)
+        host.world.clock.seconds += LEASE_SECONDS
+        await host.scheduler.poll()
+
+    run(work)
+    assert host.brokers["main"].sent == []
+    problem = "This host has no lease of account main now: nothing is sent."
+    assert any(problem in text for text in host.world.texts)
+
+
+def test_an_account_that_comes_back_is_watched_as_at_a_start(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+
+    async def work() -> None:
+        await host.take_all()
+        await host.scheduler.poll()
+        host.world.clock.seconds += LEASE_SECONDS + 1
+        await host.keeper.renew()
+        await host.take_all()
+        await host.take_all()
+        assert all(state.plan is None for state in host.scheduler.states)
+        await host.scheduler.poll()
+
+    run(work)
+    assert host.made == ["main", "other", "main", "other"]
+    assert [state.plan is not None for state in host.scheduler.states] == [True, True]
+
+
+def test_an_account_whose_memory_can_not_be_read_is_given_back(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+    host.unreadable = True
+
+    async def work() -> None:
+        await host.take_all()
+        await host.keeper.renew()
+
+    run(work)
+    assert host.watched == []
+    assert host.table.lease_of("main") is None
+    assert "degraded: main can't be watched: The journal can't be read." in host.world.texts
+
+
+def test_the_lock_of_an_account_is_released_with_it(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+    host.world.admit = lambda facts: host.state.lock(facts.number, "watch")
+
+    async def work() -> None:
+        await host.take_all()
+        await host.scheduler.poll()
+
+    async def lose() -> None:
+        for account in ("main", "other"):
+            host.leased.lost(account)
+
+    run(work)
+    assert [file.name for file in tmp_path.glob("*.holder")] == ["account-PA1.holder"]
+    run(lose)
+    assert not list(tmp_path.glob("*.holder"))
+    StateFolder(tmp_path).lock("PA1", "watch")
+
+
+def test_a_stop_gives_every_account_back_and_then_ends(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        sharing = asyncio.ensure_future(host.leased.run(stop))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert host.keeper.held == {"main", "other"}
+        stop.set()
+        await asyncio.wait_for(sharing, 10)
+
+    run(work)
+    assert host.watched == []
+    assert [host.table.lease_of(account) for account in ("main", "other")] == [None, None]
