@@ -3,41 +3,28 @@
 import asyncio
 import datetime as dt
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy as sa
+from postgres_fixtures import PostgresLocation
 
-from benchmarks.postgres_server import NoServerError, Server, a_server
+from benchmarks.postgres_server import Server
 from faults.hosts.table import MemoryTable
 from sellctl.core.errors import JournalError, LeaseLostError
 from sellctl.core.leases.lease_table import LeaseTable
 from sellctl.core.leases.model import LeaseView, Renewal
 from sellctl.journal.leases.postgres_table import PostgresLeaseTable, check_fence
-from sellctl.journal.leases.schema import metadata
 
 ACCOUNTS = frozenset({"a", "b"})
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    try:
-        with a_server() as running:
-            yield running
-    except NoServerError as error:
-        pytest.skip(str(error))
-
-
 @pytest.fixture
-def url(server: Server) -> str:
-    """A database with the lease tables."""
-    url = server.database()
-    engine = sa.create_engine(url)
-    metadata.create_all(engine)
-    engine.dispose()
-    return url
+def url(postgres: PostgresLocation) -> str:
+    """A database with a journal, and so with the lease tables."""
+    return postgres.url
 
 
 @pytest.fixture(params=["memory", "postgres"])
