@@ -214,6 +214,8 @@ def _of_definite(answer: BrokerAnswer, context: RequestContext) -> BrokerError:
         if is_absent:
             return NotFoundError(sentence, answer=answer)
         return UnknownOutcomeError(sentence, kind=FailureKind.GATEWAY)
+    if context.operation is Operation.LOOK_UP and _says_absent(answer):
+        return NotFoundError(sentence, answer=answer)
     if _FEED.search(answer.message):
         return FeedNotGrantedError(sentence, answer=answer)
     return RequestRejectedError(sentence, answer=answer, refusal=refusal_of(answer, context.operation))
@@ -225,7 +227,11 @@ def _is_absence(answer: BrokerAnswer, operation: Operation) -> bool:
     For a look-up, any 404 in JSON counts. This is safe: the order is looked up again before it is resent, and it is
     resent with the same id, which Alpaca accepts only once.
     """
-    return operation is Operation.LOOK_UP or answer.code in _ABSENT_CODES or bool(_ABSENT.search(answer.message))
+    return operation is Operation.LOOK_UP or _says_absent(answer)
+
+
+def _says_absent(answer: BrokerAnswer) -> bool:
+    return answer.code in _ABSENT_CODES or bool(_ABSENT.search(answer.message))
 
 
 def _refuses_key(status: int, text: str, answer: BrokerAnswer | None, operation: Operation) -> bool:

@@ -198,6 +198,22 @@ def test_a_look_up_takes_any_404_in_json_for_an_absence(stand_in: StandIn, body:
     assert type(refused(stand_in, look_up, Answer(body, 404))) is NotFoundError
 
 
+@pytest.mark.parametrize(
+    "body",
+    [{"code": 40410000, "message": "no such order"}, {"code": 42210000, "message": "order not found for sellctl-1"}],
+)
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_look_up_takes_an_absence_in_words_or_by_its_code_whatever_the_status(
+    stand_in: StandIn, body: object, status: int
+) -> None:
+    assert type(refused(stand_in, look_up, Answer(body, status))) is NotFoundError
+
+
+def test_a_look_up_that_is_refused_for_another_reason_is_no_absence(stand_in: StandIn) -> None:
+    answer = Answer({"code": 42210000, "message": "client_order_id is too long"}, 422)
+    assert type(refused(stand_in, look_up, answer)) is RequestRejectedError
+
+
 def test_a_look_up_with_a_404_that_is_no_json_is_unknown(stand_in: StandIn) -> None:
     assert type(refused(stand_in, look_up, Answer(HTML, 404))) is UnknownOutcomeError
 
