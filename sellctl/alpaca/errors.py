@@ -157,6 +157,10 @@ _NO_TRADING: Final = (
     r"(not authorized|unauthorized) to trade|rejected by user request"
     r"|(account|trading) (is |has been )?(blocked|suspended|restricted|disabled)"
 )
+# In whichever order of words; the order is looked up then, so that a wrong guess costs a request.
+_DUPLICATE: Final = (
+    r"client.?order.?id.*(unique|exist|duplicate|already)|(unique|exist|duplicate|already).*client.?order.?id"
+)
 # The documented message is about a sub-penny price; others name the increment, the tick or the multiple.
 _INCREMENT: Final = r"sub.?penny|(price|pricing|minimum|tick) increment|increment of|(minimum|invalid) tick|multiple of"
 # Operation, status, pattern of the message.
@@ -165,7 +169,7 @@ _REFUSAL_OF_MESSAGE: Final = tuple(
     for operation, status, pattern, refusal in (
         (Operation.CANCEL, 422, "", Refusal.NOT_CANCELABLE),
         (Operation.SUBMIT, 409, "", Refusal.DUPLICATE_ID),
-        (Operation.SUBMIT, 422, r"client.?order.?id.*(unique|exist|duplicate|already)", Refusal.DUPLICATE_ID),
+        (Operation.SUBMIT, 422, _DUPLICATE, Refusal.DUPLICATE_ID),
         (Operation.SUBMIT, 422, r"position.?intent mismatch", Refusal.INTENT_MISMATCH),
         (Operation.SUBMIT, 422, _INCREMENT, Refusal.PRICE_INCREMENT),
         (Operation.SUBMIT, 403, r"insufficient (qty|quantity|balance)", Refusal.INSUFFICIENT_QTY),

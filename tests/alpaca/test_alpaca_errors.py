@@ -143,6 +143,8 @@ REFUSALS = [
         Refusal.PRICE_INCREMENT,
     ),
     (submit, 422, said(40010001, "client_order_id must be unique"), Refusal.DUPLICATE_ID),
+    (submit, 422, said(40010001, "duplicate client_order_id: sellctl-1"), Refusal.DUPLICATE_ID),
+    (submit, 422, said(42210000, "an order with this client order id already exists"), Refusal.DUPLICATE_ID),
     (submit, 409, said(40910000, "conflict"), Refusal.DUPLICATE_ID),
     # 40010001 is any malformed request, not only a second use of an id
     (submit, 422, said(40010001, "us_equity orders not allowed for account"), Refusal.OTHER),
