@@ -110,6 +110,16 @@ def amount_of(value: object, what: str) -> Decimal:
     return number
 
 
+def quantity_of(value: object, what: str) -> Decimal:
+    """An amount without zeros after the point: 2.0 contracts are 2, in orders and in words."""
+    return _without_zeros(amount_of(value, what))
+
+
+def _without_zeros(number: Decimal) -> Decimal:
+    whole = number.to_integral_value()
+    return whole if whole == number else number
+
+
 def _absent(value: object) -> bool:
     return value is None or (isinstance(value, str) and not value)
 
@@ -247,8 +257,8 @@ def position_of(row: Row) -> Position:
     return Position(
         instrument=instrument,
         direction=direction,
-        qty=qty.copy_abs(),
-        available=None if available is None else available.copy_abs(),
+        qty=_without_zeros(qty.copy_abs()),
+        available=None if available is None else _without_zeros(available.copy_abs()),
         entry_price=None if wrong_entry or wrong_price else entry,
         current_price=None if wrong_price else price,
         contradiction=wrong_entry or wrong_price,
@@ -284,8 +294,8 @@ def order_of(row: Row) -> Order:
         status=text_of(row, "status"),
         type=_order_type_of(row),
         time_in_force=_text_or_empty(row, "time_in_force"),
-        qty=_optional(row, "qty", amount_of),
-        filled_qty=amount_of(row.get("filled_qty"), "filled_qty"),
+        qty=_optional(row, "qty", quantity_of),
+        filled_qty=quantity_of(row.get("filled_qty"), "filled_qty"),
         submitted_at=_instant_or_none(row, "submitted_at"),
         order_class=order_class,
         position_intent=_intent_of(row),

@@ -157,6 +157,10 @@ _NO_TRADING: Final = (
     r"(not authorized|unauthorized) to trade|rejected by user request"
     r"|(account|trading) (is |has been )?(blocked|suspended|restricted|disabled)"
 )
+# In whichever order of words; the order is looked up then, so that a wrong guess costs a request.
+_DUPLICATE: Final = (
+    r"client.?order.?id.*(unique|exist|duplicate|already)|(unique|exist|duplicate|already).*client.?order.?id"
+)
 # The documented message is about a sub-penny price; others name the increment, the tick or the multiple.
 _INCREMENT: Final = r"sub.?penny|(price|pricing|minimum|tick) increment|increment of|(minimum|invalid) tick|multiple of"
 # Operation, status, pattern of the message.
@@ -165,7 +169,7 @@ _REFUSAL_OF_MESSAGE: Final = tuple(
     for operation, status, pattern, refusal in (
         (Operation.CANCEL, 422, "", Refusal.NOT_CANCELABLE),
         (Operation.SUBMIT, 409, "", Refusal.DUPLICATE_ID),
-        (Operation.SUBMIT, 422, r"client.?order.?id.*(unique|exist|duplicate|already)", Refusal.DUPLICATE_ID),
+        (Operation.SUBMIT, 422, _DUPLICATE, Refusal.DUPLICATE_ID),
         (Operation.SUBMIT, 422, r"position.?intent mismatch", Refusal.INTENT_MISMATCH),
         (Operation.SUBMIT, 422, _INCREMENT, Refusal.PRICE_INCREMENT),
         (Operation.SUBMIT, 403, r"insufficient (qty|quantity|balance)", Refusal.INSUFFICIENT_QTY),
@@ -214,6 +218,8 @@ def _of_definite(answer: BrokerAnswer, context: RequestContext) -> BrokerError:
         if is_absent:
             return NotFoundError(sentence, answer=answer)
         return UnknownOutcomeError(sentence, kind=FailureKind.GATEWAY)
+    if context.operation is Operation.LOOK_UP and _says_absent(answer):
+        return NotFoundError(sentence, answer=answer)
     if _FEED.search(answer.message):
         return FeedNotGrantedError(sentence, answer=answer)
     return RequestRejectedError(sentence, answer=answer, refusal=refusal_of(answer, context.operation))
@@ -225,7 +231,11 @@ def _is_absence(answer: BrokerAnswer, operation: Operation) -> bool:
     For a look-up, any 404 in JSON counts. This is safe: the order is looked up again before it is resent, and it is
     resent with the same id, which Alpaca accepts only once.
     """
-    return operation is Operation.LOOK_UP or answer.code in _ABSENT_CODES or bool(_ABSENT.search(answer.message))
+    return operation is Operation.LOOK_UP or _says_absent(answer)
+
+
+def _says_absent(answer: BrokerAnswer) -> bool:
+    return answer.code in _ABSENT_CODES or bool(_ABSENT.search(answer.message))
 
 
 def _refuses_key(status: int, text: str, answer: BrokerAnswer | None, operation: Operation) -> bool:

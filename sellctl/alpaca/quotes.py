@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Final
 
 from sellctl.alpaca.convert import is_ordinary_symbol, quotes_of, splits_of
@@ -286,14 +287,25 @@ async def _from_all_feeds(client: RestClient, batch: _Batch, feeds: tuple[str, .
 async def _first_granted(
     feeds: tuple[str, ...], rows_from: Callable[[str], Awaitable[Rows[Quote]]]
 ) -> tuple[str, Rows[Quote]]:
-    """The first of these feeds that is granted, and its rows. FeedNotGrantedError when every one is refused."""
+    """The first of these feeds that is granted, and its rows. The last one's error when every one is refused."""
     *others, last = feeds
     for feed in others:
         try:
             return feed, await rows_from(feed)
-        except FeedNotGrantedError:
-            continue
+        except BrokerError as error:
+            if not _may_be_about_feed(error):
+                raise
     return last, await rows_from(last)
+
+
+def _may_be_about_feed(error: BrokerError) -> bool:
+    """Whether another feed may be granted. Alpaca promises the status of a refusal and not its words.
+
+    A 403 that gives no reason reads like a refused key, which the next feed tells apart: it refuses that too.
+    """
+    if isinstance(error, RequestRejectedError):
+        return isinstance(error, FeedNotGrantedError) or error.answer.status == HTTPStatus.FORBIDDEN
+    return isinstance(error, AuthError)
 
 
 async def _try_better_feeds(key: _KeyState, batch: _Batch, better: tuple[str, ...]) -> None:

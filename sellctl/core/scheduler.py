@@ -339,9 +339,8 @@ class AccountScheduler:
         self.prices.keep_only(self._accounts.symbols)
 
     def _send_reminders(self, now: float) -> None:
-        alerts = self._alerts.take_due_reminders(
-            self.states, now, is_open=self._market is not None and self._market.is_open
-        )
+        is_open = self._market is not None and self._market.is_open
+        alerts = self._alerts.take_due_reminders(self.states, now, is_open=is_open, clock_problem=self._problem)
         for watcher in self.watchers:
             if watcher.name in alerts:
                 watcher.publish("", EventKind.ALERT, alerts[watcher.name], failed=True, critical=True)

@@ -269,6 +269,18 @@ def test_an_order_is_read_whole() -> None:
     assert order.filled_at == dt.datetime(2026, 11, 20, 15, 0, 1, tzinfo=dt.UTC)
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"), [("10.0", "10"), (10.0, "10"), ("10.50", "10.50"), ("0.5", "0.5"), ("0.0", "0")]
+)
+def test_a_quantity_has_no_zeros_after_the_point(given: object, shown: str) -> None:
+    number = json.loads(json.dumps(given), parse_float=Decimal)
+    order = order_of(an_order_row(qty=number, filled_qty=number))
+    assert (str(order.qty), str(order.filled_qty)) == (shown, shown)
+    if order.qty:
+        position = position_of(a_position_row(qty=number, qty_available=number, market_value=None, side="long"))
+        assert (str(position.qty), str(position.available)) == (shown, shown)
+
+
 def test_a_notional_order_has_no_quantity_and_a_new_one_no_stamp() -> None:
     order = order_of(an_order_row(qty=None, submitted_at=None))
     assert (order.qty, order.submitted_at) == (None, None)

@@ -143,6 +143,8 @@ REFUSALS = [
         Refusal.PRICE_INCREMENT,
     ),
     (submit, 422, said(40010001, "client_order_id must be unique"), Refusal.DUPLICATE_ID),
+    (submit, 422, said(40010001, "duplicate client_order_id: sellctl-1"), Refusal.DUPLICATE_ID),
+    (submit, 422, said(42210000, "an order with this client order id already exists"), Refusal.DUPLICATE_ID),
     (submit, 409, said(40910000, "conflict"), Refusal.DUPLICATE_ID),
     # 40010001 is any malformed request, not only a second use of an id
     (submit, 422, said(40010001, "us_equity orders not allowed for account"), Refusal.OTHER),
@@ -196,6 +198,22 @@ def test_a_404_with_the_brokers_message_is_an_absence(stand_in: StandIn, call: o
 @pytest.mark.parametrize("body", [said(None, "Not Found"), said(404, "no"), {"error": "x"}, {"detail": "Not Found"}])
 def test_a_look_up_takes_any_404_in_json_for_an_absence(stand_in: StandIn, body: object) -> None:
     assert type(refused(stand_in, look_up, Answer(body, 404))) is NotFoundError
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"code": 40410000, "message": "no such order"}, {"code": 42210000, "message": "order not found for sellctl-1"}],
+)
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_look_up_takes_an_absence_in_words_or_by_its_code_whatever_the_status(
+    stand_in: StandIn, body: object, status: int
+) -> None:
+    assert type(refused(stand_in, look_up, Answer(body, status))) is NotFoundError
+
+
+def test_a_look_up_that_is_refused_for_another_reason_is_no_absence(stand_in: StandIn) -> None:
+    answer = Answer({"code": 42210000, "message": "client_order_id is too long"}, 422)
+    assert type(refused(stand_in, look_up, answer)) is RequestRejectedError
 
 
 def test_a_look_up_with_a_404_that_is_no_json_is_unknown(stand_in: StandIn) -> None:

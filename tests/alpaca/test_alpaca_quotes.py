@@ -97,6 +97,24 @@ def test_every_feed_is_asked_for_at_first_and_then_the_best_that_was_granted(sta
     assert {quote.feed for quote in quotes.values()} == {"iex", "indicative"}
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"message": "forbidden."},
+        {"message": "a data plan with SIP is needed"},
+        {"code": 40310000, "message": "not entitled to this feed"},
+    ],
+)
+def test_a_feed_that_is_refused_in_other_words_gives_way_to_the_next(
+    stand_in: StandIn, refusal: dict[str, object]
+) -> None:
+    stand_in.on(STOCKS, lambda request: Answer(refusal, 403) if request.query["feed"] == "sip" else quotes_for(request))
+    with connected(stand_in.url) as adapters:
+        for _ in range(2):
+            assert run(adapters.quotes.latest(stocks(1)))["S000"].feed == "iex"
+    assert Counter(feeds_asked(stand_in)) == {"sip": 1, "iex": 2}
+
+
 def test_a_refusal_of_the_best_feed_costs_the_first_run_of_all_no_additional_round_trip(stand_in: StandIn) -> None:
     iex_arrived = threading.Event()
 

@@ -274,6 +274,26 @@ def test_a_clock_that_was_never_read_is_told_once() -> None:
     ]
 
 
+def test_a_clock_that_was_never_read_raises_alerts_until_it_is() -> None:
+    world = World()
+    scheduler = world.a_scheduler()
+    world.broker.clock_fails = UnknownOutcomeError("status 503")
+
+    async def polls() -> None:
+        for _ in range(8):
+            await scheduler.poll()
+            world.clock.seconds += REMINDER_INTERVAL_SECONDS / 3
+        world.broker.clock_fails = None
+        for _ in range(8):
+            await scheduler.poll()
+            world.clock.seconds += REMINDER_INTERVAL_SECONDS / 3
+
+    asyncio.run(polls())
+    heard = [event for event in world.events if event.kind is EventKind.ALERT]
+    assert [(event.severity, event.account) for event in heard] == [(Severity.CRITICAL, "main")] * 2
+    assert heard[0].text == "still not watched: the broker's clock can't be read: status 503"
+
+
 def test_a_host_that_cannot_be_reached_is_told_by_its_account_and_not_again_by_the_clock() -> None:
     world = World()
     world.broker.fails = UnknownOutcomeError("can't be reached")

@@ -66,7 +66,7 @@ class QuoteHistory:
     last_trade: Decimal | None = None
     polls_ahead: int = 0  # polls in a row that brought a new price before the stream did
     closed_at: Decimal | None = None  # the price before the last night
-    reopened_at: Decimal | None = None  # the first price after it
+    reopened_at: Decimal | None = None  # the first price after it, or of all
     jumped_from: Decimal | None = None  # the price before the last confirmed jump
     window: Window | None = None  # the best and the worst sides since a sample at least `confirm` before the newest
     _last_sides: tuple[Decimal | None, Decimal | None] | None = None  # bid and ask of the last quote, also of a jump
@@ -104,7 +104,7 @@ class QuoteHistory:
         if sample.has_a_price and not future:
             self._level = sample
             self._remember(sample)
-            if self.reopened_at is None and self.closed_at is not None:
+            if self.reopened_at is None:
                 self.reopened_at = sample.price
         self.window = self._window()
         return True

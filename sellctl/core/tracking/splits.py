@@ -110,8 +110,9 @@ def suspected_split(position: Position, history: QuoteHistory, splits: SplitsOfD
 
     A known split needs a jump near its ratio, from any earlier price: that before the night, that before the last jump,
     the broker's previous close, or the entry price. While the broker hasn't answered, only a jump over night counts,
-    and only one that a usual split explains exactly; since options often halve, their previous close counts only until
-    the first answer or failure.
+    and only one that a usual split explains exactly. Since options often halve, their previous close counts only until
+    the first answer or failure; from then on that of a stock counts only if the first price seen since shows the jump
+    too.
     """
     stock, is_stock = position.instrument.underlying, not position.instrument.is_option
     ratio, price = splits.ratio_of(stock), price_of(history)
@@ -126,11 +127,18 @@ def suspected_split(position: Position, history: QuoteHistory, splits: SplitsOfD
         )
     usual = usual_split(history.reopened_at, _known(history.closed_at)) if history.reopened_at else None
     if usual is None and (is_stock or splits.is_asked):
-        usual = usual_split(price, _known(position.lastday_price))
+        first = None if splits.is_asked else history.reopened_at
+        usual = _usual_over_night(price, first, position.lastday_price)
     if usual is None:
         return None
     why = f"its price moved over night by exactly a {ratio_text(usual)} split, and whether there was one is unknown"
     return SuspectedSplit(why, is_certain=False)
+
+
+def _usual_over_night(price: Decimal, first: Decimal | None, lastday: Decimal | None) -> Decimal | None:
+    """The usual split between the previous close and both the newest price and the first one seen since."""
+    before = _known(lastday)
+    return usual_split(price, before) if first is None or usual_split(first, before) else None
 
 
 def price_of(history: QuoteHistory) -> Decimal | None:

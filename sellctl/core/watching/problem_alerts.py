@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sellctl.core.errors import AuthError
+from sellctl.core.errors import AuthError, SellctlError
 from sellctl.core.events import EventPublisher
 from sellctl.core.model.account_state import AccountState
 from sellctl.core.model.event import EventKind
@@ -29,20 +29,30 @@ class ProblemAlerts:
             self.publish("", EventKind.RECOVERED, recovery_text)
         self._published[subject] = problem
 
-    def take_due_reminders(self, states: Iterable[AccountState], now: float, *, is_open: bool) -> dict[str, str]:
+    def take_due_reminders(
+        self, states: Iterable[AccountState], now: float, *, is_open: bool, clock_problem: SellctlError | None = None
+    ) -> dict[str, str]:
         """The accounts to send a reminder about at `now` (monotonic seconds), by name, with the text of each.
 
         An account that keeps failing is returned every REMINDER_INTERVAL_SECONDS while the market is open. No reminder
-        for an account whose key never worked: the rejected key has been reported already.
+        for an account whose key never worked: the rejected key has been reported already. With `clock_problem` the
+        clock was never read: nothing is decided, and whether the market is open is unknown, so that an account that
+        can be read is returned too.
         """
         alerts = {}
         for state in states:
             since = self._alert_interval_began_at.setdefault(state.name, now)
-            never_worked = state.plan is None and isinstance(state.problem, AuthError)
-            if state.problem is None or never_worked or not is_open:
+            problem = _problem_to_remind_of(state, clock_problem, is_open=is_open)
+            if not problem:
                 self._alert_interval_began_at[state.name] = now
             elif now - since >= REMINDER_INTERVAL_SECONDS:
                 self._alert_interval_began_at[state.name] = now
-                problem = state.problem.sentence.removeprefix(f"{state.name}: ")
                 alerts[state.name] = f"still not watched: {problem}"
         return alerts
+
+
+def _problem_to_remind_of(state: AccountState, clock_problem: SellctlError | None, *, is_open: bool) -> str:
+    if state.problem is None:
+        return f"the broker's clock can't be read: {clock_problem}" if clock_problem else ""
+    never_worked = state.plan is None and isinstance(state.problem, AuthError)
+    return state.problem.sentence.removeprefix(f"{state.name}: ") if is_open and not never_worked else ""

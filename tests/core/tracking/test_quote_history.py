@@ -172,6 +172,11 @@ def test_the_prices_on_both_sides_of_the_last_night_are_kept_whatever_follows() 
     assert (history.closed_at, history.reopened_at) == (Decimal("1.01"), Decimal("1.11"))
 
 
+def test_the_first_price_of_all_is_kept_where_none_before_the_night_is_known() -> None:
+    history = a_history((0, "1.00", "1.02"), (60, "1.10", "1.12"))
+    assert (history.closed_at, history.reopened_at) == (None, Decimal("1.01"))
+
+
 def test_a_jump_over_night_is_the_first_price_once_it_is_confirmed() -> None:
     morning = 18 * 3600
     history = a_history((0, "1.00", "1.02"), (morning, "0.40", "0.42"))

@@ -32,7 +32,9 @@ def suspected(
 ) -> bool:
     history = QuoteHistory(AssetClass.STOCK, 1.5, newest=a_quote(symbol, price, price))
     if closed is not None:
-        history.closed_at, history.reopened_at = Decimal(closed), Decimal(reopened or price)
+        history.closed_at = Decimal(closed)
+    if closed is not None or reopened is not None:
+        history.reopened_at = Decimal(reopened or price)
     position = replace(a_position(symbol, "10", entry), lastday_price=None if lastday is None else Decimal(lastday))
     return suspected_split(position, history, splits) is not None
 
@@ -60,6 +62,14 @@ def test_a_position_that_shows_the_split_is_not_suspected() -> None:
 def test_without_an_answer_a_price_that_halves_during_the_day_is_a_loss() -> None:
     assert not suspected(the_answer(asked=False), "50", closed="100", reopened="101", symbol=CALL)
     assert suspected(the_answer(asked=False), "49", closed="100", reopened="50", symbol=CALL)
+
+
+def test_without_an_answer_a_stock_that_was_seen_near_its_previous_close_today_has_lost_the_rest() -> None:
+    assert not suspected(the_answer(asked=False), "50", lastday="100", reopened="98")
+    assert suspected(the_answer(asked=False), "50", lastday="100", reopened="51")
+    to_come = the_answer(asked=False)
+    to_come.is_asked = True
+    assert suspected(to_come, "50", lastday="100", reopened="98")
 
 
 def test_without_a_split_today_a_price_that_halves_is_a_loss() -> None:
