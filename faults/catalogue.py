@@ -256,12 +256,6 @@ SEPARATE: tuple[Fault, ...] = (
 )  # fmt: skip
 STREAMS = "W"  # drawn on the days with streams, from a separate seed
 FAMILIES = tuple(dict.fromkeys(fault.family for fault in CATALOGUE if fault.family != STREAMS))
-# What happens to real processes (faults/kill9.py, faults/real_watch.py), by code.
-REAL_PROCESSES: Mapping[str, str] = {
-    "P01": "the process is killed by SIGKILL at a random time",
-    "P06": "nobody reads the log, the JSON lines or the screen",
-    "P07": "a strategy of the user's never returns, sleeps, ends the process, or takes over its signals or its output",
-}
 # Faults that no day draws, with the reason and where they are tested instead.
 NOT_DRAWN: Mapping[str, str] = {
     "Q15": "odd prints: trades confirm stops on IEX quotes only, and the bench has another feed (tests/core)",

@@ -10,9 +10,9 @@ from sellctl.commands.manual_exit import (
     ManualExit,
     accounts_text,
     carry_out,
-    confirm,
     preview,
     print_outcomes,
+    require_yes,
     show_proposed,
 )
 from sellctl.commands.session import (
@@ -118,7 +118,7 @@ def close(
             say(warning)
         raise typer.Exit(code or (ExitCode.OK if len(possible) == len(found) else ExitCode.PARTLY))
     if not yes:
-        confirm(f"{warning} {_question(wanted.symbol, possible)}".lstrip(), because=warning)
+        require_yes(f"{warning} {_question(wanted.symbol, possible)}".lstrip(), because=warning)
     done = carry_out(options, runtime, found, wanted, output)
     raise typer.Exit(done or code)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from sellctl.commands import close, exempt, halt, set_rules
-from sellctl.commands.session import confirmed, options_of, record, say
+from sellctl.commands.session import ask_yes_no, options_of, record, say
 from sellctl.core.errors import SafetyRefusalError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def confirm(
     if proposal.action is Action.SET:
         _set(options, state, proposal)
     refuse_exempt(proposal, state.exempt())
-    if not confirmed("Do that?", done="done"):
+    if not ask_yes_no("Do that?", done="done"):
         raise SafetyRefusalError("Nothing was done.")
     _record(state, proposal)
     if proposal.action is Action.EXEMPT:

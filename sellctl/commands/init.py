@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sellctl.commands.completion import preset_names
-from sellctl.commands.session import YesOption, confirmed, options_of, run, say, show_plans, status_of
+from sellctl.commands.session import YesOption, ask_yes_no, options_of, run, say, show_plans, status_of
 from sellctl.core.errors import BrokerError, ConfigError, SafetyRefusalError
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.text import did_you_mean
@@ -146,7 +146,7 @@ def _confirm_replacing(path: Path, answers: _Answers) -> None:
         return
     if not sys.stdin.isatty():
         raise ConfigError(f"{path} already exists.", hint="Add --yes to replace it (a backup is kept), or --out FILE.")
-    if not confirmed(f"{path} already exists. A backup is kept. Replace it?", done="written"):
+    if not ask_yes_no(f"{path} already exists. A backup is kept. Replace it?", done="written"):
         raise SafetyRefusalError("Nothing was written.", hint="Choose another path with --out.")
 
 
@@ -219,7 +219,7 @@ def _confirm_real_money(facts: "AccountFacts", answers: _Answers, *, simulated: 
         return
     if answers.yes or not sys.stdin.isatty():
         raise SafetyRefusalError(f"Account {facts.number} trades real money.", hint="Add --real-money to set it up.")
-    if not confirmed("Nothing is sent without --live. Set it up with real money?", done="written"):
+    if not ask_yes_no("Nothing is sent without --live. Set it up with real money?", done="written"):
         raise SafetyRefusalError("Nothing was written.", hint="Use the keys of a paper account.")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sellctl.commands.session import confirmed, first_listings, listings, print_halt, record, run, say, status_of
+from sellctl.commands.session import ask_yes_no, first_listings, listings, print_halt, record, run, say, status_of
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.exit_codes import ExitCode
 from sellctl.core.manual.verb import Verb
@@ -79,7 +79,7 @@ def show_proposed(
         emit_before_question(PROPOSED_COLUMNS, rows, wanted.title)
 
 
-def confirm(question: str, *, because: str = "", done: str = "sent") -> None:
+def require_yes(question: str, *, because: str = "", done: str = "sent") -> None:
     """Ask for confirmation. SafetyRefusalError when the answer is no, or when stdin is no terminal.
 
     `because` is a sentence on what is unusual about it, and nothing is `done` then.
@@ -87,7 +87,7 @@ def confirm(question: str, *, because: str = "", done: str = "sent") -> None:
     if not sys.stdin.isatty():
         sentence = f"{because} Nothing was {done}: this must be confirmed.".lstrip()
         raise SafetyRefusalError(sentence, hint="Add --yes to confirm.")
-    if not confirmed(question, done=done):
+    if not ask_yes_no(question, done=done):
         raise SafetyRefusalError(f"Nothing was {done}.")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sellctl.commands.manual_exit import ManualExit, accounts_text, carry_out, confirm, preview, show_proposed
+from sellctl.commands.manual_exit import ManualExit, accounts_text, carry_out, preview, require_yes, show_proposed
 from sellctl.commands.session import AccountOption, FormatOption, YesOption, first_listings, options_of, say, status_of
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.manual.verb import Verb
@@ -42,7 +42,7 @@ def panic(
         raise typer.Exit(code)
     if not yes:
         where = accounts_text([*(each.listing for each in closing), *(each for each in accounts if each.plan is None)])
-        confirm(f"{_positions_text(len(closing))} of {where} at any price?")
+        require_yes(f"{_positions_text(len(closing))} of {where} at any price?")
     raise typer.Exit(carry_out(options, runtime, closing, wanted, output) or code)
 
 

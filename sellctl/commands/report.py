@@ -15,7 +15,7 @@ from sellctl.commands.journal_filters import (
     SymbolArgument,
     journal_query,
 )
-from sellctl.commands.session import FormatOption, confirmed, say
+from sellctl.commands.session import FormatOption, ask_yes_no, say
 from sellctl.core.errors import ConfigError
 from sellctl.core.text import as_dollars
 from sellctl.installation import missing_extra
@@ -82,7 +82,7 @@ def _write(path: "Path", found: "Sequence[Exit]", mode_at: "Callable[[str, int],
     if not overwrite and path.exists():
         if not sys.stdin.isatty():
             raise ConfigError(f"{path} already exists.", hint="Add --overwrite to replace it, or name another file.")
-        if not confirmed(f"{path} already exists. Replace it?", done="written"):
+        if not ask_yes_no(f"{path} already exists. Replace it?", done="written"):
             say("Nothing was written.")
             return
     try:

@@ -216,12 +216,12 @@ def confirm_first_live(loaded: "LoadedConfig", options: Options, run_options: "R
         question = f"This is the first run that acts with real money ({names}). Continue?"
         if not sys.stdin.isatty():
             raise SafetyRefusalError("The first run with real money must be confirmed.", hint="Add --yes to confirm.")
-        if not confirmed(question):
+        if not ask_yes_no(question):
             raise SafetyRefusalError("Nothing was sent.")
     state_of(options, loaded).confirm_live(unconfirmed_accounts.values())
 
 
-def confirmed(question: str, *, done: str = "sent") -> bool:
+def ask_yes_no(question: str, *, done: str = "sent") -> bool:
     """Ask a question. Ctrl-C and Ctrl-D end the command, with nothing `done`."""
     from sellctl.ui.sentences import question_for_terminal
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sellctl.commands.completion import held_names
-from sellctl.commands.manual_exit import confirm
+from sellctl.commands.manual_exit import require_yes
 from sellctl.commands.session import (
     AccountOption,
     FormatOption,
@@ -178,7 +178,7 @@ def ask(options: "Options", rules: ProposedRules) -> ProposedRules:
     from sellctl.ui.render import emit_before_question
 
     emit_before_question(PROPOSED_OVERRIDE_COLUMNS, rules.rows, rules.title)
-    confirm(f"{rules.warnings} Set it?".lstrip(), done="set")
+    require_yes(f"{rules.warnings} Set it?".lstrip(), done="set")
     now = propose(options, rules.name, rules.given, rules.accounts, rules.by)
     if (now.change, _shown(now)) != (rules.change, _shown(rules)):
         raise SafetyRefusalError("Nothing was set: what it does has changed since it was shown.", hint="Run it again.")

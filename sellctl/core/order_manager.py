@@ -80,7 +80,7 @@ class OrderManager:
     book: OrderBook
     positions: PositionManager
     clock: Clock
-    report: EventPublisher
+    publish: EventPublisher
     halted: Callable[[], str]
     permit: SendPermit = field(default_factory=Unleased)
     in_flight: InFlightRequests = field(init=False)
@@ -197,7 +197,7 @@ class OrderManager:
         if known is None or managed.handling.announced:
             self._write("adopted", order.client_order_id, {"status": order.status, "symbol": managed.symbol})
         if managed.handling.announced:
-            self.report(managed.symbol, EventKind.ADOPTED, f"an order of an earlier run is working ({order.status})")
+            self.publish(managed.symbol, EventKind.ADOPTED, f"an order of an earlier run is working ({order.status})")
         if known is None:
             self.book.add_discovered(managed)
         age = (now - order.submitted_at).total_seconds() if order.submitted_at else 0.0
@@ -252,7 +252,7 @@ class OrderManager:
         if managed is None:
             return
         if managed.is_unknown and managed.handling.announced:
-            self.report(managed.symbol, EventKind.SENT, f"the broker has the order ({order.status})")
+            self.publish(managed.symbol, EventKind.SENT, f"the broker has the order ({order.status})")
         for event in events_of(order, self.clock.monotonic()):
             if isinstance(event, PartiallyFilled) and event.filled > managed.filled:
                 self._fill(managed, order)
@@ -278,7 +278,7 @@ class OrderManager:
         if self.journal.record_fill(self.account, order.client_order_id, words) > 0:
             news = order.filled_qty - managed.filled
             text = f"{managed.handling.label}{news:f} of {order.qty or ZERO:f} at {_fill_text(managed, order)}"
-            self.report(managed.symbol, EventKind.FILLED, text)
+            self.publish(managed.symbol, EventKind.FILLED, text)
 
     def _report_rejected(self, order: ManagedOrder) -> None:
         if order.purpose is Purpose.BACKSTOP:
@@ -286,7 +286,7 @@ class OrderManager:
         elif order.is_multi_leg:
             self._note_no_multi_leg(order.symbol, order.symbol, "it was rejected")
         else:
-            self.report(order.symbol, EventKind.REJECTED, "the broker rejected the order", failed=True)
+            self.publish(order.symbol, EventKind.REJECTED, "the broker rejected the order", failed=True)
 
     # --- carrying out a plan ------------------------------------------------------------------------------------------
 
@@ -322,11 +322,9 @@ class OrderManager:
             if order is None or signal is None:
                 continue
             if halted and signal.reason is not Reason.PANIC:
-                self.report(order.symbol, EventKind.HALTED, f"not sent: halted ({halted})")
+                self.publish(order.symbol, EventKind.HALTED, f"not sent: halted ({halted})")
                 continue
-            progress = signal.holding.state.exit
-            step = progress.step + 1 if progress and progress.urgency == signal.urgency else 1
-            yield IntendedOrder(order, self.broker.body(order), signal, step)
+            yield IntendedOrder(order, self.broker.body(order), signal, signal.next_step)
 
     def _backstops(self, plan: Plan) -> Iterator[IntendedOrder]:
         """The plan's backstops, unless a halt is set; without those of positions for which the broker refused one."""
@@ -422,14 +420,14 @@ class OrderManager:
         self.book.trading_block.lift()
         detail = {"order_id": answer.id, "status": answer.status}
         await self.journal.accepted(self.account, request.client_order_id, detail)
-        self.report(request.symbol, EventKind.SENT, _sent_text(request, why))
+        self.publish(request.symbol, EventKind.SENT, _sent_text(request, why))
         self._update(answer)
 
     async def _look_up_unknown(self, request: SubmitOrder, error: BrokerError) -> None:
         """The outcome is unknown: the next request about the order is a look-up (I3)."""
         self._write("unknown", request.client_order_id, {"error": error.sentence})
         text = f"no clear answer to the order, looking it up: {error.sentence}"
-        self.report(request.symbol, EventKind.UNKNOWN, text, failed=True)
+        self.publish(request.symbol, EventKind.UNKNOWN, text, failed=True)
         is_refusal = isinstance(error, UnknownOutcomeError) and error.is_refusal
         await self._record_and_perform(request.client_order_id, OutcomeUnknown(is_refusal))
 
@@ -459,7 +457,7 @@ class OrderManager:
         kind = EventKind.BLOCKED if error.refusal in _IN_THE_WAY else EventKind.REJECTED
         why, recovers = _NEXT_STEP.get(error.refusal, error.sentence), _recovers(error)
         if error.refusal is Refusal.PRICE_INCREMENT and self.positions.increment_refused(
-            request.symbols[0], self.report.now()
+            request.symbols[0], self.publish.now()
         ):
             why, recovers = f"{answer.message}; the next order uses the coarser price increment", True
         self._mark_rejected(request, detail, kind, why, counted=_is_exit(request) or not recovers, recovers=recovers)
@@ -481,15 +479,15 @@ class OrderManager:
     def _note_no_multi_leg(self, refused: str, structure: str, why: str) -> None:
         sentence = f"the broker takes no multi-leg order ({why}); its legs are closed one by one, short ones first"
         self.journal.note(self.account, NO_MULTI_LEG, {"symbol": refused, "structure": structure, "sentence": sentence})
-        self.book.refuse_multi_leg([refused], self.report.now().astimezone(NEW_YORK).date())
-        self.report(structure, EventKind.NOTE, sentence)
+        self.book.refuse_multi_leg([refused], self.publish.now().astimezone(NEW_YORK).date())
+        self.publish(structure, EventKind.NOTE, sentence)
 
     def _hold_back(self, request: SubmitOrder, detail: dict[str, object], why: str) -> None:
         """Record that sellctl's own request budget held an order back: the broker has not refused anything."""
         self._write("refused", request.client_order_id, detail)
         self._record(request.client_order_id, Refused(self.clock.monotonic()))
         if _is_exit(request):
-            self.report(request.symbol, EventKind.DENIED, f"not sent: {why}", failed=True)
+            self.publish(request.symbol, EventKind.DENIED, f"not sent: {why}", failed=True)
 
     def _account_blocked(self, request: SubmitOrder, detail: dict[str, object], answer: BrokerAnswer) -> None:
         """Trading is blocked for the whole account, so this is no reject of the order. The user is told once."""
@@ -498,7 +496,7 @@ class OrderManager:
         self._record(request.client_order_id, Refused(now))
         if self.book.trading_block.refused(answer.message, now):
             text = f"the broker has blocked trading on this account ({answer.message}); orders are tried again later"
-            self.report("", EventKind.BLOCKED, text, failed=True)
+            self.publish("", EventKind.BLOCKED, text, failed=True)
 
     def _mark_rejected(  # noqa: PLR0913  the facts of one refusal
         self,
@@ -514,7 +512,7 @@ class OrderManager:
         self._write("refused", request.client_order_id, detail)
         self._record(request.client_order_id, Refused(self.clock.monotonic(), counted=counted, recovers=recovers))
         if _is_exit(request):
-            self.report(request.symbol, kind, f"the broker refused: {why}", failed=True)
+            self.publish(request.symbol, kind, f"the broker refused: {why}", failed=True)
         elif counted:
             self._report_no_backstop(request.symbol, why)
 
@@ -522,7 +520,7 @@ class OrderManager:
         """Record a refused backstop for the rest of the day. It doesn't count towards halting the symbol (K4)."""
         sentence = f"the broker refused the backstop ({why}); sellctl continues without one"
         self.journal.note(self.account, NO_BACKSTOP, {"symbol": symbol, "sentence": sentence})
-        self.report(symbol, EventKind.REJECTED, sentence, failed=True)
+        self.publish(symbol, EventKind.REJECTED, sentence, failed=True)
 
     # --- cancelling ---------------------------------------------------------------------------------------------------
 
@@ -543,7 +541,7 @@ class OrderManager:
         self._report_alerts(name, effects)
         if Cancel() not in effects:
             return False
-        self.report(name, EventKind.CANCELED, cancel.why)
+        self.publish(name, EventKind.CANCELED, cancel.why)
         try:
             await self.broker.cancel(order.id)
         except RequestRejectedError as error:
@@ -559,7 +557,7 @@ class OrderManager:
 
     def _report_not_cancelled(self, order: Order, kind: EventKind, text: str) -> None:
         self.book.cancel_refused(order)
-        self.report(self._name_of(order), kind, text, failed=True)
+        self.publish(self._name_of(order), kind, text, failed=True)
 
     def _name_of(self, order: Order) -> str:
         """The symbol that an order trades, or the name of its structure; its legs where that isn't known."""
@@ -600,7 +598,7 @@ class OrderManager:
     def _report_alerts(self, symbol: str, effects: Sequence[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Alert):
-                self.report(symbol, EventKind.ALERT, effect.sentence, critical=True)
+                self.publish(symbol, EventKind.ALERT, effect.sentence, critical=True)
 
 
 def _recovers(error: RequestRejectedError) -> bool:

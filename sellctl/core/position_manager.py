@@ -392,7 +392,7 @@ class PositionManager:
 
     # --- what was decided ---------------------------------------------------------------------------------------------
 
-    def decided(self, plan: Plan) -> None:
+    def remember_due_times(self, plan: Plan) -> None:
         """Store since when each protective or forced exit of a plan has been due, and each quote unusable."""
         now = self._clock.monotonic()
         for decision in plan.decisions:

@@ -405,7 +405,7 @@ class SellWatcher:
         if self._seen is not seen or self._state.plan is None:
             return  # a poll decides on a newer view
         due = replace(due, needs_history=due.needs_history | (self.lacks_certain_orders(due) - read))
-        self.positions.decided(due)
+        self.positions.remember_due_times(due)
         repriced = self._repriced(plan, seen.at)
         shown, updated = replace(snapshot, on_tick=False), self._state.plan.updated_by(due).updated_by(repriced)
         first = self._state.first_plan
@@ -520,7 +520,7 @@ class SellWatcher:
             plan = self.decide(now)
         due = self.due_on_tick(view, plan, withheld)
         if due.acts:
-            self.positions.decided(due)
+            self.positions.remember_due_times(due)
             try:
                 await self._execute(due, view.observed_at)
             finally:
@@ -541,7 +541,7 @@ class SellWatcher:
         if plan.needs_history:
             snapshot = snapshot.with_history(await self.observer.read_orders(plan.needs_history))
             plan = self.decide(snapshot)
-        self.positions.decided(plan)
+        self.positions.remember_due_times(plan)
         self._take_plan(snapshot, plan, observed_at)
         self._apply_account_guard(plan)
         self._announcer.announce(plan)

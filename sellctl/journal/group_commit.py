@@ -45,12 +45,12 @@ class GroupCommit(Generic[T]):
     def _write_all(self) -> None:
         writes = [write for write in self._waiting if not write.ended.done()]  # those that are still waited for
         self._waiting.clear()
-        if not writes or self._ended(writes):
+        if not writes or self._has_run(writes):
             return
         for write in writes:
-            self._ended([write])
+            self._has_run([write])
 
-    def _ended(self, writes: Sequence[_Write[T]]) -> bool:
+    def _has_run(self, writes: Sequence[_Write[T]]) -> bool:
         """Run these in one transaction. Return False, with nothing written, when one of several may have spoilt it."""
         has_begun = False
         try:

@@ -128,15 +128,9 @@ def blocked(signal: ExitSignal, why: str) -> PositionDecision:
 
 
 def _price_next_step(signal: ExitSignal, context: DecisionContext) -> PricedStep:
-    policy, step = context.policy, next_number(signal)
+    policy, step = context.policy, signal.next_step
     walk = walk_for(signal, context)
     return price_step(signal, step, policy.style, protective_market=policy.protective_market, walk=walk)
-
-
-def next_number(signal: ExitSignal) -> int:
-    """The number of the exit's next step: the ladder continues while the urgency is the same, else it starts again."""
-    state = signal.holding.state.exit
-    return state.step + 1 if state and state.urgency == signal.urgency else 1
 
 
 def walk_for(signal: ExitSignal, context: DecisionContext) -> WalkConfig | None:

@@ -149,6 +149,7 @@ class ExitSignal(Struct, frozen=True):
     reason: Reason
     detail: str
     urgency: Urgency
+    # Here and in the other values that the journal keeps: `name` is the field's older name, which it goes on with.
     other_reasons: tuple[str, ...] = field(name="also", default=())
     worst_price: Decimal | None = field(name="floor", default=None)
     then_close: tuple[str, ...] = ()
@@ -159,6 +160,12 @@ class ExitSignal(Struct, frozen=True):
     def sentence(self) -> str:
         """All reasons as one sentence, for the user."""
         return "; ".join(self.reasons)
+
+    @property
+    def next_step(self) -> int:
+        """The number of the exit's next step: the ladder goes on while the urgency is the same, or begins again."""
+        progress = self.holding.state.exit
+        return progress.step + 1 if progress and progress.urgency == self.urgency else 1
 
     @property
     def user_limit(self) -> Decimal | None:

@@ -139,15 +139,15 @@ class TodaysOrders:
     # --- what is known ------------------------------------------------------------------------------------------------
 
     def known(
-        self, symbols: Iterable[str], midnight: dt.datetime, since: int | None = None
+        self, symbols: Iterable[str], midnight: dt.datetime, min_read: int | None = None
     ) -> dict[str, tuple[Order, ...]]:
-        """Today's orders of those symbols for which they are certain, or were read by the read `since` or a later one.
+        """Today's orders of those symbols for which they are certain, or were read by `min_read` or a later read.
 
         A symbol with an unreadable row is left out.
         """
         if midnight != self._midnight:
             return {}
-        return {symbol: self._todays(symbol) for symbol in symbols if self._is_known(symbol, since)}
+        return {symbol: self._todays(symbol) for symbol in symbols if self._is_known(symbol, min_read)}
 
     @property
     def filled_multi_leg(self) -> tuple[Order, ...]:
@@ -179,10 +179,10 @@ class TodaysOrders:
             symbol not in self._unreadable and not self._is_certain(symbol) for symbol in symbols
         )
 
-    def _is_known(self, symbol: str, since: int | None) -> bool:
+    def _is_known(self, symbol: str, min_read: int | None) -> bool:
         if symbol in self._unreadable:
             return False
-        return self._is_certain(symbol) or (since is not None and self._read_of(symbol) >= since)
+        return self._is_certain(symbol) or (min_read is not None and self._read_of(symbol) >= min_read)
 
     def _is_certain(self, symbol: str) -> bool:
         changed = max(self._all_changed, self._changed.get(symbol, _NEVER))

@@ -113,9 +113,9 @@ class AccountObserver:
         if self.facts is not None:
             self.admit(self.facts)
 
-    def known_orders(self, symbols: Iterable[str], since: int | None = None) -> dict[str, tuple[Order, ...]]:
+    def known_orders(self, symbols: Iterable[str], min_read: int | None = None) -> dict[str, tuple[Order, ...]]:
         """Today's orders of those symbols for which they are certain, or were read by the read `since` or later."""
-        return self.todays.known(symbols, self._midnight(), since)
+        return self.todays.known(symbols, self._midnight(), min_read)
 
     def lacks_orders(self, symbols: Iterable[str]) -> bool:
         """Whether a read of today's orders would make them certain for a symbol for which they aren't."""

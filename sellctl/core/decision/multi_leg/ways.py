@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sellctl.core.decision.context import DecisionContext
-from sellctl.core.decision.exits import next_number, walk_for
+from sellctl.core.decision.exits import walk_for
 from sellctl.core.decision.multi_leg.pricing import price_step, without_price
 from sellctl.core.decision.multi_leg.wholes import with_newest_quote
 from sellctl.core.decision.pricing import NoPriceError, PricedStep, has_no_bid
@@ -87,7 +87,7 @@ def priced(each: StructureExit, context: DecisionContext) -> PricedStep:
     return price_step(
         signal,
         each.structure,
-        next_number(signal),
+        signal.next_step,
         policy.style,
         protective_market=policy.protective_market,
         walk=walk_for(signal, context),
