@@ -12,6 +12,7 @@ from sellctl.core.model.plan import Reason
 from sellctl.sim.venue.orders import SimOrder
 
 ZERO = Decimal(0)
+REST_OF_A_REQUEST = "the rest of a request"  # the reason of a leg that follows a structure which a person has closed
 _REST_OF_A_REQUEST = re.compile(r"the rest of a structure that is being closed: \S+: closed manually")
 
 JOURNAL = "journal.sqlite"
@@ -35,14 +36,14 @@ def was_cancelled_for_an_exit(folder: Path, client_order_id: str) -> bool:
 def reason_of(folder: Path, client_order_id: str) -> str:
     """Why an order of ours was sent, by its newest committed intent; "" when there is none.
 
-    Of a leg that follows its structure it is a person's request where that is why the structure is being closed.
+    REST_OF_A_REQUEST for a leg that follows its structure, where a person's request was the first to close that.
     """
     rows = _rows(folder, "intent", client_order_id)
     if not rows:
         return ""
     reason, body = rows[-1]
     is_requested = reason == Reason.STRUCTURE and _REST_OF_A_REQUEST.match(json.loads(body).get("why", ""))
-    return Reason.CLOSED_MANUALLY if is_requested else reason
+    return REST_OF_A_REQUEST if is_requested else reason
 
 
 def _entries(folder: Path, kind: str, client_order_id: str) -> Iterator[dict[str, Any]]:

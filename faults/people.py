@@ -76,7 +76,7 @@ class People:
     clock: LoopClock
     checker: ExchangeChecker
     done: list[tuple[dt.datetime, str]]  # what was accepted, for the events of a day
-    closed_by_request: Callable[[str], Decimal] = lambda _symbol: Decimal(0)  # by now, of a symbol
+    closed_by_request: Callable[[Asked, str], Decimal] = lambda _asked, _symbol: Decimal(0)  # by now, of a symbol
     asked: dict[str, Asked] = field(init=False)
     processes: int = 0
     _under_way: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -214,7 +214,7 @@ class People:
         if any(each.is_possible for each in proposed):
             self._may_leave(asked)
             asked.parts = dict(terms.of(asked.errand.name).parts)
-            asked.closed_before = {symbol: self.closed_by_request(symbol) for symbol in asked.parts}
+            asked.closed_before = {symbol: self.closed_by_request(asked, symbol) for symbol in asked.parts}
             asked.accepted_at, asked.process, asked.has_limit = self.exchange.now, self.processes, bool(terms.limit)
             self.done.append((self.exchange.now, f"{by} asked to close {terms.qty} of {asked.errand.name} {part}"))
 

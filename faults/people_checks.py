@@ -11,7 +11,7 @@ from faults.checkers import ZERO, ExchangeChecker, is_backstop, is_ours, parts
 from faults.findings import Findings
 from faults.generate import IDLE_INTERVAL, MINUTE, SECOND, Day
 from faults.injector import FaultInjector
-from faults.intents import reason_of
+from faults.intents import REST_OF_A_REQUEST, reason_of
 from faults.liveness import RETRY, LivenessChecker
 from faults.loop import seconds
 from faults.network import Network
@@ -70,7 +70,7 @@ class PeopleChecker:
         self._s9(asked, order, reason)
         if self._is_excused(asked):
             return
-        is_other = asked.errand.effect is Effect.PART and bool(asked.parts) and reason != Reason.CLOSED_MANUALLY
+        is_other = asked.errand.effect is Effect.PART and bool(asked.parts) and reason not in _reasons_of(asked)
         if is_other and not any(map(self.checker.is_far_from_market, parts(order))):
             self._violated("must-not-fire", f"{asked.errand.name} was closed for {reason}, and only a part was asked")
         set_now = self.people.set_on(asked.errand.name)
@@ -82,7 +82,7 @@ class PeopleChecker:
 
     def _s9(self, asked: Asked, order: SimOrder, reason: str) -> None:
         """S9: of each symbol no more is filled by request than was asked."""
-        if reason != Reason.CLOSED_MANUALLY:
+        if reason not in _reasons_of(asked):
             return
         for symbol in {part.symbol for part in parts(order)} & asked.errand.symbols:
             filled = self._filled_by_request(asked, symbol)
@@ -91,11 +91,11 @@ class PeopleChecker:
 
     def _filled_by_request(self, asked: Asked, symbol: str) -> Decimal:
         """How much of a symbol is closed by the last request."""
-        return self._closed_by_request(symbol) - asked.closed_before.get(symbol, ZERO)
+        return self._closed_by_request(asked, symbol) - asked.closed_before.get(symbol, ZERO)
 
-    def _closed_by_request(self, symbol: str) -> Decimal:
+    def _closed_by_request(self, asked: Asked, symbol: str) -> Decimal:
         ours = (order for order in self.account.orders.values() if is_ours(order) and symbol in order.symbols)
-        by_request = (order for order in ours if self._reason(order) == Reason.CLOSED_MANUALLY)
+        by_request = (order for order in ours if self._reason(order) in _reasons_of(asked))
         return sum((part.filled_qty for order in by_request for part in parts(order) if part.symbol == symbol), ZERO)
 
     def _reason(self, order: SimOrder) -> str:
@@ -194,6 +194,12 @@ class PeopleChecker:
 
     def _violated(self, invariant: str, text: str) -> None:
         self.findings.add(invariant, self.exchange.now, text)
+
+
+def _reasons_of(asked: Asked) -> frozenset[str]:
+    """The reasons of the orders of a request. Where only a part is closed, what is left of a structure follows it."""
+    is_part = asked.errand.effect is Effect.PART
+    return frozenset({Reason.CLOSED_MANUALLY, REST_OF_A_REQUEST} if is_part else {Reason.CLOSED_MANUALLY})
 
 
 def _is_in_force(override: Override, now: dt.datetime) -> bool:
