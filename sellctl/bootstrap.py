@@ -1,21 +1,22 @@
 """Config -> Runtime: the composition root. It connects the core to its adapters and imports them inside functions."""
 
+import asyncio
 import hashlib
 import importlib.util
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sellctl import __version__
 from sellctl.core.config.secrets import key_fingerprint
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
-from sellctl.core.errors import ConfigError, SafetyRefusalError
+from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError
 from sellctl.core.events import EventPublisher
 from sellctl.core.leases.fenced_store import FencedEpisodeStore
 from sellctl.core.leases.permit import SendPermit, Unleased
@@ -53,13 +54,18 @@ if TYPE_CHECKING:
 
     from sellctl.core.config.schema import Config
     from sellctl.core.leases.lease_table import LeaseTable
+    from sellctl.core.leases.model import LeaseView
     from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
     from sellctl.core.model.plan import CancelOrder, Plan
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, EpisodeStore, Journal
+    from sellctl.journal.leases.postgres_table import PostgresLeaseTable
     from sellctl.service.leased_accounts import LeasedAccounts
     from sellctl.service.options import Options
     from sellctl.telemetry.telemetry import Telemetry
+
+_T = TypeVar("_T")
+_ASKED_SECONDS = 5.0  # after that a command gives up what it asks of the lease table
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,18 +222,39 @@ class Leases:
 
 def open_leases(state: StateFolder) -> Leases:
     """The leases of the journal that hosts share. ConfigError when the journal is this machine's own."""
-    from sellctl.journal.location import require_driver  # noqa: PLC0415  likewise
+    hint = "Give `journal: {url: ...}` a PostgreSQL database, or leave --host-id out on a single machine."
+    return Leases(_lease_table(state, "--host-id", hint), LeaseClock())
+
+
+def lease_view(state: StateFolder) -> "LeaseView":
+    """The hosts and their leases now; registers no host. ConfigError when the journal is this machine's own."""
+    table = _lease_table(state, "fleet", "Give `journal: {url: ...}` a PostgreSQL database.")
+    return asyncio.run(_asked(table, table.view()))
+
+
+async def _asked(table: "PostgresLeaseTable", call: "Coroutine[Any, Any, _T]") -> "_T":
+    """The answer of one call of the table, with its connection closed. JournalError when it takes too long."""
+    try:
+        return await asyncio.wait_for(call, _ASKED_SECONDS)
+    except TimeoutError:
+        raise JournalError("The database of the leases gives no answer.", hint="Check the server.") from None
+    finally:
+        await table.close()
+
+
+def _lease_table(state: StateFolder, what: str, hint: str) -> "PostgresLeaseTable":
+    """The lease table of the journal. ConfigError when that is a file: `what` needs one that hosts share."""
+    from sellctl.journal.location import require_driver  # noqa: PLC0415  only hosts need it
 
     location = state.journal
     if isinstance(location, Path):
         raise ConfigError(
-            "--host-id needs a journal that hosts share, and this one is a file of this machine.",
-            hint="Give `journal: {url: ...}` a PostgreSQL database, or leave --host-id out on a single machine.",
+            f"{what} needs a journal that hosts share, and this one is a file of this machine.", hint=hint
         )
     require_driver()
     from sellctl.journal.leases.postgres_table import PostgresLeaseTable  # noqa: PLC0415  loads the driver
 
-    return Leases(PostgresLeaseTable(location.conninfo, location.schema), LeaseClock())
+    return PostgresLeaseTable(location.conninfo, location.schema)
 
 
 def _leased(

@@ -252,7 +252,7 @@ def _view_of(rows: "list[tuple[Any, ...]]", registration: int) -> LeaseView:
 def _failure(error: BaseException) -> JournalError:
     """The error in a sentence. It has no word of the connection's parameters, which may be a password."""
     if isinstance(error, errors.UndefinedTable):
-        return JournalError("The database has no lease table.", hint="Run its migrations, as after an update.")
+        return JournalError("The database has no lease table.", hint="The first start of `sellctl watch` makes it.")
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return JournalError("The database of the leases is read-only.", hint="Connect to the primary server.")
     if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable | errors.SerializationFailure):
