@@ -93,6 +93,7 @@ class RunOptions:
     observed: bool = False  # make traces and metrics, where the configuration wants them
     serves_metrics: bool = False  # `/metrics` can be asked for
     host_id: str = ""  # the name of this host where several share the accounts
+    obeys_halt_of_all: bool = False  # a short run without leases: a halt of all hosts counts as it is at the start
 
     @property
     def acts(self) -> bool:
@@ -111,7 +112,13 @@ class Runtime:
     program: str  # how the user calls sellctl, with --config, for hints
     telemetry: "Telemetry | None" = None
     leased: "LeasedAccounts | None" = None  # of a host that shares its accounts: the scheduler begins without any
+    halt_of_all: str = ""  # why all hosts were halted at the start, where the run is to obey that
     _closers: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def halted(self) -> str:
+        """Why nothing new is sent, by this machine's flag or because all hosts are halted; "" when neither is so."""
+        return self.state.halted() or (self.leased.keeper.halted if self.leased else self.halt_of_all)
 
     def take_config(self, loaded: LoadedConfig) -> None:
         """Continue with another configuration: its intervals take effect and every account is polled at once."""
@@ -171,6 +178,7 @@ def assemble(
         telemetry.start(now, market_clock, prices, connected.budgets_left)
         records = replace(records, journal=telemetry.observing(records.journal, listener))
         closers.insert(0, telemetry.close)  # the last to be called: no lock waits for a collector
+    halt_of_all = _halt_of_all(state) if run_options.obeys_halt_of_all else ""
     if records.alarm:
         listener(Event(clock.now(), records.alarm, severity=Severity.ERROR, kind=EventKind.ALERT))
     if shortage := ensure_descriptors(len(config.accounts)):
@@ -189,7 +197,8 @@ def assemble(
         own_strategies(loaded),
         options.command(),
     )
-    watchers = [] if run_options.host_id else [_watcher(config, each, shared) for each in connected.brokers.values()]
+    brokers = () if run_options.host_id else connected.brokers.values()
+    watchers = [_watcher(config, each, shared, all_halted=lambda: halt_of_all) for each in brokers]
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
     if run_options.streams:
@@ -209,7 +218,7 @@ def assemble(
         _start_check(loaded, watchers) if run_options.checks_structures else None,
     )
     leased = _leased(config, connected.brokers, shared, scheduler, leases) if leases else None
-    return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, leased, closers)
+    return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, leased, halt_of_all, closers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +239,48 @@ def lease_view(state: StateFolder) -> "LeaseView":
     """The hosts and their leases now; registers no host. ConfigError when the journal is this machine's own."""
     table = _lease_table(state, "fleet", "Give `journal: {url: ...}` a PostgreSQL database.")
     return asyncio.run(_asked(table, table.view()))
+
+
+def halt_all_hosts(state: StateFolder, reason: str) -> bool:
+    """Halt all hosts that share the journal, after this machine. False when the journal is this machine's own.
+
+    JournalError when they can't be told, ConfigError when the secret with the journal's URL isn't there.
+    """
+    if isinstance(state.journal, Path):
+        return False
+    untold = state.untold_halt()
+    table = _lease_table(state, "halt", "")
+    number = asyncio.run(_asked(table, table.halt(reason)))
+    if untold:
+        state.halt_was_told(untold[1], number)
+    return True
+
+
+def why_all_hosts_halted(state: StateFolder) -> str:
+    """Why all hosts that share the journal are halted; "" when they aren't, or the journal is this machine's own.
+
+    Errors as in `halt_all_hosts`.
+    """
+    return "" if isinstance(state.journal, Path) else lease_view(state).halted
+
+
+def _halt_of_all(state: StateFolder) -> str:
+    """The same for a run whose journal has been opened; "" also when there is no lease table."""
+    try:
+        return why_all_hosts_halted(state)
+    except JournalError:
+        return ""
+
+
+def resume_all_hosts(state: StateFolder) -> bool:
+    """Lift the halt of all hosts that share the journal. Return whether there was one.
+
+    Errors as in `halt_all_hosts`.
+    """
+    if isinstance(state.journal, Path):
+        return False
+    table = _lease_table(state, "resume", "")
+    return asyncio.run(_asked(table, table.resume()))
 
 
 async def _asked(table: "PostgresLeaseTable", call: "Coroutine[Any, Any, _T]") -> "_T":

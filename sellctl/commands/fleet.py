@@ -18,7 +18,9 @@ def fleet(context: typer.Context, output: FormatOption = None) -> None:
 
     options = options_of(context)
     loaded = load(options)
-    view = lease_view(state_of(options, loaded))
+    state = state_of(options, loaded)
+    view, halted_here = lease_view(state), state.halted()
     accounts = [name for name, account in loaded.config.accounts.items() if account.enabled]
-    title = "\n".join(("Fleet", *fleet_lines(view, accounts)))
-    emit(FLEET_COLUMNS, fleet_rows(view, accounts), output, title=title, document=fleet_document(view, accounts))
+    title = "\n".join(("Fleet", *fleet_lines(view, accounts, halted_here)))
+    document = fleet_document(view, accounts, halted_here)
+    emit(FLEET_COLUMNS, fleet_rows(view, accounts), output, title=title, document=document)

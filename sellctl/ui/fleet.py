@@ -25,8 +25,11 @@ def fleet_rows(view: LeaseView, accounts: Sequence[str]) -> list[tuple[object, .
     return rows + [(_NONE, host.name, None, None, *_host_cells(view, host)) for host in idle]
 
 
-def fleet_lines(view: LeaseView, accounts: Sequence[str]) -> Iterator[str]:
-    """What is true of the whole: how many hosts and accounts there are, which nobody holds, and a halt."""
+def fleet_lines(view: LeaseView, accounts: Sequence[str], halted_here: str = "") -> Iterator[str]:
+    """What is true of the whole: how many hosts and accounts there are, which nobody holds, and a halt.
+
+    `halted_here` is why this machine is halted by its own flag, "" when it isn't.
+    """
     known = _all_accounts(view, accounts)
     yield f"{counted(len(view.hosts), 'host')}, {counted(len(known), 'account')}"
     unheld = _unheld(view, known)
@@ -34,9 +37,11 @@ def fleet_lines(view: LeaseView, accounts: Sequence[str]) -> Iterator[str]:
         yield f"Nobody watches {', '.join(map(sanitize, unheld))}: nothing of that is sold until a host takes it."
     if view.halted:
         yield f"HALTED: no host sends new orders ({sanitize(view.halted)})."
+    elif halted_here:
+        yield f"HALTED: this machine sends no new orders ({sanitize(halted_here)}); other hosts do."
 
 
-def fleet_document(view: LeaseView, accounts: Sequence[str]) -> dict[str, Any]:
+def fleet_document(view: LeaseView, accounts: Sequence[str], halted_here: str = "") -> dict[str, Any]:
     """The same as a versioned object. Instants are by the database's clock."""
     known = _all_accounts(view, accounts)
     leases = {lease.account: lease for lease in view.leases}
@@ -44,6 +49,7 @@ def fleet_document(view: LeaseView, accounts: Sequence[str]) -> dict[str, Any]:
         "version": JSON_VERSION,
         "at": view.at.isoformat(),
         "halted": view.halted,
+        "halted_here": halted_here,
         "hosts": [_host_part(view, host) for host in view.hosts],
         "accounts": [_account_part(view, account, leases.get(account)) for account in known],
     }
