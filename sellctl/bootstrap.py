@@ -93,7 +93,7 @@ class RunOptions:
     observed: bool = False  # make traces and metrics, where the configuration wants them
     serves_metrics: bool = False  # `/metrics` can be asked for
     host_id: str = ""  # the name of this host where several share the accounts
-    obeys_halt_of_all: bool = False  # a short run without leases: a halt of all hosts counts as it is at the start
+    sees_hosts: bool = False  # a short run without leases: hosts and their halt count as they are at the start
 
     @property
     def acts(self) -> bool:
@@ -112,13 +112,15 @@ class Runtime:
     program: str  # how the user calls sellctl, with --config, for hints
     telemetry: "Telemetry | None" = None
     leased: "LeasedAccounts | None" = None  # of a host that shares its accounts: the scheduler begins without any
-    halt_of_all: str = ""  # why all hosts were halted at the start, where the run is to obey that
+    hosts: "LeaseView | None" = None  # those that share the accounts, as they were at the start of a short run
     _closers: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def halted(self) -> str:
         """Why nothing new is sent, by this machine's flag or because all hosts are halted; "" when neither is so."""
-        return self.state.halted() or (self.leased.keeper.halted if self.leased else self.halt_of_all)
+        if self.leased:
+            return self.state.halted() or self.leased.keeper.halted
+        return self.state.halted() or (self.hosts.halted if self.hosts else "")
 
     def take_config(self, loaded: LoadedConfig) -> None:
         """Continue with another configuration: its intervals take effect and every account is polled at once."""
@@ -178,7 +180,7 @@ def assemble(
         telemetry.start(now, market_clock, prices, connected.budgets_left)
         records = replace(records, journal=telemetry.observing(records.journal, listener))
         closers.insert(0, telemetry.close)  # the last to be called: no lock waits for a collector
-    halt_of_all = _halt_of_all(state) if run_options.obeys_halt_of_all else ""
+    hosts = _hosts(state) if run_options.sees_hosts else None
     if records.alarm:
         listener(Event(clock.now(), records.alarm, severity=Severity.ERROR, kind=EventKind.ALERT))
     if shortage := ensure_descriptors(len(config.accounts)):
@@ -198,7 +200,7 @@ def assemble(
         options.command(),
     )
     brokers = () if run_options.host_id else connected.brokers.values()
-    watchers = [_watcher(config, each, shared, all_halted=lambda: halt_of_all) for each in brokers]
+    watchers = [_watcher(config, each, shared, all_halted=lambda: hosts.halted if hosts else "") for each in brokers]
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
     if run_options.streams:
@@ -218,7 +220,7 @@ def assemble(
         _start_check(loaded, watchers) if run_options.checks_structures else None,
     )
     leased = _leased(config, connected.brokers, shared, scheduler, leases) if leases else None
-    return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, leased, halt_of_all, closers)
+    return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, leased, hosts, closers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,12 +266,14 @@ def why_all_hosts_halted(state: StateFolder) -> str:
     return "" if isinstance(state.journal, Path) else lease_view(state).halted
 
 
-def _halt_of_all(state: StateFolder) -> str:
-    """The same for a run whose journal has been opened; "" also when there is no lease table."""
+def _hosts(state: StateFolder) -> "LeaseView | None":
+    """The hosts that share the journal, once it has been opened; None without any lease table."""
+    if isinstance(state.journal, Path):
+        return None
     try:
-        return why_all_hosts_halted(state)
+        return lease_view(state)
     except JournalError:
-        return ""
+        return None
 
 
 def resume_all_hosts(state: StateFolder) -> bool:

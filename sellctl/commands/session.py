@@ -161,7 +161,7 @@ def _run_loaded(
         if notifier:
             notifier.notify(event)
 
-    runtime = assemble(loaded, options, replace(run_options, obeys_halt_of_all=True), listen)
+    runtime = assemble(loaded, options, replace(run_options, sees_hosts=True), listen)
     exempt_what_is_imported()
 
     async def work() -> None:

@@ -68,6 +68,15 @@ def test_before_the_first_host_nobody_watches_and_none_is_registered_by_looking(
     assert not list(stage.state.glob("*"))
 
 
+def test_positions_warns_of_an_unwatched_account_only_where_no_host_watches_it(
+    play: Play, postgres: PostgresLocation
+) -> None:
+    stage = a_stage(play, postgres)
+    assert "No watcher is running here" in stage.run("positions").err
+    registered(postgres, "one")
+    assert "No watcher" not in stage.run("positions").err
+
+
 def test_hosts_and_their_accounts_are_listed_and_other_formats_have_the_same(
     play: Play, postgres: PostgresLocation
 ) -> None:
