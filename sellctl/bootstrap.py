@@ -181,6 +181,8 @@ def assemble(
         records = replace(records, journal=telemetry.observing(records.journal, listener))
         closers.insert(0, telemetry.close)  # the last to be called: no lock waits for a collector
     hosts = _hosts(state) if run_options.sees_hosts else None
+    if hosts and run_options.acts and not hosts.halted:
+        state.lift_told_halt(hosts.halt_number)  # it was resumed on another machine
     if records.alarm:
         listener(Event(clock.now(), records.alarm, severity=Severity.ERROR, kind=EventKind.ALERT))
     if shortage := ensure_descriptors(len(config.accounts)):

@@ -158,12 +158,14 @@ def test_while_all_hosts_are_halted_a_run_without_leases_sends_nothing_either(
     with AlternativeBroker(position(CALL, 3, 1.0), {CALL: (1.30, 1.32)}, keys=frozenset({"k"})) as broker:
         elsewhere, here = (a_host(name, tmp_path, broker, postgres) for name in ("elsewhere", "here"))
         assert elsewhere.run("halt", "--reason", "fed day").status == 0
+        assert (elsewhere.state / "halted").exists()
         result = here.run("run-once")
         assert "halted (fed day)" in f"{result.out}{result.err}"
         assert broker.orders == []
         assert here.run("resume", "--reason", "over").status == 0
-        assert here.run("run-once").status in {0, 4}
+        assert elsewhere.run("run-once").status in {0, 4}
         assert len(broker.orders) == 1
+        assert not (elsewhere.state / "halted").exists()
 
 
 def test_a_halt_that_cannot_be_told_to_others_halts_this_machine_and_the_status_is_that_of_half_done(
