@@ -18,6 +18,7 @@ from sellctl.commands import (
     doctor,
     exempt,
     explain,
+    fleet,
     halt,
     history,
     init,
@@ -88,6 +89,7 @@ on_accounts("confirm", epilog="After an assistant's proposal: sellctl confirm 4Q
 on_accounts("cancel-stale", epilog="Preview: sellctl cancel-stale --dry-run")(cancel_stale.cancel_stale)
 on_accounts("halt", epilog='Try: sellctl halt --reason "earnings tonight"')(halt.halt)
 on_accounts("resume", epilog='Try: sellctl resume --reason "earnings are out"')(halt.resume)
+on_accounts("fleet", epilog="For programs: sellctl fleet --format json")(fleet.fleet)
 on_accounts("panic", epilog="Preview: sellctl panic --dry-run")(panic.panic)
 on_accounts("doctor", epilog="Before the first day: sellctl doctor")(doctor.doctor)
 on_accounts("exempt", epilog="Try: sellctl exempt TSLA")(exempt.exempt)

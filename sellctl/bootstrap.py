@@ -1,21 +1,22 @@
 """Config -> Runtime: the composition root. It connects the core to its adapters and imports them inside functions."""
 
+import asyncio
 import hashlib
 import importlib.util
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sellctl import __version__
 from sellctl.core.config.secrets import key_fingerprint
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
-from sellctl.core.errors import ConfigError, SafetyRefusalError
+from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError
 from sellctl.core.events import EventPublisher
 from sellctl.core.leases.fenced_store import FencedEpisodeStore
 from sellctl.core.leases.permit import SendPermit, Unleased
@@ -53,13 +54,18 @@ if TYPE_CHECKING:
 
     from sellctl.core.config.schema import Config
     from sellctl.core.leases.lease_table import LeaseTable
+    from sellctl.core.leases.model import LeaseView
     from sellctl.core.model.intent import IntendedOrder, Intent, OpenOrder
     from sellctl.core.model.plan import CancelOrder, Plan
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, EpisodeStore, Journal
+    from sellctl.journal.leases.postgres_table import PostgresLeaseTable
     from sellctl.service.leased_accounts import LeasedAccounts
     from sellctl.service.options import Options
     from sellctl.telemetry.telemetry import Telemetry
+
+_T = TypeVar("_T")
+_ASKED_SECONDS = 5.0  # after that a command gives up what it asks of the lease table
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,7 @@ class RunOptions:
     observed: bool = False  # make traces and metrics, where the configuration wants them
     serves_metrics: bool = False  # `/metrics` can be asked for
     host_id: str = ""  # the name of this host where several share the accounts
+    sees_hosts: bool = False  # a short run without leases: hosts and their halt count as they are at the start
 
     @property
     def acts(self) -> bool:
@@ -105,7 +112,15 @@ class Runtime:
     program: str  # how the user calls sellctl, with --config, for hints
     telemetry: "Telemetry | None" = None
     leased: "LeasedAccounts | None" = None  # of a host that shares its accounts: the scheduler begins without any
+    hosts: "LeaseView | None" = None  # those that share the accounts, as they were at the start of a short run
     _closers: list[Callable[[], None]] = field(default_factory=list)
+
+    @property
+    def halted(self) -> str:
+        """Why nothing new is sent, by this machine's flag or because all hosts are halted; "" when neither is so."""
+        if self.leased:
+            return self.state.halted() or self.leased.keeper.halted
+        return self.state.halted() or (self.hosts.halted if self.hosts else "")
 
     def take_config(self, loaded: LoadedConfig) -> None:
         """Continue with another configuration: its intervals take effect and every account is polled at once."""
@@ -165,6 +180,9 @@ def assemble(
         telemetry.start(now, market_clock, prices, connected.budgets_left)
         records = replace(records, journal=telemetry.observing(records.journal, listener))
         closers.insert(0, telemetry.close)  # the last to be called: no lock waits for a collector
+    hosts = _hosts(state) if run_options.sees_hosts else None
+    if hosts and run_options.acts and not hosts.halted:
+        state.lift_told_halt(hosts.halt_number)  # it was resumed on another machine
     if records.alarm:
         listener(Event(clock.now(), records.alarm, severity=Severity.ERROR, kind=EventKind.ALERT))
     if shortage := ensure_descriptors(len(config.accounts)):
@@ -183,7 +201,8 @@ def assemble(
         own_strategies(loaded),
         options.command(),
     )
-    watchers = [] if run_options.host_id else [_watcher(config, each, shared) for each in connected.brokers.values()]
+    brokers = () if run_options.host_id else connected.brokers.values()
+    watchers = [_watcher(config, each, shared, all_halted=lambda: hosts.halted if hosts else "") for each in brokers]
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
     if run_options.streams:
@@ -203,7 +222,7 @@ def assemble(
         _start_check(loaded, watchers) if run_options.checks_structures else None,
     )
     leased = _leased(config, connected.brokers, shared, scheduler, leases) if leases else None
-    return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, leased, closers)
+    return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, leased, hosts, closers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,18 +235,83 @@ class Leases:
 
 def open_leases(state: StateFolder) -> Leases:
     """The leases of the journal that hosts share. ConfigError when the journal is this machine's own."""
-    from sellctl.journal.location import require_driver  # noqa: PLC0415  likewise
+    hint = "Give `journal: {url: ...}` a PostgreSQL database, or leave --host-id out on a single machine."
+    return Leases(_lease_table(state, "--host-id", hint), LeaseClock())
+
+
+def lease_view(state: StateFolder) -> "LeaseView":
+    """The hosts and their leases now; registers no host. ConfigError when the journal is this machine's own."""
+    table = _lease_table(state, "fleet", "Give `journal: {url: ...}` a PostgreSQL database.")
+    return asyncio.run(_asked(table, table.view()))
+
+
+def halt_all_hosts(state: StateFolder, reason: str) -> bool:
+    """Halt all hosts that share the journal, after this machine. False when the journal is this machine's own.
+
+    JournalError when they can't be told, ConfigError when the secret with the journal's URL isn't there.
+    """
+    if isinstance(state.journal, Path):
+        return False
+    untold = state.untold_halt()
+    table = _lease_table(state, "halt", "")
+    number = asyncio.run(_asked(table, table.halt(reason)))
+    if untold:
+        state.halt_was_told(untold[1], number)
+    return True
+
+
+def why_all_hosts_halted(state: StateFolder) -> str:
+    """Why all hosts that share the journal are halted; "" when they aren't, or the journal is this machine's own.
+
+    Errors as in `halt_all_hosts`.
+    """
+    return "" if isinstance(state.journal, Path) else lease_view(state).halted
+
+
+def _hosts(state: StateFolder) -> "LeaseView | None":
+    """The hosts that share the journal, once it has been opened; None without any lease table."""
+    if isinstance(state.journal, Path):
+        return None
+    try:
+        return lease_view(state)
+    except JournalError:
+        return None
+
+
+def resume_all_hosts(state: StateFolder) -> bool:
+    """Lift the halt of all hosts that share the journal. Return whether there was one.
+
+    Errors as in `halt_all_hosts`.
+    """
+    if isinstance(state.journal, Path):
+        return False
+    table = _lease_table(state, "resume", "")
+    return asyncio.run(_asked(table, table.resume()))
+
+
+async def _asked(table: "PostgresLeaseTable", call: "Coroutine[Any, Any, _T]") -> "_T":
+    """The answer of one call of the table, with its connection closed. JournalError when it takes too long."""
+    try:
+        return await asyncio.wait_for(call, _ASKED_SECONDS)
+    except TimeoutError:
+        raise JournalError("The database of the leases gives no answer.", hint="Check the server.") from None
+    finally:
+        await table.close()
+
+
+def _lease_table(state: StateFolder, what: str, hint: str) -> "PostgresLeaseTable":
+    """The lease table of the journal. ConfigError when that is a file: `what` needs one that hosts share."""
+    from sellctl.journal.location import require_driver  # noqa: PLC0415  only hosts need it
 
     location = state.journal
     if isinstance(location, Path):
         raise ConfigError(
-            "--host-id needs a journal that hosts share, and this one is a file of this machine.",
-            hint="Give `journal: {url: ...}` a PostgreSQL database, or leave --host-id out on a single machine.",
+            f"{what} needs a journal that hosts share, and this one is a file of this machine.", hint=hint
         )
     require_driver()
     from sellctl.journal.leases.postgres_table import PostgresLeaseTable  # noqa: PLC0415  loads the driver
 
-    return Leases(PostgresLeaseTable(location.conninfo, location.schema), LeaseClock())
+    return PostgresLeaseTable(location.conninfo, location.schema)
 
 
 def _leased(

@@ -213,7 +213,7 @@ class HostsStage:
         await asyncio.sleep(length)
         self.checker.halted_at = None
         host.runtime.state.resume()
-        self.shared.table.halted = ""  # as `sellctl resume` does on any host
+        self.shared.table.resume()  # as `sellctl resume` does on any host
 
     # --- telling ------------------------------------------------------------------------------------------------------
 

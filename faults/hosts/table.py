@@ -19,6 +19,7 @@ class MemoryTable:
     now: Callable[[], dt.datetime]
     observe: Callable[[dt.datetime], None] = lambda _at: None
     halted: str = ""
+    halt_number: int = 0
     _hosts: dict[str, tuple[Host, str]] = field(default_factory=dict)  # by name, with its process
     _leases: dict[str, Lease] = field(default_factory=dict)
     _fences: dict[str, int] = field(default_factory=dict)  # the last one of each account
@@ -57,11 +58,23 @@ class MemoryTable:
             if renewal.is_leaving and not self._held_by(registration):
                 del self._hosts[renewal.host]
                 self._tell()
-        if renewal.halt is not None and renewal.halt != self.halted:
-            self.halted = renewal.halt
-            self._tell()
+        if renewal.halt:
+            self.halt(renewal.halt)
         self.observe(now)
         return self._view(registration)
+
+    def halt(self, reason: str) -> int:
+        """Halt all hosts, as `sellctl halt` does. Return the number of that halt."""
+        self.halted = reason
+        self.halt_number += 1
+        self._tell()
+        return self.halt_number
+
+    def resume(self) -> bool:
+        """Lift the halt of all hosts, as `sellctl resume` does. Return whether there was one."""
+        was_halted, self.halted = bool(self.halted), ""
+        self._tell()
+        return was_halted
 
     def lease_of(self, account: str) -> Lease | None:
         """The lease of an account, also one that has ended; None when nobody has it."""
@@ -123,7 +136,7 @@ class MemoryTable:
         hosts = tuple(host for _, (host, _) in sorted(self._hosts.items()) if host.until > now)
         leases = (self.lease_of(account) for account in sorted(self._leases))
         held = tuple(lease for lease in leases if lease and lease.until > now)
-        return LeaseView(now, hosts, held, registration, self.halted)
+        return LeaseView(now, hosts, held, registration, self.halted, self.halt_number)
 
     def _tell(self) -> None:
         self._news.set()

@@ -152,7 +152,7 @@ def print_outcomes(
     if not outcomes:
         return  # no account could be read, and the problem was logged
     proposed = [outcome.proposed for outcome in outcomes]
-    document = manual_exits_document(first_listings(runtime), proposed, outcomes, runtime.state.halted())
+    document = manual_exits_document(first_listings(runtime), proposed, outcomes, runtime.halted)
     emit(OUTCOME_COLUMNS, outcome_rows(outcomes), output, title=wanted.title, document=document)
 
 

@@ -53,9 +53,17 @@ def positions(
 
 
 def _unwatched(runtime: "Runtime") -> "Iterator[str]":
-    """One line that names the accounts that no sellctl process of this machine holds; nothing when there are none."""
+    """One line that names the accounts that no sellctl process of this machine holds, and no host that shares them.
+
+    Nothing when there are none.
+    """
     facts = {state.name: state.facts for state in runtime.scheduler.states}
-    unheld = [name for name, each in facts.items() if each and not runtime.state.lock_holder(each.number)]
+    of_hosts = {lease.account for lease in runtime.hosts.leases} if runtime.hosts else set()
+    unheld = [
+        name
+        for name, each in facts.items()
+        if each and name not in of_hosts and not runtime.state.lock_holder(each.number)
+    ]
     if unheld:
         of = f" of {', '.join(unheld)}" if len(facts) > 1 else ""
         yield f"No watcher{of} is running here: nothing is sold until watch or run-once runs."

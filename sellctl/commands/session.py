@@ -161,7 +161,7 @@ def _run_loaded(
         if notifier:
             notifier.notify(event)
 
-    runtime = assemble(loaded, options, run_options, listen)
+    runtime = assemble(loaded, options, replace(run_options, sees_hosts=True), listen)
     exempt_what_is_imported()
 
     async def work() -> None:
@@ -266,7 +266,7 @@ def print_halt(runtime: "Runtime") -> str:
     """Print on stderr that new orders are halted, even if no order is due. Returns why; "" when they aren't."""
     from sellctl.ui.formatting import sanitize
 
-    halted = runtime.state.halted()
+    halted = runtime.halted
     if halted:
         hint = f"Lift the halt: {runtime.program} resume --reason ..."
         say(f"HALTED: no new orders are sent ({sanitize(halted)}). {hint}")

@@ -143,7 +143,7 @@ def _journal(runtime: "Runtime") -> Iterator[CheckResult]:
     else:
         entries = f"{verification.rows} {'entry' if verification.rows == 1 else 'entries'}"
         yield ok("journal", f"intact: {entries}" if verification.rows else "empty")
-    halted = runtime.state.halted()
+    halted = runtime.halted
     if halted:
         remedy = f'{runtime.program} resume --reason "..." lifts the halt'
         yield CheckResult(CheckState.WARN, "halt", f"halted ({halted})", remedy, is_next=True)

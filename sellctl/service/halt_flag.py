@@ -16,6 +16,7 @@ from sellctl.private_files import PRIVATE_FOLDER, open_private, read_private, re
 NAME = "halted"
 HALTED = "Halted: no new orders are sent. Orders that are working at the broker stay there."  # what is said once it is
 _DRAFT = f".{NAME}."  # what the name of a halt starts with that was being written when its process ended
+_TOLD = f"{NAME}-told.json"  # which halt the hosts that share the accounts have been told of, and under which number
 _LISTED_EVERY = 0.2  # seconds: not once per account and decision, and well within the second that a halt may take
 
 
@@ -49,6 +50,7 @@ class HaltFlag:
     folder: Path
     monotonic: Callable[[], float] = time.monotonic
     _unwritten: Halt | None = None  # a halt that the disk refused; this process obeys it all the same
+    _told: tuple[str, int] | None = None  # the flag of which the other hosts were told last, with the halt's number
     _listed_at: float = float("-inf")  # when the folder was last searched for drafts
     _has_draft: bool = False  # whether there was one
 
@@ -135,6 +137,70 @@ class HaltFlag:
         self._listed_at = float("-inf")
         return True
 
+    # --- a halt that several hosts share ------------------------------------------------------------------------------
+
+    def untold(self) -> "tuple[Halt, str] | None":
+        """The halt that the other hosts haven't been told of yet, and which flag that is; None without one."""
+        flag = self._identity()
+        if not flag or self._told_number(flag) is not None:
+            return None
+        halt = self.read()
+        return (halt, flag) if halt else None
+
+    def set_told(self, flag: str, number: int) -> None:
+        """Remember, also from process to process, that the other hosts know of a flag, as the halt of this number."""
+        self._told = (flag, number)
+        with suppress(OSError):
+            replace_private(self.folder / _TOLD, json.dumps({"flag": flag, "number": number}).encode())
+
+    def lift_told(self, number: int) -> bool:
+        """Lift the halt if the other hosts were told of it under this number or an earlier one. Returns whether it was.
+
+        Where they were told under a later number, that halt was lost since, and they have to be told again. The flag is
+        moved away before it is compared, so that a halt that is made meanwhile is never removed.
+        """
+        flag = self._identity()
+        known = self._told_number(flag) if flag else None
+        if known is not None and known > number:
+            self._told = None
+            (self.folder / _TOLD).unlink(missing_ok=True)
+        if known is None or known > number:
+            return False
+        if self._unwritten:
+            self._unwritten = self._told = None
+            return True
+        moved = self.folder / f"{_DRAFT}{uuid.uuid4().hex}"
+        try:
+            self.path.rename(moved)
+            if _identity_of(moved) != flag:
+                moved.replace(self.path)
+                return False
+            moved.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise _not_removed(self.path, error) from None
+        self._listed_at = float("-inf")
+        return True
+
+    def _identity(self) -> str:
+        """Which halt this is: another flag has another one. "" without a flag, and where only a draft halts."""
+        if self._unwritten:
+            return f"unwritten {self._unwritten}"
+        return _identity_of(self.path)
+
+    def _told_number(self, flag: str) -> int | None:
+        """The number under which the other hosts were told of a flag; None when they weren't."""
+        if self._told is None or self._told[0] != flag:
+            try:
+                content = json.loads(read_private(self.folder / _TOLD))
+                self._told = (str(content["flag"]), int(content["number"]))
+            except (OSError, ValueError, TypeError, KeyError, RecursionError):
+                return None
+        return self._told[1] if self._told[0] == flag else None
+
+    # ------------------------------------------------------------------------------------------------------------------
+
     def read(self) -> Halt | None:
         """The halt; None without one. A flag that can't be read counts as a halt, and so does a draft."""
         if self._unwritten:
@@ -166,6 +232,14 @@ class HaltFlag:
             return []
         except OSError:
             return [self.folder / _DRAFT]
+
+
+def _identity_of(path: Path) -> str:
+    try:
+        found = path.lstat()
+    except OSError:
+        return ""
+    return f"{found.st_ino}-{found.st_mtime_ns}"
 
 
 def _at_the_machine(reason: str) -> Halt:

@@ -29,6 +29,8 @@ class LeasedAccounts:
     publish: EventPublisher
     _keeper: LeaseKeeper = field(init=False)
     _watchers: dict[str, SellWatcher] = field(default_factory=dict)
+    _told_flag: str = ""  # which halt of this host the others are being told of
+    _all_halted: str = ""  # why all hosts are halted, as it was last published
 
     def share_by(self, table: LeaseTable, clock: Clock, host: str, process: str, accounts: frozenset[str]) -> None:
         """Share these accounts by a lease table. To be called before `run`."""
@@ -89,9 +91,33 @@ class LeasedAccounts:
         state = watcher.state
         return watcher.is_executing or state.is_pressing or bool(state.pending_symbols or state.unknown_orders)
 
-    def halted(self) -> str:
-        """Why this host is halted by its own flag."""
-        return self.state.halted()
+    def own_halt(self) -> str:
+        """Why this host is halted by its own flag, where the other hosts haven't been told yet."""
+        halt, self._told_flag = self.state.untold_halt() or (None, "")
+        return halt.reason if halt else ""
+
+    def halt_seen(self, reason: str, number: int, *, was_told: bool) -> None:
+        """Remember that the others were told, lift this host's flag once the halt was lifted on any host, publish both.
+
+        Only the number of a halt that was lifted says so: a table that has lost a halt lifts none.
+        """
+        if was_told:
+            self.state.halt_was_told(self._told_flag, number)
+        elif not reason:
+            self._lift_own_halt(number)
+        before, self._all_halted = self._all_halted, reason
+        if reason and reason != before:
+            self.publish("", EventKind.NOTE, f"all hosts are halted: {reason}")
+        elif before and not reason:
+            self.publish("", EventKind.NOTE, "the halt of all hosts is lifted")
+
+    def _lift_own_halt(self, number: int) -> None:
+        try:
+            self.state.lift_told_halt(number)
+        except SellctlError as error:
+            if not self._all_halted:
+                return  # it was said before
+            self.publish("", EventKind.DEGRADED, f"this host stays halted: {error}", failed=True)
 
     def lease_problem(self, sentence: str) -> None:
         """Publish what is wrong with the leases, once until it changes."""

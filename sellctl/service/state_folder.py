@@ -227,6 +227,18 @@ class StateFolder:
         """The halt with its origin; None without one."""
         return self._halt_flag.read()
 
+    def untold_halt(self) -> "tuple[Halt, str] | None":
+        """The halt that the hosts that share the accounts haven't been told of, and which flag; None without one."""
+        return self._halt_flag.untold()
+
+    def halt_was_told(self, flag: str, number: int) -> None:
+        """Remember that these hosts know of a flag, as the halt of this number."""
+        self._halt_flag.set_told(flag, number)
+
+    def lift_told_halt(self, number: int) -> bool:
+        """Lift the halt if it was told to them under this number or an earlier one. Returns whether it was."""
+        return self._halt_flag.lift_told(number)
+
     # --- the first run with real money --------------------------------------------------------------------------------
 
     def confirmed_live(self) -> frozenset[str]:

@@ -96,7 +96,7 @@ class Verbs:
 
     def halted(self) -> str:
         """Why new orders are stopped; "" when they aren't."""
-        return self.runtime.state.halted()
+        return self.runtime.halted
 
     def exempt_names(self) -> frozenset[str]:
         """What is exempt: symbols, underlyings and structures."""

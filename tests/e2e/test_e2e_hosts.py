@@ -92,3 +92,109 @@ def test_the_account_of_a_host_that_is_killed_is_taken_over_and_its_exit_is_sent
 def is_held(state: Path) -> bool:
     """Whether a process has locked the account in its state folder."""
     return any(state.glob("account-*.holder"))
+
+
+# --- a halt of all hosts ----------------------------------------------------------------------------------------------
+
+HALTED_WITHIN = 2.0  # seconds from the command's end; it is told to the hosts before that
+NOWHERE = "postgresql+psycopg://sellctl:s3cret@127.0.0.1:1/journal"
+
+
+def out_of_reach(program: Program, journal: PostgresLocation) -> None:
+    """Let the program's configuration name a server that isn't there."""
+    program.write(program.config.read_text().replace(journal.url, NOWHERE))
+
+
+def test_a_halt_given_with_another_state_folder_halts_a_running_host_and_a_resume_lets_it_send(
+    tmp_path: Path, postgres: PostgresLocation
+) -> None:
+    with AlternativeBroker(position(CALL, 3, 1.0), {CALL: (1.00, 1.02)}, keys=frozenset({"k"})) as broker:
+        elsewhere = a_host("elsewhere", tmp_path, broker, postgres)
+        one = a_host("one", tmp_path, broker, postgres)
+        with (one.folder / "out").open("w") as log:
+            host = one.spawn("--log-file", str(one.folder / "log"), "watch", "--host-id", "one", stdout=log.fileno())
+        try:
+            until(lambda: is_held(one.state), 30)
+            halted = elsewhere.run("halt", "--reason", "fed day")
+            assert halted.status == 0
+            assert "All hosts that share the journal are halted." in halted.err
+            until(lambda: "all hosts are halted: fed day" in (one.folder / "log").read_text(), HALTED_WITHIN + BUSY)
+            broker.quotes[CALL] = (0.70, 0.72)  # its stop
+            until(lambda: "halted (fed day)" in (one.folder / "log").read_text(), 10 + BUSY)
+            assert broker.orders == []
+            assert not (one.state / "halted").exists()
+            assert "HALTED: no host sends new orders (fed day)." in elsewhere.run("fleet").err
+            assert "HALTED: no new orders are sent (fed day)" in elsewhere.run("positions").err
+            resumed = elsewhere.run("resume", "--reason", "over")
+            assert (resumed.status, "by all hosts that share the journal" in resumed.err) == (0, True)
+            until(lambda: broker.orders, 10 + BUSY)
+        finally:
+            host.kill()
+            end_of(host)
+    assert [order["qty"] for order in broker.orders] == ["3"]
+
+
+def test_a_halt_made_on_a_hosts_own_machine_is_lifted_there_by_a_resume_on_another(
+    tmp_path: Path, postgres: PostgresLocation
+) -> None:
+    with AlternativeBroker(position(CALL, 3, 1.0), {CALL: (1.00, 1.02)}, keys=frozenset({"k"})) as broker:
+        elsewhere, one = (a_host(name, tmp_path, broker, postgres) for name in ("elsewhere", "one"))
+        host = one.spawn("watch", "--format", "log", "--host-id", "one")
+        try:
+            until(lambda: is_held(one.state), 30)
+            assert one.run("halt", "--reason", "fed day").status == 0
+            assert elsewhere.run("fleet", "--format", "json").document["halted"] == "fed day"
+            assert elsewhere.run("resume", "--reason", "over").status == 0
+            until(lambda: not (one.state / "halted").exists(), HALTED_WITHIN + BUSY)
+            assert elsewhere.run("fleet", "--format", "json").document["halted"] == ""
+        finally:
+            host.kill()
+            end_of(host)
+
+
+def test_while_all_hosts_are_halted_a_run_without_leases_sends_nothing_either(
+    tmp_path: Path, postgres: PostgresLocation
+) -> None:
+    with AlternativeBroker(position(CALL, 3, 1.0), {CALL: (1.30, 1.32)}, keys=frozenset({"k"})) as broker:
+        elsewhere, here = (a_host(name, tmp_path, broker, postgres) for name in ("elsewhere", "here"))
+        assert elsewhere.run("halt", "--reason", "fed day").status == 0
+        assert (elsewhere.state / "halted").exists()
+        result = here.run("run-once")
+        assert "halted (fed day)" in f"{result.out}{result.err}"
+        assert broker.orders == []
+        assert here.run("resume", "--reason", "over").status == 0
+        assert elsewhere.run("run-once").status in {0, 4}
+        assert len(broker.orders) == 1
+        assert not (elsewhere.state / "halted").exists()
+
+
+def test_a_halt_that_cannot_be_told_to_others_halts_this_machine_and_the_status_is_that_of_half_done(
+    tmp_path: Path, postgres: PostgresLocation
+) -> None:
+    with AlternativeBroker(position(CALL, 3, 1.0), {CALL: (1.00, 1.02)}, keys=frozenset({"k"})) as broker:
+        here = a_host("here", tmp_path, broker, postgres)
+        out_of_reach(here, postgres)
+        halted = here.run("halt", "--reason", "fed day")
+        assert halted.status == 4
+        assert "only this machine is halted, other hosts that share the journal are not: " in halted.err
+        assert "Halted: no new orders are sent." in halted.err
+        assert "All hosts" not in halted.err
+        assert (here.state / "halted").exists()
+        assert "s3cret" not in halted.err
+        resumed = here.run("resume", "--reason", "over")
+        assert resumed.status == 4
+        assert "only this machine's halt is lifted; one of all hosts that share the journal stays" in resumed.err
+        assert not (here.state / "halted").exists()
+        unknown = here.run("resume", "--reason", "over")
+        assert (unknown.status, "can't be reached" in unknown.err) == (1, True)
+
+
+def test_a_resume_needs_a_reason_also_where_only_all_hosts_are_halted(
+    tmp_path: Path, postgres: PostgresLocation
+) -> None:
+    with AlternativeBroker(position(CALL, 3, 1.0), {CALL: (1.00, 1.02)}, keys=frozenset({"k"})) as broker:
+        elsewhere, here = (a_host(name, tmp_path, broker, postgres) for name in ("elsewhere", "here"))
+        assert "Trading was not halted." in here.run("resume").err
+        assert elsewhere.run("halt").status == 0
+        refused = here.run("resume")
+        assert (refused.status, "Lifting a halt needs a reason." in refused.err) == (2, True)

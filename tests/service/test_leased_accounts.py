@@ -208,3 +208,71 @@ def test_a_stop_gives_every_account_back_and_then_ends(tmp_path: Path) -> None:
     run(work)
     assert host.watched == []
     assert [host.table.lease_of(account) for account in ("main", "other")] == [None, None]
+
+
+def test_a_halt_of_this_host_is_told_to_the_others_once_and_lifted_here_when_any_lifts_it(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+
+    async def work() -> None:
+        await host.take_all()
+        host.state.halt("fed day", "ana")
+        for _ in range(3):
+            await host.keeper.renew()
+        assert (host.table.halted, host.table.halt_number) == ("fed day", 1)
+        host.table.resume()
+        await host.keeper.renew()
+        assert (host.state.halted(), host.keeper.halted) == ("", "")
+        await host.keeper.renew()
+        assert (host.table.halted, host.table.halt_number) == ("", 1)
+
+    run(work)
+    assert [event.text for event in host.world.events if "all hosts" in event.text] == [
+        "all hosts are halted: fed day",
+        "the halt of all hosts is lifted",
+    ]
+
+
+def test_a_host_that_starts_with_a_halt_that_was_lifted_elsewhere_lifts_its_own_and_halts_nobody(
+    tmp_path: Path,
+) -> None:
+    host = SharingHost(tmp_path)
+
+    async def work() -> None:
+        await host.take_all()
+        host.state.halt("fed day", "ana")
+        await host.keeper.renew()
+        host.table.resume()  # this host is down meanwhile
+        again = SharingHost(tmp_path, world=host.world)
+        again.leased.share_by(host.table, host.world.clock, "one", "process-1", frozenset(again.brokers))
+        await again.keeper.renew()
+        assert (again.state.halted(), host.table.halted) == ("", "")
+
+    run(work)
+
+
+def test_a_table_that_has_lost_a_halt_is_told_again_and_nothing_is_lifted(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+
+    async def work() -> None:
+        await host.take_all()
+        host.state.halt("fed day", "ana")
+        await host.keeper.renew()
+        host.table.halted, host.table.halt_number = "", 0  # a failover to a standby that didn't have it yet
+        for _ in range(2):
+            await host.keeper.renew()
+            assert host.state.halted() == "fed day"
+        assert host.table.halted == "fed day"
+
+    run(work)
+
+
+def test_a_halt_that_others_made_halts_this_host_without_a_flag_of_its_own(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+
+    async def work() -> None:
+        await host.take_all()
+        host.table.halt("fed day")
+        await host.keeper.renew()
+        assert (host.keeper.halted, host.state.halted()) == ("fed day", "")
+
+    run(work)

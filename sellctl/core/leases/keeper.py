@@ -43,8 +43,14 @@ class LeaseListener(Protocol):
     def is_busy(self, account: str) -> bool:
         """Whether an exit of the account is under way, so that another moment is better for handing it over."""
 
-    def halted(self) -> str:
-        """Why this host is halted by itself; "" when it isn't."""
+    def own_halt(self) -> str:
+        """Why this host is halted by itself, where the other hosts haven't been told yet; "" otherwise."""
+
+    def halt_seen(self, reason: str, number: int, *, was_told: bool) -> None:
+        """Why all hosts are halted, "" when they aren't, and the number of the last halt.
+
+        With `was_told`, the table has taken the last `own_halt`.
+        """
 
     def lease_problem(self, sentence: str) -> None:
         """What is wrong with the leases, when it changes; "" when nothing is any more."""
@@ -71,7 +77,6 @@ class LeaseKeeper:
     _yielding: set[str] = field(default_factory=set)  # nothing new is begun for these
     _releasing: set[str] = field(default_factory=set)  # their release was asked for: nothing is sent any more
     _halted: str = ""
-    _own_halt: str = ""  # this host's own, as it was last passed on
     _problem: str = ""
     _is_cut_off: bool = False  # this host's time has run out without an answer
     _unable_until: float = _NEVER  # an account couldn't be watched: until then this host takes none
@@ -116,7 +121,7 @@ class LeaseKeeper:
         """Renew once. Return whether to do so again at once: there are accounts to take or to give back."""
         if self._is_cut_off:
             return await self._ask_only()
-        asked_at, halt = self.clock.monotonic(), self.listener.halted()
+        asked_at, halt = self.clock.monotonic(), self.listener.own_halt()
         self._releasing |= {account for account in self._yielding if not self.listener.is_sending(account)}
         renewal = Renewal(
             self.host,
@@ -126,7 +131,7 @@ class LeaseKeeper:
             acquire=frozenset() if self._is_leaving else self._wanted,
             release=tuple((account, self._held[account]) for account in sorted(self._releasing)),
             is_leaving=self._is_leaving,
-            halt=halt if halt != self._own_halt else None,
+            halt=halt,
         )
         self._wanted = frozenset()
         try:
@@ -134,7 +139,8 @@ class LeaseKeeper:
         except SellctlError as error:
             self._failed(error)
             return False
-        self._own_halt = halt
+        self._halted = view.halted
+        self.listener.halt_seen(view.halted, view.halt_number, was_told=bool(halt))
         self._take(view, asked_at)
         may_release = any(not self.listener.is_sending(account) for account in self._yielding - self._releasing)
         return bool(self._wanted) or may_release or (self._is_leaving and not self._held and bool(self._registration))
@@ -192,7 +198,6 @@ class LeaseKeeper:
     def _take(self, view: LeaseView, asked_at: float) -> None:
         """Take over what the table says; it was asked at an instant of the monotonic clock."""
         own = view.own
-        self._halted = view.halted
         if own is None:
             was_registered, self._registration = bool(self._registration), 0
             self._certain_until = _NEVER

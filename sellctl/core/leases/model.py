@@ -38,6 +38,7 @@ class LeaseView(Struct, frozen=True):
     """The table at one instant: the hosts that are registered now, and their leases.
 
     `registration` is that of the host that asked; 0 when it has none. `halted` is why all hosts are halted, or "".
+    `halt_number` is that of the last halt, also once it was lifted; 0 before the first one.
     """
 
     at: dt.datetime
@@ -45,6 +46,7 @@ class LeaseView(Struct, frozen=True):
     leases: tuple[Lease, ...]
     registration: int = 0
     halted: str = ""
+    halt_number: int = 0
 
     @property
     def own(self) -> Host | None:
@@ -57,7 +59,7 @@ class Renewal(Struct, frozen=True):
 
     `registration` is the one to renew, 0 to register. `process` tells two processes with one host name apart.
     `acquire` are accounts to take if they are free, `release` those to give back, each with its fencing number.
-    `halt` sets why all hosts are halted, "" lifts that; None leaves it as it is.
+    `halt` is why all hosts are to be halted from now on, under the next number; "" leaves that as it is.
     """
 
     host: str
@@ -67,4 +69,4 @@ class Renewal(Struct, frozen=True):
     acquire: frozenset[str] = frozenset()
     release: tuple[tuple[str, int], ...] = ()
     is_leaving: bool = False
-    halt: str | None = None
+    halt: str = ""

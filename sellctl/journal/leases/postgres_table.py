@@ -5,10 +5,10 @@ host acts on what another has just changed. `clock_timestamp()` is the time of t
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -20,6 +20,8 @@ from sellctl.core.leases.model import Host, Lease, LeaseView, Renewal
 from sellctl.core.leases.timing import CALL_SECONDS, LEASE_SECONDS
 from sellctl.journal.audit_log import Batch
 
+T = TypeVar("T")
+Connection: TypeAlias = psycopg.AsyncConnection[tuple[Any, ...]]
 CHANNEL = "sellctl_leases"
 TRIES = 3
 
@@ -65,10 +67,15 @@ _LEAVE = """
     DELETE FROM lease_hosts WHERE registration = %(registration)s
     AND NOT EXISTS (SELECT FROM leases WHERE leases.registration = lease_hosts.registration)
 """
-_HALT = "INSERT INTO lease_halts VALUES (1, %(halt)s) ON CONFLICT (id) DO UPDATE SET reason = EXCLUDED.reason"
-_RESUME = "DELETE FROM lease_halts"
+_HALT = """
+    INSERT INTO lease_halts AS h (id, reason, number) VALUES (1, %(halt)s, 1)
+    ON CONFLICT (id) DO UPDATE SET reason = EXCLUDED.reason, number = h.number + 1
+    RETURNING number
+"""
+_RESUME = "UPDATE lease_halts SET reason = '' WHERE reason <> ''"
+_NOTIFY = f"NOTIFY {CHANNEL}"
 _VIEW = """
-    SELECT clock_timestamp(), (SELECT reason FROM lease_halts),
+    SELECT clock_timestamp(), (SELECT reason FROM lease_halts), (SELECT number FROM lease_halts),
            h.name, h.registration, h.until, h.accounts, h.is_leaving, l.account, l.fence, l.since
     FROM (SELECT) AS one
     LEFT JOIN lease_hosts AS h ON h.until > clock_timestamp()
@@ -106,28 +113,29 @@ class PostgresLeaseTable:
 
     conninfo: str
     schema: str = ""
-    _connection: "psycopg.AsyncConnection[tuple[Any, ...]] | None" = None
+    _connection: Connection | None = None
     _listening: "asyncio.Task[None] | None" = None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def renew(self, renewal: Renewal) -> LeaseView:
         """Carry out a renewal in one transaction, and return the table after it."""
-        for left in reversed(range(TRIES)):
-            try:
-                return await self._carried_out(renewal)
-            except errors.SerializationFailure as error:
-                if not left:
-                    raise _failure(error) from None
-            except (psycopg.Error, OSError) as error:
-                raise _failure(error) from None
-        raise AssertionError("the last try has returned or raised")
+
+        async def renew(connection: Connection) -> LeaseView:
+            return await _viewed(connection, await _renewed(connection, renewal))
+
+        return await self._tried(renew)
 
     async def view(self) -> LeaseView:
         """The table without a change."""
-        try:
-            return await self._carried_out(None)
-        except (psycopg.Error, OSError) as error:
-            raise _failure(error) from None
+        return await self._tried(_viewed)
+
+    async def halt(self, reason: str) -> int:
+        """Halt all hosts. Return the number of that halt. JournalError when the table gives no answer."""
+        return await self._tried(lambda connection: _halted(connection, reason))
+
+    async def resume(self) -> bool:
+        """Lift the halt of all hosts. Return whether there was one. JournalError when the table gives no answer."""
+        return await self._tried(_resumed)
 
     async def changed(self, seconds: float) -> None:
         """Return at the next news, after so many seconds at the latest. JournalError when it can't listen."""
@@ -155,14 +163,25 @@ class PostgresLeaseTable:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    async def _carried_out(self, renewal: Renewal | None) -> LeaseView:
+    async def _tried(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """The answer of a transaction, which is tried again when another one was in its way."""
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._carried_out(work)
+            except errors.SerializationFailure as error:
+                if not left:
+                    raise _failure(error) from None
+            except (psycopg.Error, OSError) as error:
+                raise _failure(error) from None
+        raise AssertionError("the last try has returned or raised")
+
+    async def _carried_out(self, work: Callable[[Connection], Awaitable[T]]) -> T:
         """One transaction on a connection that no other call uses."""
         connection, self._connection = self._connection or await self._connect(), None
         is_sound = False
         try:
             async with connection.transaction():
-                registration = await _renewed(connection, renewal) if renewal else 0
-                rows = await (await connection.execute(_VIEW)).fetchall()
+                answer = await work(connection)
             is_sound = True
         except errors.SerializationFailure:
             is_sound = True
@@ -172,9 +191,9 @@ class PostgresLeaseTable:
                 self._connection = connection
             else:
                 await connection.close()
-        return _view_of(rows, registration)
+        return answer
 
-    async def _connect(self) -> "psycopg.AsyncConnection[tuple[Any, ...]]":
+    async def _connect(self) -> Connection:
         milliseconds = int(CALL_SECONDS * 1000)
         options = f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
         options += f" -c search_path={self.schema}" if self.schema else ""
@@ -197,7 +216,7 @@ class PostgresLeaseTable:
                 self._news.set()
 
 
-async def _renewed(connection: "psycopg.AsyncConnection[tuple[Any, ...]]", renewal: Renewal) -> int:
+async def _renewed(connection: Connection, renewal: Renewal) -> int:
     """Carry out a renewal within a transaction. Return the host's registration; 0 without one."""
     facts: dict[str, Any] = {
         "host": renewal.host,
@@ -206,10 +225,11 @@ async def _renewed(connection: "psycopg.AsyncConnection[tuple[Any, ...]]", renew
         "is_leaving": renewal.is_leaving,
         "registration": renewal.registration,
         "acquire": sorted(renewal.acquire),
-        "halt": renewal.halt,
     }
     row = await (await connection.execute(_RENEW if renewal.registration else _REGISTER, facts)).fetchone()
-    tells = await _halted(connection, facts)
+    if renewal.halt:
+        await _halted(connection, renewal.halt)
+    tells = False
     facts["registration"] = registration = int(row[0]) if row else 0
     if registration:
         if not renewal.registration:
@@ -223,36 +243,51 @@ async def _renewed(connection: "psycopg.AsyncConnection[tuple[Any, ...]]", renew
             await connection.execute(_FORGET)
             await connection.execute(_ACQUIRE, facts)
     if tells:
-        await connection.execute(f"NOTIFY {CHANNEL}")
+        await connection.execute(_NOTIFY)
     return registration
 
 
-async def _halted(connection: "psycopg.AsyncConnection[tuple[Any, ...]]", facts: Mapping[str, Any]) -> bool:
-    """Set or lift the halt of all hosts. Return whether that is news."""
-    if facts["halt"] is None:
-        return False
-    await connection.execute(_HALT if facts["halt"] else _RESUME, facts)
-    return True
+async def _halted(connection: Connection, reason: str) -> int:
+    """Halt all hosts within a transaction. Return the number of that halt."""
+    row = await (await connection.execute(_HALT, {"halt": reason})).fetchone()
+    await connection.execute(_NOTIFY)
+    return int(row[0]) if row else 0
+
+
+async def _resumed(connection: Connection) -> bool:
+    """Lift the halt of all hosts within a transaction. Return whether there was one."""
+    was_halted = bool((await connection.execute(_RESUME)).rowcount)
+    if was_halted:
+        await connection.execute(_NOTIFY)
+    return was_halted
+
+
+async def _viewed(connection: Connection, registration: int = 0) -> LeaseView:
+    """The table as a transaction sees it."""
+    return _view_of(await (await connection.execute(_VIEW)).fetchall(), registration)
 
 
 def _view_of(rows: "list[tuple[Any, ...]]", registration: int) -> LeaseView:
     """The view that the rows of _VIEW show: one per lease, and per host without one."""
-    at, halted, *_ = rows[0]
+    at, halted, halt_number, *_ = rows[0]
     hosts: dict[str, Host] = {}
     leases = []
-    for _, _, name, number, until, accounts, is_leaving, account, fence, since in rows:
+    for _, _, _, name, number, until, accounts, is_leaving, account, fence, since in rows:
         if name is None:
             continue
         hosts[name] = Host(name, number, until, frozenset(accounts), is_leaving)
         if account is not None:
             leases.append(Lease(account, name, number, fence, until, since))
-    return LeaseView(at, tuple(hosts.values()), tuple(leases), registration, halted or "")
+    return LeaseView(at, tuple(hosts.values()), tuple(leases), registration, halted or "", halt_number or 0)
 
 
 def _failure(error: BaseException) -> JournalError:
     """The error in a sentence. It has no word of the connection's parameters, which may be a password."""
-    if isinstance(error, errors.UndefinedTable):
-        return JournalError("The database has no lease table.", hint="Run its migrations, as after an update.")
+    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
+        return JournalError(
+            "The database has no lease table, or one of an older sellctl.",
+            hint="The first start of `sellctl watch` makes it.",
+        )
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return JournalError("The database of the leases is read-only.", hint="Connect to the primary server.")
     if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable | errors.SerializationFailure):

@@ -50,7 +50,8 @@ class Told:
     sending: set[str] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
     unreadable: set[str] = field(default_factory=set)
-    halt: str = ""
+    halt: str = ""  # of this host, which the others aren't told of yet
+    halts: list[tuple[str, int, bool]] = field(default_factory=list)
 
     def gained(self, account: str, permit: AccountPermit) -> bool:
         self.permits[account] = permit
@@ -66,8 +67,13 @@ class Told:
     def is_busy(self, account: str) -> bool:
         return account in self.busy
 
-    def halted(self) -> str:
+    def own_halt(self) -> str:
         return self.halt
+
+    def halt_seen(self, reason: str, number: int, *, was_told: bool) -> None:
+        self.halt = "" if was_told else self.halt
+        if not self.halts or self.halts[-1] != (reason, number, was_told):
+            self.halts.append((reason, number, was_told))
 
     def lease_problem(self, sentence: str) -> None:
         self.news.append(sentence)

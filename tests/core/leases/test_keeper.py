@@ -228,14 +228,28 @@ def test_a_release_that_arrives_late_takes_nothing_that_was_acquired_since() -> 
 
 def test_a_halt_of_one_host_is_known_to_the_others_with_their_next_renewal_and_so_is_its_end() -> None:
     world = World()
-    (one, told), (two, _) = world.a_host("one"), world.a_host("two")
+    (one, told), (two, other) = world.a_host("one"), world.a_host("two")
     world.rounds(one, two)
     told.halt = "earnings"
-    world.rounds(one, two, times=1)
+    world.rounds(one, two, times=2)
     assert (one.halted, two.halted) == ("earnings", "earnings")
-    told.halt = ""
+    assert told.halts == [("", 0, False), ("earnings", 1, True), ("earnings", 1, False)]
+    world.database.table.resume()
     world.rounds(one, two, times=1)
     assert (one.halted, two.halted) == ("", "")
+    assert (told.halts[-1], other.halts[-1]) == (("", 1, False), ("", 1, False))
+
+
+def test_a_halt_that_the_table_could_not_be_told_of_is_told_once_it_answers() -> None:
+    world = World()
+    (one, told), (two, _) = world.a_host("one"), world.a_host("two")
+    world.rounds(one, two)
+    told.halt, world.database.down = "earnings", True
+    world.rounds(one, times=2)
+    assert (told.halt, one.halted) == ("earnings", "")
+    world.database.down = False
+    world.rounds(one, two, times=1)
+    assert (told.halt, two.halted) == ("", "earnings")
 
 
 def test_a_host_whose_renewals_arrive_without_an_answer_loses_its_accounts_all_the_same() -> None:

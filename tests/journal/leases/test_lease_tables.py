@@ -128,9 +128,43 @@ def test_a_halt_and_a_release_are_news_for_the_other_hosts(open_table: Callable[
         await waiting
         assert time.monotonic() - started < 5
         assert (await two.view()).halted == "earnings"
-        assert (await one.renew(ask("one", first, halt=""))).halted == ""
+        assert (await one.renew(ask("one", first))).halted == "earnings"
 
     run(open_table, work)
+
+
+def test_a_halt_has_the_next_number_and_keeps_it_when_it_is_lifted(open_table: Callable[[], Any]) -> None:
+    async def work(one: Any, two: Any) -> None:
+        before = await one.view()
+        assert (before.halted, before.halt_number) == ("", 0)
+        first = (await one.renew(ask("one"))).registration
+        halted = await one.renew(ask("one", first, halt="earnings"))
+        assert (halted.halted, halted.halt_number) == ("earnings", 1)
+        assert await answer(two.halt, "fed day") == 2
+        assert await answer(two.resume) is True
+        assert await answer(two.resume) is False
+        view = await one.view()
+        assert (view.halted, view.halt_number) == ("", 2)
+        assert await answer(two.halt, "again") == 3
+
+    async def answer(call: Callable[..., Any], *given: str) -> Any:
+        found = call(*given)
+        return await found if asyncio.iscoroutine(found) else found
+
+    run(open_table, work)
+
+
+def test_halting_all_hosts_wakes_them_and_so_does_lifting_it(postgres: PostgresLocation) -> None:
+    async def work(one: PostgresLeaseTable, two: PostgresLeaseTable) -> None:
+        for call in (lambda: two.halt("earnings"), two.resume):
+            waiting = asyncio.ensure_future(one.changed(30.0))
+            await asyncio.sleep(0.5)  # a real connection begins to listen
+            started = time.monotonic()
+            await call()
+            await waiting
+            assert time.monotonic() - started < 5
+
+    run(lambda: PostgresLeaseTable(postgres.conninfo), work)
 
 
 # --- PostgreSQL only --------------------------------------------------------------------------------------------------
@@ -269,7 +303,7 @@ def test_a_database_that_is_too_slow_is_one_sentence(url: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "sentence"),
     [
-        ("DROP TABLE lease_hosts", "The database has no lease table."),
+        ("DROP TABLE lease_hosts", "The database has no lease table, or one of an older sellctl."),
         ("ALTER DATABASE {name} SET default_transaction_read_only = on", "The database of the leases is read-only."),
     ],
 )
