@@ -23,7 +23,7 @@ def test_what_is_made_afterwards_is_searched_as_before() -> None:
     exempt = gc.get_freeze_count()
     later: list[object] = [[] for _ in range(1000)]
     exempt_what_is_loaded()
-    assert gc.get_freeze_count() == exempt
+    assert gc.get_freeze_count() <= exempt  # what is deleted meanwhile is none of them any more
     assert any(each is later for each in gc.get_objects())
 
 
@@ -37,5 +37,6 @@ def test_a_command_that_ends_soon_exempts_what_it_imported_once_and_without_a_se
     exempt = gc.get_freeze_count()
     later: list[object] = [[] for _ in range(1000)]
     exempt_what_is_imported()
-    assert (searches, gc.get_freeze_count()) == ([], exempt)
+    assert searches == []
+    assert gc.get_freeze_count() <= exempt
     assert any(each is later for each in gc.get_objects())
