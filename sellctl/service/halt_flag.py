@@ -163,7 +163,8 @@ class HaltFlag:
         known = self._told_number(flag) if flag else None
         if known is not None and known > number:
             self._told = None
-            (self.folder / _TOLD).unlink(missing_ok=True)
+            with suppress(OSError):
+                (self.folder / _TOLD).unlink(missing_ok=True)
         if known is None or known > number:
             return False
         if self._unwritten:

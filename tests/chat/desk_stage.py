@@ -3,12 +3,12 @@
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from builders import CALL, a_config
 from shell_fakes import World
 
+from sellctl.bootstrap import Runtime
 from sellctl.chat.access import Access
 from sellctl.chat.buttons import Buttons
 from sellctl.chat.desk import Action, Desk
@@ -16,6 +16,7 @@ from sellctl.chat.handover import Handover
 from sellctl.chat.messages import Command, Incoming, Message, Tap
 from sellctl.chat.outbox import Outbox
 from sellctl.core.config.schema import ChatRole
+from sellctl.core.config_manager import LoadedConfig
 from sellctl.core.watching.manual_requests import CommandRequest
 from sellctl.service.logs import redactor
 from sellctl.service.proposals import Proposals
@@ -24,8 +25,6 @@ from sellctl.service.verbs import Verbs
 
 if TYPE_CHECKING:
     import asyncio
-
-    from sellctl.bootstrap import Runtime
 
 ANN, BOB, GROUP, STRANGER = 42, 43, -100, 666
 ROLES: Mapping[int, ChatRole] = {ANN: ChatRole.OPERATOR, BOB: ChatRole.VIEWER, GROUP: ChatRole.ADMIN}
@@ -47,14 +46,8 @@ class DeskStage:
     def __post_init__(self) -> None:
         self.state = StateFolder(self.folder)
         self.scheduler = self.world.a_scheduler()
-        runtime = SimpleNamespace(
-            scheduler=self.scheduler,
-            state=self.state,
-            loaded=SimpleNamespace(config=a_config()),
-            program="sellctl",
-            clock=self.world.clock,
-        )
-        self.verbs = Verbs(cast("Runtime", runtime))
+        loaded = LoadedConfig(a_config(), None, {}, ())
+        self.verbs = Verbs(Runtime(loaded, self.scheduler, self.world.clock, self.state, "sellctl"))
         self.outbox = Outbox(self.clock, size=10_000)
         self.buttons: Buttons[Action] = Buttons(self.clock)
         access = Access(ROLES, self.lines.append, self.clock)

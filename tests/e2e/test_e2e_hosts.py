@@ -9,6 +9,7 @@ from alternative_broker import AlternativeBroker, position
 from postgres_fixtures import PostgresLocation
 from stage import Play, Program, end_of, three_calls
 
+from sellctl.core.leases.timing import LEASE_SECONDS
 from sellctl.journal.verify import verify
 
 
@@ -87,6 +88,33 @@ def test_the_account_of_a_host_that_is_killed_is_taken_over_and_its_exit_is_sent
                 end_of(host)
     assert [order["qty"] for order in broker.orders] == ["3"]
     assert verify(postgres).fault == ""
+
+
+def test_the_account_of_a_host_that_is_asked_to_end_is_taken_over_before_its_lease_could_have_ended(
+    tmp_path: Path, postgres: PostgresLocation
+) -> None:
+    with AlternativeBroker(position(CALL, 3, 1.0), {CALL: (1.00, 1.02)}, keys=frozenset({"k"})) as broker:
+        names = ("one", "two")
+        programs = [a_host(name, tmp_path, broker, postgres) for name in names]
+        hosts = [
+            program.spawn("watch", "--format", "log", "--host-id", name)
+            for program, name in zip(programs, names, strict=True)
+        ]
+        try:
+            until(lambda: any(is_held(each.state) for each in programs), 30)
+            until(lambda: len(programs[0].run("fleet", "--format", "json").document["hosts"]) == len(names), 30)
+            first = next(number for number, each in enumerate(programs) if is_held(each.state))
+            hosts[first].terminate()
+            asked_at = time.monotonic()
+            until(lambda: is_held(programs[1 - first].state), LEASE_SECONDS)
+            assert time.monotonic() - asked_at < LEASE_SECONDS
+            ended = end_of(hosts[first])
+            assert ended.status == 0
+        finally:
+            for host in hosts:
+                host.kill()
+                end_of(host)
+    assert broker.orders == []
 
 
 def is_held(state: Path) -> bool:
