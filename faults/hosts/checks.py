@@ -108,9 +108,7 @@ class HostsChecker:
         since = self._unattended_since.setdefault(account, self.now)
         last = self._last_holder.get(account)
         bound = AFTER_CRASH
-        # A host whose calls hang is registered for a while, and may be the one that is to take the account.
-        is_partitioned = any(self.now - host.hung_at < AFTER_PARTITION for host in self.hosts() if host.hung_at)
-        if is_partitioned or (last is not None and last.is_running):
+        if last is not None and (last.is_running or (last.hung_at and self.now - last.hung_at < AFTER_PARTITION)):
             bound = AFTER_PARTITION
         able = [host for host in self.hosts() if host.is_healthy and self.now - host.healthy_since > bound + _LATE]
         if able and self.now - since > bound + _LATE:
