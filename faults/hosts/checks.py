@@ -108,7 +108,7 @@ class HostsChecker:
         since = self._unattended_since.setdefault(account, self.now)
         last = self._last_holder.get(account)
         bound = AFTER_CRASH
-        if last is not None and (last.is_running or (last.hung_at and self.now - last.hung_at < AFTER_PARTITION)):
+        if last is not None and (last.is_running or self.now - last.hung_at < AFTER_PARTITION):
             bound = AFTER_PARTITION
         able = [host for host in self.hosts() if host.is_healthy and self.now - host.healthy_since > bound + _LATE]
         if able and self.now - since > bound + _LATE:
