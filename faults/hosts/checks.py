@@ -105,14 +105,29 @@ class HostsChecker:
             self._last_holder[account] = holders[0]
             self._unattended_since.pop(account, None)
             return
-        since = self._unattended_since.setdefault(account, self.now)
-        last = self._last_holder.get(account)
+        self._unattended_since.setdefault(account, self.now)
+        self._see_taker(account)
+        since, last = self._unattended_since[account], self._last_holder.get(account)
         bound = AFTER_CRASH
         if last is not None and (last.is_running or self.now - last.hung_at < AFTER_PARTITION):
             bound = AFTER_PARTITION
         able = [host for host in self.hosts() if host.is_healthy and self.now - host.healthy_since > bound + _LATE]
         if able and self.now - since > bound + _LATE:
             self._violated("E5", f"no host has watched {account} for {bound:.0f} s")
+
+    def _see_taker(self, account: str) -> None:
+        """Whoever has taken an account since it was last looked at, and can't attend to it, is its holder now.
+
+        From when it knew of that, it is a trouble of its own for which the account is unattended.
+        """
+        lease = self.shared.table.lease_of(account)
+        if lease is None or lease.until <= self.exchange.now:
+            return
+        for host in self.hosts():
+            if host.is_running and host.is_holder(lease):
+                self._last_holder[account] = host
+                if host.fence(account) == lease.fence:
+                    self._unattended_since[account] = max(self._unattended_since[account], seconds(lease.since))
 
     def at_the_end(self) -> None:
         """R1: what was due was closed once and completely, and nothing else."""
