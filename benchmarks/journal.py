@@ -76,14 +76,16 @@ def seconds_each(act: Callable[[], None], times: int = _BATCH) -> float:
     return (time.perf_counter() - start) / times
 
 
-def intents(loop: asyncio.AbstractEventLoop, journal: SqlJournal, count: int) -> Callable[[], None]:
-    """A function that writes the intent of the next of `count` orders."""
+def intents(
+    loop: asyncio.AbstractEventLoop, journal: SqlJournal, count: int, fence: int | None = None
+) -> Callable[[], None]:
+    """A function that writes the intent of the next of `count` orders; `fence` is the number of the account's lease."""
     orders = [_order(number) for number in range(count)]
     signal = ExitSignal(_HOLDING, Decimal(3), Reason.STOP_LOSS, "stop loss: -20.4% reached -20%", Urgency.PROTECTIVE)
     ready = iter([IntendedOrder(order, _body(order), signal, 1) for order in orders])
 
     def intend() -> None:
-        loop.run_until_complete(journal.intend("main", (next(ready),), ()))
+        loop.run_until_complete(journal.intend("main", (next(ready),), (), fence=fence))
 
     return intend
 

@@ -9,12 +9,14 @@ from faults.findings import Findings
 from faults.hosts.draws import ACCOUNTS, HostsDay
 from faults.hosts.host import Host, Shared
 from faults.loop import seconds
+from sellctl.core.leases.timing import CALL_SECONDS
 from sellctl.sim.venue.exchange import Exchange
 
 QTY = Decimal(10)
 CHECK_SECONDS = 0.4
 AFTER_CRASH, AFTER_PARTITION, AFTER_SIGTERM = 15.0, 30.0, 3.0
 HALTED_WITHIN = 1.0
+RECOVERED = CALL_SECONDS + 1.0  # a call that hung when all is well again is given up first, and then made again
 _LATE = 0.5  # seconds until a checker has seen what it measures
 
 
@@ -94,7 +96,7 @@ class HostsChecker:
             self._check_attended(account, [host for host in alive if not host.is_frozen and host.may_send(account)])
         if self.halted_at is not None and self.now > self.halted_at + HALTED_WITHIN + CHECK_SECONDS:
             for host in alive:
-                if self.now - host.healthy_since > HALTED_WITHIN + _LATE and not host.halted:
+                if self.now - host.healthy_since > RECOVERED + _LATE and not host.halted:
                     self._violated("E6", f"host {host.name} isn't halted a second after another one was")
 
     def _check_attended(self, account: str, holders: list[Host]) -> None:
@@ -105,16 +107,29 @@ class HostsChecker:
             self._last_holder[account] = holders[0]
             self._unattended_since.pop(account, None)
             return
-        since = self._unattended_since.setdefault(account, self.now)
-        last = self._last_holder.get(account)
+        self._unattended_since.setdefault(account, self.now)
+        self._see_taker(account)
+        since, last = self._unattended_since[account], self._last_holder.get(account)
         bound = AFTER_CRASH
-        # A host whose calls hang is registered for a while, and may be the one that is to take the account.
-        is_partitioned = any(self.now - host.hung_at < AFTER_PARTITION for host in self.hosts() if host.hung_at)
-        if is_partitioned or (last is not None and last.is_running):
+        if last is not None and (last.is_running or self.now - last.hung_at < AFTER_PARTITION):
             bound = AFTER_PARTITION
         able = [host for host in self.hosts() if host.is_healthy and self.now - host.healthy_since > bound + _LATE]
         if able and self.now - since > bound + _LATE:
             self._violated("E5", f"no host has watched {account} for {bound:.0f} s")
+
+    def _see_taker(self, account: str) -> None:
+        """Whoever has taken an account since it was last looked at, and can't attend to it, is its holder now.
+
+        From when it knew of that, it is a trouble of its own for which the account is unattended.
+        """
+        lease = self.shared.table.lease_of(account)
+        if lease is None or lease.until <= self.exchange.now:
+            return
+        for host in self.hosts():
+            if host.is_running and host.is_holder(lease):
+                self._last_holder[account] = host
+                if host.fence(account) == lease.fence:
+                    self._unattended_since[account] = max(self._unattended_since[account], seconds(lease.since))
 
     def at_the_end(self) -> None:
         """R1: what was due was closed once and completely, and nothing else."""

@@ -165,9 +165,10 @@ class Host:
     def may_send(self, account: str) -> bool:
         """Whether the process holds itself allowed to send for an account."""
         keeper = self.runtime.leased.keeper if self.runtime and self.runtime.leased else None
-        return keeper is not None and any(keeper.may_send(account, fence) for fence in [self._fence(account)] if fence)
+        return keeper is not None and any(keeper.may_send(account, fence) for fence in [self.fence(account)] if fence)
 
-    def _fence(self, account: str) -> int:
+    def fence(self, account: str) -> int:
+        """The fencing number of the account's lease, as far as the process knows; 0 when it does not watch it."""
         watchers = self.runtime.scheduler.watchers if self.runtime else ()
         watcher = next((each for each in watchers if each.name == account), None)
         return getattr(watcher.orders.permit, "fence", 0) if watcher else 0

@@ -60,4 +60,6 @@ HOST_MUTANTS = (
         ((LeaseKeeper, "halted", property(lambda _self: "")),), by_hosts),
     Mutant("released too early", "an account is given back while an order of it is on its way",
         ((LeasedAccounts, "is_sending", _never),), by_hosts),
+    Mutant("left to a host that hangs", "a free account waits for its next host as long as that is registered",
+        ((LeaseKeeper, "_are_left", _never),), by_hosts),
 )  # fmt: skip

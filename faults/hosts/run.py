@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faults.day import scratch
 from faults.findings import Findings, Violation
-from faults.hosts.checks import CHECK_SECONDS, QTY, HostsChecker
+from faults.hosts.checks import CHECK_SECONDS, QTY, RECOVERED, HostsChecker
 from faults.hosts.draws import (
     ACCOUNTS,
     BEGINS,
@@ -208,7 +208,7 @@ class HostsStage:
         if host.runtime is None or not host.is_healthy:
             return
         host.runtime.state.halt("the bench", "the bench")
-        if self.checker.now - host.healthy_since > 1.0:
+        if self.checker.now - host.healthy_since > RECOVERED:
             self.checker.halted_at = self.checker.now
         await asyncio.sleep(length)
         self.checker.halted_at = None

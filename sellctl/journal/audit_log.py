@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sellctl.core.errors import JournalError
+from sellctl.core.errors import JournalError, SellctlError
 from sellctl.core.model.market import NEW_YORK
 from sellctl.journal.backend import Backend, Write
 from sellctl.journal.chain import GAP, START, ChainLink, as_cell, canonical, row_hash
@@ -58,6 +58,10 @@ class Batch:
     def fetch(self, statement: str, values: Sequence[object]) -> Sequence[Any] | None:
         """The first row of a compiled query; None without one."""
         return self.write.fetch(statement, values)
+
+    def require(self, query: str, values: Sequence[object], refusal: SellctlError) -> None:
+        """Refuse the transaction with this error unless a query has a row; the error may come with the commit."""
+        self.write.require(query, values, refusal)
 
 
 def _ignore_step(_step: str) -> None:

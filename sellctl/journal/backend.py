@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from sellctl.core.errors import SellctlError
 from sellctl.journal.chain import ChainLink
 from sellctl.journal.location import JournalLocation
 from sellctl.journal.statements import Statements
@@ -30,6 +31,12 @@ class Write(Protocol):
 
     def fetch(self, statement: str, values: Sequence[object]) -> Sequence[Any] | None:
         """The first row of a compiled query, which sees what was executed before; None without one."""
+
+    def require(self, query: str, values: Sequence[object], refusal: SellctlError) -> None:
+        """Refuse the transaction with this error unless a compiled query has a row.
+
+        Like that of `execute`, the error may come only when the transaction is committed.
+        """
 
     def append_to(self, end: ChainLink) -> None:
         """Make this row the end of the chain when the transaction is committed."""

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.pool import NullPool, StaticPool
 
-from sellctl.core.errors import JournalError
+from sellctl.core.errors import JournalError, SellctlError
 from sellctl.journal.chain import START, ChainLink
 from sellctl.journal.errors import EXTERNAL_ERRORS, journal_error, map_errors
 from sellctl.journal.location import JournalLocation, require_driver
@@ -50,6 +50,10 @@ class _Write:
     def fetch(self, statement: str, values: Sequence[Any]) -> Sequence[Any] | None:
         row: Sequence[Any] | None = self._raw.execute(statement, values).fetchone()
         return row
+
+    def require(self, query: str, values: Sequence[Any], refusal: SellctlError) -> None:
+        if self.fetch(query, values) is None:
+            raise refusal
 
     def append_to(self, end: ChainLink) -> None:
         """Nothing to do: the row is the end."""

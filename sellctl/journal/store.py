@@ -81,8 +81,8 @@ class IntentCheck(Protocol):
 
         Raise a SellctlError to refuse the intents: then none of them is written, and nothing is sent.
 
-        A statement that is only executed, and fails in the database, refuses them too, without a round trip of its own.
-        It is written for the driver: with ? for values in SQLite, and with $1, $2 ... on PostgreSQL.
+        `batch.require` takes no round trip of its own. Its query is written for the driver: with ? for values in
+        SQLite, and with $1, $2 ... on PostgreSQL.
         """
 
 

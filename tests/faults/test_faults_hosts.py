@@ -60,7 +60,7 @@ def test_a_host_that_comes_back_after_its_lease_sends_nothing_that_another_host_
     assert stage.checker.slowest <= 30
 
 
-@pytest.mark.parametrize("seed", [2, 11, 16])
+@pytest.mark.parametrize("seed", [2, 8, 11, 16, 1187, 1290])
 def test_a_day_with_troubles_of_all_kinds_violates_nothing(seed: int) -> None:
     assert not play_hosts(seed).violations
 
@@ -75,6 +75,7 @@ def test_the_same_seed_plays_the_same_day() -> None:
     ("renewed after its end", 11),
     ("sent before the commit", 2),
     ("halt of one host", 2),
+    ("left to a host that hangs", 8),
 ])  # fmt: skip
 def test_a_planted_bug_of_the_leases_is_found(name: str, seed: int) -> None:
     with mutated(next(mutant for mutant in HOST_MUTANTS if mutant.name == name)):

@@ -75,9 +75,17 @@ def a_body(order: SubmitOrder) -> dict[str, str]:
     return {"client_order_id": order.client_order_id, "symbol": order.symbol, "qty": str(order.qty)}
 
 
-def intend(journal: SqlJournal, *client_order_ids: str, account: str = "main") -> None:
+def intend(journal: SqlJournal, *client_order_ids: str, account: str = "main", fence: int | None = None) -> None:
     """The intents of one decision; by default of one order."""
-    asyncio.run(journal.intend(account, [an_intended_order(each) for each in client_order_ids or ("sellctl-1",)], ()))
+    intents = [an_intended_order(each) for each in client_order_ids or ("sellctl-1",)]
+    asyncio.run(journal.intend(account, intents, (), fence=fence))
+
+
+def with_leases(place: JournalLocation, *accounts: str, fence: int = 1) -> None:
+    """Give a host the leases of these accounts for an hour, with this fencing number."""
+    execute(place, "INSERT INTO lease_hosts VALUES ('one', 7, 'one', now() + interval '1 hour', '{}', false)")
+    for account in accounts:
+        execute(place, f"INSERT INTO leases VALUES ('{account}', 7, {fence}, now())")  # noqa: S608  our own constants
 
 
 def an_intended_order(

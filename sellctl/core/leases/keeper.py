@@ -6,7 +6,7 @@ answer nor a wrong host clock makes a lease longer than the database's.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +18,7 @@ from sellctl.core.leases.sharing import share
 from sellctl.core.leases.timing import (
     CALL_SECONDS,
     HANDOVER_SECONDS,
+    LEFT_SECONDS,
     MARGIN_SECONDS,
     RENEW_SECONDS,
     UNABLE_SECONDS,
@@ -73,6 +74,8 @@ class LeaseKeeper:
     _held: dict[str, int] = field(default_factory=dict)  # the fencing number by account
     _certain_until: float = _NEVER  # on the monotonic clock: when this host stops sending unless it renews
     _wanted: frozenset[str] = frozenset()  # free accounts that are this host's by the sharing rule
+    _left_since: dict[tuple[str, str], float] = field(default_factory=dict)  # of free accounts and whose they are
+    _others_unable: dict[int, float] = field(default_factory=dict)  # until when, by registration
     _surplus_since: dict[str, float] = field(default_factory=dict)  # of accounts that are another's by that rule
     _yielding: set[str] = field(default_factory=set)  # nothing new is begun for these
     _releasing: set[str] = field(default_factory=set)  # their release was asked for: nothing is sent any more
@@ -193,6 +196,7 @@ class LeaseKeeper:
             self._is_cut_off = True
             if self._is_leaving:
                 self._registration = 0
+        self._left_since.clear()  # who has taken what meanwhile isn't known
         self._report(f"Leases can't be renewed: {error}")
 
     def _take(self, view: LeaseView, asked_at: float) -> None:
@@ -252,14 +256,36 @@ class LeaseKeeper:
             return
         now = self.clock.monotonic()
         busy = {account for account in self._held if self.listener.is_busy(account)}
-        known = {host.name: host.accounts for host in view.hosts if not host.is_leaving}
         holders = {lease.account: lease.host for lease in view.leases}
-        shared = share(known, holders, busy)
+        shared = share(self._known(view, now), holders, busy)
+        if self._are_left(shared, view, now):
+            shared = share(self._known(view, now), holders, busy)
         self._wanted = frozenset(a for a, host in shared.items() if host == self.host and a not in holders)
         surplus = {account for account in self._held if shared.get(account) != self.host}
         self._surplus_since = {account: self._surplus_since.get(account, now) for account in sorted(surplus)}
         late = {account for account, since in self._surplus_since.items() if now - since >= HANDOVER_SECONDS}
         self._yielding = self._releasing | (surplus - busy) | late
+
+    def _known(self, view: LeaseView, now: float) -> dict[str, frozenset[str]]:
+        """The accounts that each host can take. One that is unable keeps what it has, and gets no other."""
+        return {
+            host.name: frozenset() if now < self._others_unable.get(host.registration, _NEVER) else host.accounts
+            for host in view.hosts
+            if not host.is_leaving
+        }
+
+    def _are_left(self, shared: Mapping[str, str], view: LeaseView, now: float) -> bool:
+        """Whether another host leaves free accounts, which are its own: then it is taken for unable from now on.
+
+        A host whose renewals arrive late is registered, and takes nothing.
+        """
+        held = {lease.account for lease in view.leases}
+        left = {(account, host) for account, host in shared.items() if host != self.host and account not in held}
+        self._left_since = {each: self._left_since.get(each, now) for each in sorted(left)}
+        unable = {host for (_, host), since in self._left_since.items() if now - since >= LEFT_SECONDS}
+        self._others_unable = {number: until for number, until in self._others_unable.items() if now < until}
+        self._others_unable |= {each.registration: now + UNABLE_SECONDS for each in view.hosts if each.name in unable}
+        return bool(unable)
 
 
 @dataclass(frozen=True, slots=True)

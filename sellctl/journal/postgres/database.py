@@ -20,14 +20,14 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from sellctl.core.errors import JournalError
+from sellctl.core.errors import JournalError, SellctlError
 from sellctl.journal.chain import START, ChainLink
 from sellctl.journal.error_types import JournalConnectionError
 from sellctl.journal.location import PostgresLocation
 from sellctl.journal.postgres.connection import READING, WRITING, Connection, Timeouts, engine_of
 from sellctl.journal.postgres.errors import EXTERNAL_ERRORS, is_timeout, map_postgres_errors, postgres_error
 from sellctl.journal.postgres.migrations import NEWEST, load_alembic, migrate, refuse_newer, version_of
-from sellctl.journal.postgres.pipeline import Statement, in_one_trip
+from sellctl.journal.postgres.pipeline import Statement, in_one_trip, required
 from sellctl.journal.postgres.triggers import LIFT_REFUSE_DELETE, RESTORE_REFUSE_DELETE
 from sellctl.journal.schema import meta
 from sellctl.journal.statements import compiled
@@ -51,11 +51,12 @@ def _replacing(table: sa.Table) -> sa.Insert:
 _DIALECT: sa.Dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # untyped there
 _STATEMENTS = compiled(_DIALECT, _replacing)
 # Not the server's default: with one snapshot for the transaction, the newest row would be that of before the lock.
-_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
-_BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_LOCK_END = "SELECT seq, hash FROM chain_end WHERE id = 1 FOR UPDATE"
+_BEGIN = Statement("BEGIN ISOLATION LEVEL READ COMMITTED")
+_BEGIN_READING = Statement("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+_COMMIT, _ROLLBACK = Statement("COMMIT"), Statement("ROLLBACK")
+_LOCK_END = Statement("SELECT seq, hash FROM chain_end WHERE id = 1 FOR UPDATE")
 # A statement of its own, as its snapshot has to be made after the lock was granted.
-_NEWEST = "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1"
+_NEWEST = Statement("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
 _MOVE_END = "UPDATE chain_end SET seq = $1, hash = $2 WHERE id = 1"
 _HASH_AT = "SELECT hash FROM audit WHERE seq = $1"
 
@@ -77,10 +78,13 @@ class _Write:
         return self.connection
 
     def execute(self, statement: str, values: Sequence[Any]) -> None:
-        self.waiting.append((statement, values))
+        self.waiting.append(Statement(statement, values))
 
     def fetch(self, statement: str, values: Sequence[Any]) -> Sequence[Any] | None:
-        return in_one_trip(self.raw, [*self._taken(), (statement, values)])[-1]
+        return in_one_trip(self.raw, [*self._taken(), Statement(statement, values)])[-1]
+
+    def require(self, query: str, values: Sequence[Any], refusal: SellctlError) -> None:
+        self.waiting.append(required(query, values, refusal))
 
     def append_to(self, end: ChainLink) -> None:
         self.end = end
@@ -93,7 +97,7 @@ class _Write:
 
     def commit(self) -> None:
         """Execute what waits, and commit, in one round trip."""
-        in_one_trip(self.raw, [*self._taken(), ("COMMIT", ())])
+        in_one_trip(self.raw, [*self._taken(), _COMMIT])
 
     def _taken(self) -> list[Statement]:
         taken, self.waiting = self.waiting, []
@@ -187,19 +191,19 @@ class PostgresDatabase:
     # --- transactions -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sa.Connection]:
+    def _transaction(self, begin: Statement) -> Iterator[sa.Connection]:
         with self._lock:
             try:
-                connection, raw, _ = self._begin((begin, ()))
+                connection, raw, _ = self._begin(begin)
                 yield connection
-                in_one_trip(raw, [("COMMIT", ())])
+                in_one_trip(raw, [_COMMIT])
             except EXTERNAL_ERRORS as error:
                 raise postgres_error(error, self.location) from error
             finally:
                 self._end()
 
     def _begin_appending(self) -> _Write:
-        connection, raw, rows = self._begin((_BEGIN, ()), (_LOCK_END, ()), (_NEWEST, ()))
+        connection, raw, rows = self._begin(_BEGIN, _LOCK_END, _NEWEST)
         last = ChainLink(*rows[2]) if rows[2] else START
         if rows[1] is None:
             raise JournalError(
@@ -241,8 +245,8 @@ class PostgresDatabase:
         """
         self._drop()
         try:
-            _, raw, _ = self._begin((_BEGIN, ()), (_LOCK_END, ()))
-            row = in_one_trip(raw, [(_HASH_AT, (end.seq,)), ("ROLLBACK", ())])[0]
+            _, raw, _ = self._begin(_BEGIN, _LOCK_END)
+            row = in_one_trip(raw, [Statement(_HASH_AT, (end.seq,)), _ROLLBACK])[0]
         except (*EXTERNAL_ERRORS, JournalError) as second:
             raise JournalConnectionError(
                 f"The connection to the journal {self.location} broke during a commit, and whether row {end.seq} is "
@@ -324,7 +328,7 @@ def read_only(location: PostgresLocation, query: Callable[[sa.Connection], T], *
     """What `query` returns, in one transaction that reads; `missing` when there is no journal yet."""
     with map_postgres_errors(location), _reader(location).connect() as connection:
         raw = cast("Connection", connection.connection.driver_connection)
-        raw.execute(_BEGIN_READING)
+        raw.execute(_BEGIN_READING.text.encode())
         try:
             version = version_of(connection)
             refuse_newer(version, location)

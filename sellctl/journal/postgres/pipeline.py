@@ -8,35 +8,55 @@ documented wrapper of it, and are prepared once for each connection.
 import select
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import pq
 from psycopg.errors import error_from_result
 
+from sellctl.core.errors import SellctlError
 from sellctl.journal.postgres.connection import Connection
 
-Statement = tuple[str, Sequence[Any]]  # with $1, $2 ... for its values, which are texts, numbers or None
 Row = tuple[Any, ...]
 
 _INTEGERS = frozenset({20, 21, 23})  # the types int8, int2 and int4, by their numbers
 _ENDS_THE_SESSION = ("57P", "08", "25P03")  # SQLSTATEs after which the server closes the connection
+_DIVISION_BY_ZERO = "22012"
 _GOOD = {pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK, pq.ExecStatus.PIPELINE_SYNC}
+
+
+class Statement(NamedTuple):
+    """A statement with $1, $2 ... for its values, which are texts, numbers or None.
+
+    A `refusal` is raised in place of its error when the statement divides by zero.
+    """
+
+    text: str
+    values: Sequence[Any] = ()
+    refusal: SellctlError | None = None
+
+
+def required(query: str, values: Sequence[Any], refusal: SellctlError) -> Statement:
+    """A statement that fails with this error unless a query has a row.
+
+    A row that is only missing would be seen too late: what follows in the same round trip has been executed by then.
+    """
+    return Statement(f"SELECT 1 / count(*) FROM ({query}) AS found", values, refusal)  # noqa: S608  no user's text
 
 
 def in_one_trip(connection: Connection, statements: Sequence[Statement]) -> list[Row | None]:
     """Execute statements one after the other; the first row of each, None without one. None runs after one that fails.
 
-    psycopg.Error for the first that fails. OperationalError when the connection breaks or no answer comes in time; it
-    is closed then.
+    psycopg.Error for the first that fails, or its refusal. OperationalError when the connection breaks or no answer
+    comes in time; it is closed then.
     """
     libpq = connection.pgconn
     if libpq.status != pq.ConnStatus.OK:
         raise psycopg.OperationalError("the connection is closed")
     libpq.enter_pipeline_mode()
     is_query: list[bool] = []  # by result: false for that of a preparation
-    new = {text: b"" for text, _ in statements if text not in connection.prepared}
-    for text, values in statements:
+    new = {each.text: b"" for each in statements if each.text not in connection.prepared}
+    for text, values, _ in statements:
         name = connection.prepared.get(text) or new[text]
         if not name:
             connection.names += 1  # a name isn't used again, also when the statement could not be prepared
@@ -52,12 +72,13 @@ def in_one_trip(connection: Connection, statements: Sequence[Statement]) -> list
     except psycopg.OperationalError:
         connection.close()
         raise
-    failed = next((each for each in results if each.status not in _GOOD), None)
+    failed = next((number for number, each in enumerate(results) if each.status not in _GOOD), None)
     if failed is not None:
-        error = error_from_result(failed)
+        error = error_from_result(results[failed])
         if (error.sqlstate or "").startswith(_ENDS_THE_SESSION):
             connection.close()
-        raise error
+        refusal = statements[is_query[:failed].count(True)].refusal
+        raise refusal if refusal is not None and error.sqlstate == _DIVISION_BY_ZERO else error
     connection.prepared |= new
     return [_first_row(each) for each, counts in zip(results, is_query, strict=True) if counts]
 

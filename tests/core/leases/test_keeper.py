@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 
 import pytest
+from builders import replace
 from lease_builders import ACCOUNTS, World
 
 from sellctl.core.errors import LeaseLostError
@@ -12,6 +13,7 @@ from sellctl.core.leases.timing import (
     CALL_SECONDS,
     HANDOVER_SECONDS,
     LEASE_SECONDS,
+    LEFT_SECONDS,
     MARGIN_SECONDS,
     RENEW_SECONDS,
     UNABLE_SECONDS,
@@ -278,6 +280,44 @@ def test_a_host_that_can_not_watch_an_account_leaves_all_free_ones_to_others() -
     for _ in range(int(UNABLE_SECONDS / RENEW_SECONDS) + 5):
         world.time.seconds += RENEW_SECONDS
         world.rounds(one, two, times=1)
+    assert (len(one.held), len(two.held)) == (2, 2)
+
+
+def test_a_free_account_that_another_host_leaves_for_some_seconds_is_taken_and_not_given_to_that_host() -> None:
+    world = World()
+    (one, told), silent = world.a_host("one"), Renewal("silent", "silent", 0, ACCOUNTS)
+    silent = replace(silent, registration=world.database.table.renew_now(silent).registration)
+
+    def some_time(seconds: float) -> None:
+        """The other host renews, and takes nothing."""
+        for _ in range(int(seconds / RENEW_SECONDS)):
+            world.time.seconds += RENEW_SECONDS
+            world.database.table.renew_now(silent)
+            world.rounds(one, times=2)
+
+    world.rounds(one)
+    some_time(LEFT_SECONDS - RENEW_SECONDS)
+    assert len(one.held) == 2
+    some_time(2 * RENEW_SECONDS)
+    assert one.held == ACCOUNTS
+    some_time(UNABLE_SECONDS / 2)
+    assert one.held == ACCOUNTS
+    assert sorted(told.news) == ["+a", "+b", "+c", "+d"]  # each was gained once, none was lost
+    some_time(UNABLE_SECONDS)
+    assert len(one.held) >= 2
+
+
+def test_a_host_that_takes_again_what_is_its_own_gets_its_share_back() -> None:
+    world = World()
+    (one, _), (two, _) = world.a_host("one"), world.a_host("two")
+    world.rounds(two, times=1)  # it is registered, and has taken nothing yet
+    world.rounds(one)
+    world.time.seconds += LEFT_SECONDS
+    world.rounds(one)
+    assert one.held == ACCOUNTS
+    for _ in range(int(UNABLE_SECONDS / RENEW_SECONDS)):
+        world.time.seconds += RENEW_SECONDS
+        world.rounds(one, two)
     assert (len(one.held), len(two.held)) == (2, 2)
 
 

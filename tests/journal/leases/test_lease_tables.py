@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-import sqlalchemy as sa
+from journal_builders import a_journal
 from postgres_fixtures import PostgresLocation
 
 from benchmarks.postgres_server import Server
@@ -16,7 +16,7 @@ from faults.hosts.table import MemoryTable
 from sellctl.core.errors import JournalError, LeaseLostError
 from sellctl.core.leases.lease_table import LeaseTable
 from sellctl.core.leases.model import LeaseView, Renewal
-from sellctl.journal.leases.postgres_table import PostgresLeaseTable, check_fence
+from sellctl.journal.leases.postgres_table import PostgresLeaseTable, check_intent
 
 ACCOUNTS = frozenset({"a", "b"})
 
@@ -234,12 +234,14 @@ def test_of_many_hosts_that_acquire_at_once_each_account_has_one(url: str) -> No
     run(lambda: PostgresLeaseTable(url.replace("+psycopg", "")), work, tables=6)
 
 
-def test_the_journals_check_refuses_an_old_number_and_a_lease_that_has_ended(url: str) -> None:
-    engine = sa.create_engine(url)
+def test_the_journals_check_refuses_an_old_number_and_a_lease_that_has_ended(
+    postgres: PostgresLocation, url: str
+) -> None:
+    journal = a_journal(postgres)
 
-    def check(fence: int) -> None:
-        with engine.begin() as tx:
-            check_fence(tx, "a", fence)
+    def check(fence: int | None) -> None:
+        with journal.appending() as batch:
+            check_intent(batch, "a", fence)
 
     async def work(one: LeaseTable) -> None:
         first = (await one.renew(ask("one"))).registration
@@ -247,23 +249,25 @@ def test_the_journals_check_refuses_an_old_number_and_a_lease_that_has_ended(url
 
     run(lambda: PostgresLeaseTable(url.replace("+psycopg", "")), work, tables=1)
     check(1)
-    for fence in (0, 2):
+    for fence in (0, 2, None):
         with pytest.raises(LeaseLostError):
             check(fence)
     ended(url)
     with pytest.raises(LeaseLostError):
         check(1)
-    engine.dispose()
 
 
-def test_nobody_acquires_an_account_while_an_intent_of_it_is_being_committed(url: str) -> None:
-    engine = sa.create_engine(url)
+def test_nobody_acquires_an_account_while_an_intent_of_it_is_being_committed(
+    postgres: PostgresLocation, url: str
+) -> None:
+    journal = a_journal(postgres)
 
     async def work(one: LeaseTable, two: LeaseTable) -> None:
         first = (await one.renew(ask("one"))).registration
         await one.renew(ask("one", first, acquire=ACCOUNTS))
-        with engine.begin() as tx:
-            check_fence(tx, "a", 1)
+        with journal.appending() as batch:
+            check_intent(batch, "a", 1)
+            assert batch.tx.in_transaction()  # the check has been executed now
             ended(url)
             second = (await two.renew(ask("two"))).registration
             view = await two.renew(ask("two", second, acquire=ACCOUNTS))
@@ -271,7 +275,6 @@ def test_nobody_acquires_an_account_while_an_intent_of_it_is_being_committed(url
         assert holders(await two.renew(ask("two", second, acquire=ACCOUNTS)))["a"] == ("two", 2)
 
     run(lambda: PostgresLeaseTable(url.replace("+psycopg", "")), work)
-    engine.dispose()
 
 
 def test_a_call_that_hangs_is_given_up_and_the_next_one_does_not_wait_for_it(url: str) -> None:

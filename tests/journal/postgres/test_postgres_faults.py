@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from journal_builders import OPENED, Ticking, execute, intend
+from journal_builders import OPENED, Ticking, execute, intend, with_leases
 from postgres_proxy import Proxy, a_proxy
 
 from benchmarks.postgres_server import PASSWORD, Server
-from sellctl.core.errors import ConfigError, JournalError
+from sellctl.core.errors import ConfigError, JournalError, LeaseLostError
 from sellctl.journal.audit_log import Entry
 from sellctl.journal.location import PostgresLocation
 from sellctl.journal.queries import Filters, history
@@ -23,6 +23,7 @@ from sellctl.journal.verify import verify
 
 pytest.importorskip("psycopg", reason="the extra postgres isn't installed")
 
+from sellctl.journal.leases.postgres_table import check_intent
 from sellctl.journal.postgres.connection import Timeouts
 from sellctl.journal.postgres.database import PostgresDatabase
 
@@ -61,6 +62,23 @@ def test_an_intent_takes_two_round_trips(postgres: PostgresLocation, proxy: Prox
     before = proxy.turns
     intend(journal, "sellctl-2", "sellctl-3")
     assert proxy.turns - before == 2
+
+
+def test_an_intent_that_is_fenced_by_a_lease_takes_two_round_trips_too(
+    postgres: PostgresLocation, proxy: Proxy
+) -> None:
+    with_leases(postgres, "main", "other")
+    journal = opened(through(proxy, postgres), intent_check=check_intent)
+    intend(journal, "sellctl-1", fence=1)
+    before = proxy.turns
+    intend(journal, "sellctl-2", "sellctl-3", fence=1)
+    assert proxy.turns - before == 2
+    with pytest.raises(LeaseLostError):
+        intend(journal, "sellctl-4", account="other", fence=2)
+    before = proxy.turns
+    intend(journal, "sellctl-5", account="other", fence=1)
+    assert proxy.turns - before == 2
+    assert orders(postgres) == ["sellctl-1", "sellctl-2", "sellctl-3", "sellctl-5"]
 
 
 def test_a_connection_that_hangs_ends_in_an_error_soon_and_the_next_write_works(
