@@ -11,13 +11,3 @@ def exempt_what_is_loaded() -> None:
     if not gc.get_freeze_count():
         gc.collect()
         gc.freeze()
-
-
-def exempt_what_is_imported() -> None:
-    """Exempt from that search, once, what a command that ends soon has imported, of which nothing becomes garbage.
-
-    With 50 accounts of 20 positions one search fell between the first request and the last order, and took 50 of 510 ms
-    of processor time.
-    """
-    if not gc.get_freeze_count():
-        gc.freeze()
