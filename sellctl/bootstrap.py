@@ -222,6 +222,8 @@ def assemble(
         _start_check(loaded, watchers) if run_options.checks_structures else None,
     )
     leased = _leased(config, connected.brokers, shared, scheduler, leases) if leases else None
+    if leased and telemetry:
+        leased.count = telemetry.lease_changed
     return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, leased, hosts, closers)
 
 

@@ -21,12 +21,14 @@ class LeasedAccounts:
     """Lets accounts join and leave a running scheduler with their leases.
 
     `make_watcher` builds an account's watcher as at a start: open intents, memory and positions are read anew.
+    `count` is told of each account that is "won", and of each whose lease has "ended".
     """
 
     scheduler: AccountScheduler
     make_watcher: Callable[[str, SendPermit], SellWatcher]
     state: StateFolder
     publish: EventPublisher
+    count: Callable[[str, str], None] = lambda _account, _change: None
     _keeper: LeaseKeeper = field(init=False)
     _watchers: dict[str, SellWatcher] = field(default_factory=dict)
     _told_flag: str = ""  # which halt of this host the others are being told of
@@ -66,6 +68,7 @@ class LeasedAccounts:
             return False
         watcher.publish("", EventKind.NOTE, f"this host watches the account now (lease {permit.fence})")
         self.scheduler.join(watcher)
+        self.count(account, "won")
         return True
 
     def lost(self, account: str) -> None:
@@ -78,6 +81,7 @@ class LeasedAccounts:
         if facts is not None:
             self.state.unlock(facts.number)
         watcher.publish("", EventKind.NOTE, "this host watches the account no more")
+        self.count(account, "ended")
 
     def is_sending(self, account: str) -> bool:
         """Whether an order or a cancel is being recorded, or is on its way to the broker."""

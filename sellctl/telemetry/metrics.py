@@ -80,8 +80,7 @@ class Metrics:
             "How much worse than the mid at decision an exit filled, as a share of that mid; below 0: better.",
             explicit_bucket_boundaries_advisory=_SHARES,
         )
-        # Counted by whoever keeps the leases, through Telemetry.lease_changed.
-        self._leases = counter("sellctl.lease.changes", "{change}", "Leases of accounts won, given up and lost.")
+        self._leases = counter("sellctl.lease.changes", "{change}", "Leases of accounts that were won or have ended.")
         gauge("sellctl.view.age", [self._view_ages], "s", "Time since the positions of the last poll were requested.")
         gauge("sellctl.quote.age", [self._quote_ages], "s", "Age of the oldest quote of a position at the last poll.")
         gauge("sellctl.positions", [self._positions], "{position}", "Positions at the last poll.")

@@ -106,7 +106,7 @@ class Telemetry:
         self._recorder.put(made)
 
     def lease_changed(self, account: str, change: str) -> None:
-        """A lease of an account has changed: "won", "released", "lost" ...; for whoever keeps the leases."""
+        """A lease of an account was "won", or has "ended"."""
         self._recorder.put(LeaseChanged(account, change))
 
     # --- what comes of it ---------------------------------------------------------------------------------------------

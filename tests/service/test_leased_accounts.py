@@ -89,6 +89,19 @@ def test_a_host_begins_without_accounts_and_polls_each_once_it_has_its_lease(tmp
     assert "this host watches the account now (lease 1)" in host.world.texts
 
 
+def test_accounts_that_are_won_and_leases_that_end_are_counted(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+    counted: list[tuple[str, str]] = []
+    host.leased.count = lambda account, change: counted.append((account, change))
+
+    async def work() -> None:
+        await host.take_all()
+        host.leased.lost("main")
+
+    run(work)
+    assert counted == [("main", "won"), ("other", "won"), ("main", "ended")]
+
+
 def test_what_is_due_in_a_new_account_is_sold_with_the_leases_number(tmp_path: Path) -> None:
     host = SharingHost(tmp_path)
     host.world.quoted(*DUE)
