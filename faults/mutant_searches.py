@@ -7,18 +7,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from faults.catalogue import CATALOGUE
 from faults.crash import cases, crash
-from faults.day import a_stage, play, scratch
+from faults.day import ConnectionsOf, a_stage, in_process, play, scratch
 from faults.draws import with_draws
-from faults.generate import MINUTE, generate_day
+from faults.generate import MINUTE, SECOND, Day, PlannedFault, generate_day
 from faults.pressure import play_pressure
 from faults.real_watch import watch_beside
 from faults.structure_draws import BUTTERFLY, CALENDAR, CONDOR, Kind, a_structure
 from faults.structures import LEAVES_BY_ITS_RULES
+from faults.transport import through_adapter
 from faults.two import play_pair
 
 Patch = tuple[Any, str, Any]
 Search = Callable[[int], tuple[str, ...]]
+LAG = 9 * SECOND  # how long the positions don't show a fill: longer than a new process takes to start
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,11 @@ def by_adapter(seed: int) -> tuple[str, ...]:
     return tuple(map(str, play(seed, adapter=True).violations))
 
 
-def by_exit(*draws: str, kind: Kind | None = None) -> Search:
-    """Only one structure that is due, of a kind, until some minutes after that, and these separate draws."""
+def by_exit(*draws: str, kind: Kind | None = None, dies_at: str = "") -> Search:
+    """Only one structure that is due, of a kind, until some minutes after that, and these separate draws.
+
+    `dies_at`: the process is killed when it first reaches this step, and the broker's positions lag behind fills.
+    """
 
     def search(seed: int) -> tuple[str, ...]:
         day, rng = generate_day(seed, ()), random.Random(seed)  # noqa: S311  a bench's seed, not a secret
@@ -50,12 +56,31 @@ def by_exit(*draws: str, kind: Kind | None = None) -> Search:
         each = a_structure(day, kind or rng.choice((CONDOR, CALENDAR, BUTTERFLY)), rng, course)
         at = each.due_at or day.opens
         day = replace(day, positions=(), structures=(each,), recovers_at=at, ends_at=at + 5 * MINUTE)
-        with scratch() as name:
-            stage = a_stage(with_draws(day, draws), Path(name) / "state")
-            stage.play()
-            return tuple(map(str, stage.findings.found))
+        if dies_at:
+            day = replace(day, settings=replace(day.settings, position_lag=LAG))
+        return _violations_on(with_draws(day, draws), dies_at=dies_at)
 
     return search
+
+
+def by_fault_of_adapter(name: str, rate: float, **options: str) -> Search:
+    """A day through the adapter on which nothing goes wrong but one fault, at this rate and with these options."""
+    fault = next(each for each in CATALOGUE if each.name == name)
+
+    def search(seed: int) -> tuple[str, ...]:
+        day = generate_day(seed, (), adapter=True)
+        planned = PlannedFault(fault, day.begins_at, day.recovers_at, rate, options=dict(options))
+        return _violations_on(replace(day, faults=(planned,)), through_adapter)
+
+    return search
+
+
+def _violations_on(day: Day, connections_of: ConnectionsOf = in_process, dies_at: str = "") -> tuple[str, ...]:
+    with scratch() as name:
+        stage = a_stage(day, Path(name) / "state", connections_of)
+        stage.steps.kill_at = dies_at
+        stage.play()
+        return tuple(map(str, stage.findings.found))
 
 
 def by_crash(seed: int) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from faults.mutant_searches import (
     by_crash,
     by_day,
     by_draw,
+    by_fault_of_adapter,
     by_pair,
     by_pressure,
     by_watch,
@@ -365,7 +366,7 @@ def _in_this_process(entries: Any) -> tuple[Any, ...]:
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("random ids", "client order ids are random", ((exits, "client_order_id", _random_id),), by_day),
-    Mutant("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _: 1),), by_day),
+    Mutant("one attempt", "every attempt of a day has the same id", ((exits, "attempt_number", lambda _orders, _symbols: 1),), by_day),
     Mutant("retry", "after a timeout the order is sent again", ((OrderManager, "_look_up_unknown", _retry),), by_day),
     Mutant("204 is canceled", "a 204 response to a cancel counts as the order's end",
         ((OrderManager, "_cancel", _call_it_canceled),), by_day),
@@ -375,7 +376,8 @@ MUTANTS: tuple[Mutant, ...] = (
             (multi_leg_steps, "free", _all_of_it), (multi_leg_sizing, "claims_on", _nothing),
         ), by_day),
     Mutant("floats", "quantities are converted to floats", ((sizing, "_floored", _floats),), by_day),
-    Mutant("unknown is done", "an unknown status counts as terminal", ((Order, "state", property(_as_terminal)),), by_adapter),
+    Mutant("unknown is done", "an unknown status counts as terminal", ((Order, "state", property(_as_terminal)),),
+        by_fault_of_adapter("H12", 0.3, method="POST", path="/v2/orders", change="unknown_enum")),
     Mutant("held is done", "unusual statuses count as terminal", ((Order, "state", property(_held_is_done)),), by_day),
     Mutant("intent after", "the intent is committed after sending",
         ((SqliteJournal, "intend", _intend_later), (SqliteJournal, "accepted", _accepted_after_intent)), by_day),

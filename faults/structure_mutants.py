@@ -3,12 +3,11 @@
 # ruff: noqa: SLF001  a mutant replaces private functions deliberately
 # ruff: noqa: E501  one mutant per row
 
-import datetime as dt
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from faults.mutant_searches import Mutant, by_day, by_draw, by_exit
+from faults.mutant_searches import Mutant, by_draw, by_exit
 from faults.structure_draws import BUTTERFLY
 from sellctl.core.decision import engine, risk_checks, sizing, strategy_results
 from sellctl.core.decision.context import DecisionContext
@@ -68,7 +67,7 @@ def _mark_the_first(self: Episodes, structure: str, kept: Mapping[str, Decimal],
     _MARK(self, structure, dict([*kept.items()][:1]), why)
 
 
-def _by_this_process(self: PositionManager, symbol: str, _at: dt.datetime) -> bool:
+def _by_this_process(self: PositionManager, symbol: str) -> bool:
     exit_ = self._book.exit_progress(symbol, self._clock.monotonic())
     return exit_ is not None or self._book.is_reserved(symbol)
 
@@ -91,5 +90,6 @@ STRUCTURE_MUTANTS: tuple[Mutant, ...] = (
     Mutant("ratio forgotten", "each leg has one contract per unit", ((HeldStructure, "qty_of", _one_contract_per_unit),), by_exit("A13", kind=BUTTERFLY)),
     Mutant("sign of the net", "a credit counts as a debit, and a debit as a credit", ((held, "net_entry", _paid_instead_of_received),), by_draw("A13")),
     Mutant("legs judged alone", "a strategy for structures judges each leg by itself", ((Declared, "evaluates_structures", property(_judges_no_structure)),), by_exit("A13")),
-    Mutant("fill of an earlier process", "the fill of an earlier process's order doesn't count as long as positions lack it", ((PositionManager, "_is_being_closed", _by_this_process),), by_day),
+    Mutant("fill of an earlier process", "the fill of an earlier process's order doesn't count as long as positions lack it", ((PositionManager, "_is_being_closed", _by_this_process),),
+        by_exit("A13", dies_at="journal.outcome filled.after")),
 )  # fmt: skip
