@@ -31,5 +31,6 @@ def _calls(function: Callable[..., Any]) -> list[tuple[list[int], dict[str, int]
 def test_a_mutant_can_be_called_as_what_it_replaces(mutant: Mutant) -> None:
     for place, name, replacement in mutant.patches:
         old, new = _function(inspect.getattr_static(place, name)), _function(replacement)
-        for values, by_name in _calls(old) if old and new else ():
-            inspect.signature(new).bind(*values, **by_name)
+        if old and new:
+            for values, by_name in _calls(old):
+                inspect.signature(new).bind(*values, **by_name)
