@@ -60,7 +60,7 @@ def _day(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    return run_bench("full" if arguments.full else "short", _print, arguments.write)
+    return run_bench("full" if arguments.full else "short", _print, arguments.write, arguments.seed)
 
 
 def _mutants(arguments: argparse.Namespace) -> int:
