@@ -4,6 +4,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from faults.crash import Case, crash
@@ -17,6 +18,8 @@ from faults.program import run_bench, run_mutants
 from faults.real_watch import watch_beside
 from faults.steadiness import many_days
 from faults.two import play_pair
+
+REAL_HOSTS_AT_ONCE = 3  # their processes mostly wait
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,6 +98,20 @@ def _hosts(arguments: argparse.Namespace) -> int:
     return 1 if broken else 0
 
 
+def _real_hosts(arguments: argparse.Namespace) -> int:
+    from faults.hosts.real import strike_real_hosts  # noqa: PLC0415  needs the extra postgres
+
+    broken, slowest = 0, dict[str, float]()
+    with ThreadPool(REAL_HOSTS_AT_ONCE) as pool:
+        for done in pool.imap(strike_real_hosts, range(arguments.seed, arguments.seed + arguments.days)):
+            broken += _print_violations(done.line, done.errors)
+            if done.taken_over_after is not None:
+                slowest[done.trouble] = max(slowest.get(done.trouble, 0.0), done.taken_over_after)
+    took = ", ".join(f"{trouble} {seconds:.1f} s" for trouble, seconds in sorted(slowest.items()))
+    _print(f"{arguments.days} runs, {broken} violated; slowest take-over: {took or 'none'}")
+    return 1 if broken else 0
+
+
 def _watch(arguments: argparse.Namespace) -> int:
     broken = 0
     for seed in range(arguments.seed, arguments.seed + arguments.days):
@@ -150,6 +167,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "two": _two,
     "pressure": _pressure,
     "hosts": _hosts,
+    "real-hosts": _real_hosts,
     "watch": _watch,
     "kill9": _kill9,
     "memory": _memory,
