@@ -120,15 +120,15 @@ class HostsChecker:
     def _see_taker(self, account: str) -> None:
         """Whoever has taken an account since it was last looked at, and can't attend to it, is its holder now.
 
-        From when it knew of that, it is a trouble of its own for which the account is unattended.
+        From when it knew of that, or died of it, it is a trouble of its own for which the account is unattended.
         """
         lease = self.shared.table.lease_of(account)
         if lease is None or lease.until <= self.exchange.now:
             return
         for host in self.hosts():
-            if host.is_running and host.is_holder(lease):
+            if (host.is_running or host.is_dead) and host.is_holder(lease):
                 self._last_holder[account] = host
-                if host.fence(account) == lease.fence:
+                if host.is_dead or host.fence(account) == lease.fence:
                     self._unattended_since[account] = max(self._unattended_since[account], seconds(lease.since))
 
     def at_the_end(self) -> None:
