@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from journal_builders import a_journal, an_intended_order, with_leases
+from postgres_fixtures import PostgresLocation
 
-from sellctl.core.errors import LeaseLostError
+from sellctl.core.errors import BusyError, LeaseLostError
 from sellctl.core.leases.fencing import lost
 from sellctl.journal.audit_log import Batch
 from sellctl.journal.location import JournalLocation
@@ -60,6 +61,19 @@ def test_a_refused_intent_spoils_no_other_accounts_in_the_same_commit(place: Jou
     assert "account other" in ended[1].sentence
     assert [row.account for row in reversed(history(place, Filters()))] == ["main", "third"]
     assert verify(place).fault == ""
+
+
+def test_beside_hosts_an_intent_without_a_lease_is_refused_and_leaves_nothing_behind(postgres: PostgresLocation) -> None:
+    from sellctl.journal.leases.postgres_table import check_unleased_intent  # noqa: PLC0415  an extra
+
+    with_leases(postgres, "main", fence=2)
+    journal = a_journal(postgres, intent_check=check_unleased_intent)
+    with pytest.raises(BusyError, match="Account main is watched by one of the hosts"):
+        asyncio.run(journal.intend("main", [an_intended_order()], ()))
+    asyncio.run(journal.intend("other", [an_intended_order("sellctl-2")], ()))
+    assert [row.account for row in history(postgres, Filters())] == ["other"]
+    assert journal.open_intents("main") == ()
+    assert verify(postgres).fault == ""
 
 
 def test_what_follows_a_refused_intent_is_recorded(place: JournalLocation) -> None:

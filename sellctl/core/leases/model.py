@@ -53,6 +53,14 @@ class LeaseView(Struct, frozen=True):
         """The host that asked; None when it isn't registered."""
         return next((host for host in self.hosts if host.registration == self.registration), None)
 
+    def watcher_of(self, account: str) -> str:
+        """The name of the host that watches an account, or that takes it over next; "" when no host does.
+
+        Without a lease of the account, any host whose configuration has it is about to take it.
+        """
+        holder = next((lease.host for lease in self.leases if lease.account == account), "")
+        return holder or next((host.name for host in self.hosts if account in host.accounts), "")
+
 
 class Renewal(Struct, frozen=True):
     """What one host asks of the table in one call.

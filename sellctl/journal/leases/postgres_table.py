@@ -14,7 +14,7 @@ import psycopg
 from psycopg import errors
 
 from sellctl.core.errors import JournalError
-from sellctl.core.leases.fencing import lost
+from sellctl.core.leases.fencing import lost, watched
 from sellctl.core.leases.model import Host, Lease, LeaseView, Renewal
 from sellctl.core.leases.timing import CALL_SECONDS, LEASE_SECONDS
 from sellctl.journal.audit_log import Batch
@@ -87,6 +87,28 @@ _FENCE = """
     WHERE l.account = $1 AND l.fence = $2 AND h.until > clock_timestamp()
     FOR SHARE OF l
 """
+
+# The account gets a row, which is locked until the intent's transaction has ended: nobody acquires it meanwhile. Each
+# is a statement of its own, so that the last one sees every host that has registered before the lock was granted.
+_KNOW_ONE = "INSERT INTO leases (account, fence) VALUES ($1, 0) ON CONFLICT DO NOTHING"
+_HOLD = "SELECT 1 FROM leases WHERE account = $1 FOR SHARE"
+_UNWATCHED = """
+    SELECT 1 WHERE NOT EXISTS (
+        SELECT FROM lease_hosts AS h WHERE h.until > clock_timestamp() AND (
+            $1 = ANY(h.accounts)
+            OR EXISTS (SELECT FROM leases AS l WHERE l.account = $1 AND l.registration = h.registration)
+        )
+    )
+"""
+
+
+def check_unleased_intent(batch: Batch, account: str, fence: int | None) -> None:
+    """An IntentCheck of a process without leases: BusyError when a host watches the account, or is about to."""
+    if fence is not None:
+        raise lost(account)
+    batch.execute(_KNOW_ONE, (account,))
+    batch.execute(_HOLD, (account,))
+    batch.require(_UNWATCHED, (account,), watched(account))
 
 
 def check_intent(batch: Batch, account: str, fence: int | None) -> None:

@@ -13,10 +13,10 @@ from postgres_fixtures import PostgresLocation
 
 from benchmarks.postgres_server import Server
 from faults.hosts.table import MemoryTable
-from sellctl.core.errors import JournalError, LeaseLostError
+from sellctl.core.errors import BusyError, JournalError, LeaseLostError
 from sellctl.core.leases.lease_table import LeaseTable
 from sellctl.core.leases.model import LeaseView, Renewal
-from sellctl.journal.leases.postgres_table import PostgresLeaseTable, check_intent
+from sellctl.journal.leases.postgres_table import PostgresLeaseTable, check_intent, check_unleased_intent
 
 ACCOUNTS = frozenset({"a", "b"})
 
@@ -275,6 +275,73 @@ def test_nobody_acquires_an_account_while_an_intent_of_it_is_being_committed(
         assert holders(await two.renew(ask("two", second, acquire=ACCOUNTS)))["a"] == ("two", 2)
 
     run(lambda: PostgresLeaseTable(url.replace("+psycopg", "")), work)
+
+
+# --- an intent of a process without leases ----------------------------------------------------------------------------
+
+
+def test_an_intent_without_a_lease_is_refused_while_a_host_lives_that_has_the_account(
+    postgres: PostgresLocation, url: str
+) -> None:
+    journal = a_journal(postgres)
+
+    def check(account: str = "a") -> None:
+        with journal.appending() as batch:
+            check_unleased_intent(batch, account, None)
+
+    async def work(one: LeaseTable) -> None:
+        first = (await one.renew(ask("one"))).registration
+        with pytest.raises(BusyError, match="Account a is watched by one of the hosts"):
+            check()  # nobody has acquired it yet, and the host is about to
+        await one.renew(ask("one", first, acquire=ACCOUNTS))
+        with pytest.raises(BusyError):
+            check()
+        check("of no host")
+        ended(url)
+        check()
+
+    check()
+    run(lambda: PostgresLeaseTable(url.replace("+psycopg", "")), work, tables=1)
+
+
+@pytest.mark.parametrize("knows", [True, False], ids=["known before", "never leased before"])
+def test_no_host_acquires_an_account_while_an_intent_without_a_lease_is_being_committed(
+    postgres: PostgresLocation, url: str, knows: bool
+) -> None:
+    journal = a_journal(postgres)
+    if knows:
+        with journal.appending() as batch:
+            check_unleased_intent(batch, "a", None)
+
+    async def work(one: LeaseTable) -> None:
+        with journal.appending() as batch:
+            check_unleased_intent(batch, "a", None)
+            assert batch.tx.in_transaction()  # the check has been executed now
+            acquiring = asyncio.ensure_future(acquired(one))
+            await asyncio.wait({acquiring}, timeout=0.5)
+            assert "a" not in {lease.account for lease in (await view_of(url)).leases}
+        while (await acquired(one)).get("a") is None:
+            pass
+        await asyncio.gather(acquiring, return_exceptions=True)
+
+    run(lambda: PostgresLeaseTable(url.replace("+psycopg", "")), work, tables=1)
+    with journal.appending() as batch, pytest.raises(BusyError):
+        check_unleased_intent(batch, "a", None)
+        assert batch.tx.in_transaction()
+
+
+async def acquired(table: LeaseTable) -> dict[str, tuple[str, int]]:
+    """Register, and take every account that is free."""
+    registration = (await table.renew(ask("one"))).registration
+    return holders(await table.renew(ask("one", registration, acquire=ACCOUNTS)))
+
+
+async def view_of(url: str) -> LeaseView:
+    table = PostgresLeaseTable(url.replace("+psycopg", ""))
+    try:
+        return await table.view()
+    finally:
+        await table.close()
 
 
 def test_a_call_that_hangs_is_given_up_and_the_next_one_does_not_wait_for_it(url: str) -> None:
