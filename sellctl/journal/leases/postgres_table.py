@@ -66,14 +66,14 @@ _LEAVE = """
     DELETE FROM lease_hosts WHERE registration = %(registration)s
     AND NOT EXISTS (SELECT FROM leases WHERE leases.registration = lease_hosts.registration)
 """
-_HALT = """
+HALT = """
     INSERT INTO lease_halts AS h (id, reason, number) VALUES (1, %(halt)s, 1)
     ON CONFLICT (id) DO UPDATE SET reason = EXCLUDED.reason, number = h.number + 1
     RETURNING number
 """
-_RESUME = "UPDATE lease_halts SET reason = '' WHERE reason <> ''"
-_NOTIFY = f"NOTIFY {CHANNEL}"
-_VIEW = """
+RESUME = "UPDATE lease_halts SET reason = '' WHERE reason <> ''"
+NOTIFY = f"NOTIFY {CHANNEL}"
+VIEW = """
     SELECT clock_timestamp(), (SELECT reason FROM lease_halts), (SELECT number FROM lease_halts),
            h.name, h.registration, h.until, h.accounts, h.is_leaving, l.account, l.fence, l.since
     FROM (SELECT) AS one
@@ -147,21 +147,13 @@ class PostgresLeaseTable:
         """The table without a change."""
         return await self._tried(_viewed)
 
-    async def halt(self, reason: str) -> int:
-        """Halt all hosts. Return the number of that halt. JournalError when the table gives no answer."""
-        return await self._tried(lambda connection: _halted(connection, reason))
-
-    async def resume(self) -> bool:
-        """Lift the halt of all hosts. Return whether there was one. JournalError when the table gives no answer."""
-        return await self._tried(_resumed)
-
     async def changed(self, seconds: float) -> None:
         """Return at the next news, after so many seconds at the latest. JournalError when it can't listen."""
         if self._listening is None or self._listening.done():
             failed = self._listening.exception() if self._listening and not self._listening.cancelled() else None
             self._listening = asyncio.create_task(self._listen())
             if failed is not None:
-                raise _failure(failed)
+                raise failure(failed)
         news = asyncio.ensure_future(self._news.wait())
         try:
             await asyncio.wait({news}, timeout=seconds)
@@ -188,9 +180,9 @@ class PostgresLeaseTable:
                 return await self._carried_out(work)
             except errors.SerializationFailure as error:
                 if not left:
-                    raise _failure(error) from None
+                    raise failure(error) from None
             except (psycopg.Error, OSError) as error:
-                raise _failure(error) from None
+                raise failure(error) from None
         raise AssertionError("the last try has returned or raised")
 
     async def _carried_out(self, work: Callable[[Connection], Awaitable[T]]) -> T:
@@ -261,32 +253,24 @@ async def _renewed(connection: Connection, renewal: Renewal) -> int:
             await connection.execute(_FORGET)
             await connection.execute(_ACQUIRE, facts)
     if tells:
-        await connection.execute(_NOTIFY)
+        await connection.execute(NOTIFY)
     return registration
 
 
 async def _halted(connection: Connection, reason: str) -> int:
     """Halt all hosts within a transaction. Return the number of that halt."""
-    row = await (await connection.execute(_HALT, {"halt": reason})).fetchone()
-    await connection.execute(_NOTIFY)
+    row = await (await connection.execute(HALT, {"halt": reason})).fetchone()
+    await connection.execute(NOTIFY)
     return int(row[0]) if row else 0
-
-
-async def _resumed(connection: Connection) -> bool:
-    """Lift the halt of all hosts within a transaction. Return whether there was one."""
-    was_halted = bool((await connection.execute(_RESUME)).rowcount)
-    if was_halted:
-        await connection.execute(_NOTIFY)
-    return was_halted
 
 
 async def _viewed(connection: Connection, registration: int = 0) -> LeaseView:
     """The table as a transaction sees it."""
-    return _view_of(await (await connection.execute(_VIEW)).fetchall(), registration)
+    return view_of(await (await connection.execute(VIEW)).fetchall(), registration)
 
 
-def _view_of(rows: "list[tuple[Any, ...]]", registration: int) -> LeaseView:
-    """The view that the rows of _VIEW show: one per lease, and per host without one."""
+def view_of(rows: "list[tuple[Any, ...]]", registration: int = 0) -> LeaseView:
+    """The view that the rows of VIEW show: one per lease, and per host without one."""
     at, halted, halt_number, *_ = rows[0]
     hosts: dict[str, Host] = {}
     leases = []
@@ -299,7 +283,7 @@ def _view_of(rows: "list[tuple[Any, ...]]", registration: int) -> LeaseView:
     return LeaseView(at, tuple(hosts.values()), tuple(leases), registration, halted or "", halt_number or 0)
 
 
-def _failure(error: BaseException) -> JournalError:
+def failure(error: BaseException) -> JournalError:
     """The error in a sentence. It has no word of the connection's parameters, which may be a password."""
     if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return JournalError(

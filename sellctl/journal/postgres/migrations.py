@@ -8,7 +8,7 @@ from sellctl.core.errors import JournalError
 from sellctl.installation import missing_extra
 from sellctl.journal.location import PostgresLocation
 
-NEWEST = "0003"  # the newest revision in revisions/versions
+NEWEST = "0004"  # the newest revision in revisions/versions
 _LOCK = 0x5E11C71  # the key of the advisory lock under which one host migrates
 
 

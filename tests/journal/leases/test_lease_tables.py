@@ -133,40 +133,6 @@ def test_a_halt_and_a_release_are_news_for_the_other_hosts(open_table: Callable[
     run(open_table, work)
 
 
-def test_a_halt_has_the_next_number_and_keeps_it_when_it_is_lifted(open_table: Callable[[], Any]) -> None:
-    async def work(one: Any, two: Any) -> None:
-        before = await one.view()
-        assert (before.halted, before.halt_number) == ("", 0)
-        first = (await one.renew(ask("one"))).registration
-        halted = await one.renew(ask("one", first, halt="earnings"))
-        assert (halted.halted, halted.halt_number) == ("earnings", 1)
-        assert await answer(two.halt, "fed day") == 2
-        assert await answer(two.resume) is True
-        assert await answer(two.resume) is False
-        view = await one.view()
-        assert (view.halted, view.halt_number) == ("", 2)
-        assert await answer(two.halt, "again") == 3
-
-    async def answer(call: Callable[..., Any], *given: str) -> Any:
-        found = call(*given)
-        return await found if asyncio.iscoroutine(found) else found
-
-    run(open_table, work)
-
-
-def test_halting_all_hosts_wakes_them_and_so_does_lifting_it(postgres: PostgresLocation) -> None:
-    async def work(one: PostgresLeaseTable, two: PostgresLeaseTable) -> None:
-        for call in (lambda: two.halt("earnings"), two.resume):
-            waiting = asyncio.ensure_future(one.changed(30.0))
-            await asyncio.sleep(0.5)  # a real connection begins to listen
-            started = time.monotonic()
-            await call()
-            await waiting
-            assert time.monotonic() - started < 5
-
-    run(lambda: PostgresLeaseTable(postgres.conninfo), work)
-
-
 # --- PostgreSQL only --------------------------------------------------------------------------------------------------
 
 

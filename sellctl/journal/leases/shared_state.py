@@ -1,0 +1,206 @@
+"""What hosts share besides their leases: exempt symbols, rules to resume, requests to a host, and the common halt.
+
+Each call is one short transaction on a connection of its own; only that of `look`, which a watcher repeats, stays open.
+Every error is a JournalError.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import psycopg
+from msgspec import Struct
+
+from sellctl.core.leases.model import LeaseView
+from sellctl.journal.leases.postgres_table import HALT, NOTIFY, RESUME, VIEW, failure, view_of
+from sellctl.journal.location import PostgresLocation
+from sellctl.journal.postgres.connection import WRITING, Connection, connect
+from sellctl.journal.postgres.errors import map_postgres_errors
+
+# A request that no host has taken by then is carried out by none: whoever asked has been told so.
+REQUEST_SECONDS = 30.0
+
+Ends = Mapping[str, dt.datetime | None]  # of exemptions, by symbol, underlying or structure; None: by `manage` only
+
+_EXEMPT = "SELECT name, ends_at FROM exemptions"
+_CHANGES = "SELECT (SELECT value FROM meta WHERE key = 'id'), number FROM exemption_changes"
+_CHANGE = "UPDATE exemption_changes SET number = GREATEST(number, %s) + 1"  # others wait for its row
+_ADD = "INSERT INTO exemptions (name, ends_at) VALUES (%s, %s) ON CONFLICT (name) DO "
+_SET_END = _ADD + "UPDATE SET ends_at = excluded.ends_at"
+_KEEP_END = _ADD + "NOTHING"
+_RESUME_RULES = "INSERT INTO rules_to_resume (account, symbol) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+_ASK = "INSERT INTO requests (id, account, content) VALUES (%s, %s, %s)"
+_WITHDRAW = "DELETE FROM requests WHERE id = %s"
+_IS_WAITING = "SELECT FROM requests WHERE id = %s"
+_OF_THIS_HOST = """account IN (
+    SELECT l.account FROM leases AS l JOIN lease_hosts AS h ON h.registration = l.registration
+    WHERE h.registration = %(registration)s AND h.until > clock_timestamp()
+)"""
+_OF_NO_HOST = """account = ANY(%(accounts)s) AND NOT EXISTS (
+    SELECT FROM lease_hosts AS h WHERE h.until > clock_timestamp() AND account = ANY(h.accounts)
+)"""
+_TAKE_RULES = "DELETE FROM rules_to_resume WHERE {of} RETURNING account, symbol"
+_IS_LATE = f"asked_at < clock_timestamp() - make_interval(secs => {REQUEST_SECONDS})"
+_TAKE_REQUESTS = f"DELETE FROM requests WHERE {_OF_THIS_HOST} RETURNING id, content, {_IS_LATE}"  # noqa: S608  our own
+_FORGET_REQUESTS = f"DELETE FROM requests WHERE {_IS_LATE}"  # noqa: S608  our own
+_HALTED = "SELECT reason, number FROM lease_halts"
+_RESUME_NUMBER = "UPDATE lease_halts SET reason = '' WHERE reason <> '' AND number = %s"
+
+
+class Exemptions(Struct, frozen=True):
+    """What is exempt, after so many changes, in the journal with this id."""
+
+    journal: str
+    number: int
+    ends: Ends
+
+
+class Look(Struct, frozen=True):
+    """What is shared now, and what was taken for the accounts of one process, each once.
+
+    `rules` are accounts with symbols whose suspended rules are to be resumed, `requests` ids with their content, `late`
+    ids of requests that waited too long. `halted` is why all hosts are halted, or ""; `halt_number` that of the last
+    halt.
+    """
+
+    exemptions: Exemptions
+    rules: tuple[tuple[str, str], ...] = ()
+    requests: tuple[tuple[str, str], ...] = ()
+    late: tuple[str, ...] = ()
+    halted: str = ""
+    halt_number: int = 0
+
+
+@dataclass(slots=True)
+class SharedState:
+    """The shared state in the database of a journal."""
+
+    location: PostgresLocation
+    _kept: Connection | None = None
+
+    # --- hosts and their halt -----------------------------------------------------------------------------------------
+
+    def hosts(self) -> LeaseView:
+        """The hosts and their leases now."""
+        with self._transaction() as tx:
+            return view_of(tx.execute(VIEW).fetchall())
+
+    def halt(self, reason: str) -> int:
+        """Halt all hosts. Return the number of that halt."""
+        with self._transaction() as tx:
+            row = tx.execute(HALT, {"halt": reason}).fetchone()
+            tx.execute(NOTIFY)
+        return int(row[0]) if row else 0
+
+    def resume(self, number: int | None = None) -> bool:
+        """Lift the halt of all hosts, or only the one with this number. Return whether there was one."""
+        with self._transaction() as tx:
+            lifted = tx.execute(RESUME) if number is None else tx.execute(_RESUME_NUMBER, (number,))
+            tx.execute(NOTIFY)
+        return bool(lifted.rowcount)
+
+    # --- exempt symbols -----------------------------------------------------------------------------------------------
+
+    def exemptions(self) -> Exemptions:
+        """What is exempt now."""
+        with self._transaction() as tx:
+            return _exemptions(tx)
+
+    def exempt(self, ends: Ends, *, is_news: bool = True, least: int = 0) -> Exemptions:
+        """Exempt all of these; ends that are known stay as they are unless this `is_news`. Return what is exempt then.
+
+        The change gets the next number, which is greater than `least`, too.
+        """
+        with self._transaction() as tx:
+            tx.execute(_CHANGE, (least,))
+            for name, end in ends.items():
+                tx.execute(_SET_END if is_news else _KEEP_END, (name, end))
+            return _exemptions(tx)
+
+    def manage(self, name: str) -> Exemptions:
+        """End an exemption. Return what is exempt then."""
+        with self._transaction() as tx:
+            tx.execute(_CHANGE, (0,))
+            tx.execute("DELETE FROM exemptions WHERE name = %s", (name,))
+            return _exemptions(tx)
+
+    def resume_rules(self, symbol: str, accounts: Iterable[str]) -> None:
+        """Let whoever watches these accounts resume a symbol's suspended rules."""
+        with self._transaction() as tx:
+            for account in accounts:
+                tx.execute(_RESUME_RULES, (account, symbol))
+
+    # --- requests to a host -------------------------------------------------------------------------------------------
+
+    def ask(self, request: str, account: str, content: str) -> None:
+        """Leave a request with this id for the host that watches the account."""
+        with self._transaction() as tx:
+            tx.execute(_ASK, (request, account, content))
+
+    def is_waiting(self, request: str) -> bool:
+        """Whether no host has taken it yet."""
+        with self._transaction() as tx:
+            return tx.execute(_IS_WAITING, (request,)).fetchone() is not None
+
+    def withdraw(self, request: str) -> bool:
+        """Take a request back. Return False when a host has taken it."""
+        with self._transaction() as tx:
+            return bool(tx.execute(_WITHDRAW, (request,)).rowcount)
+
+    def look(self, registration: int = 0, accounts: Iterable[str] = ()) -> Look:
+        """What is shared now, with what this process is to do: as a host by its registration, else for these accounts.
+
+        A host takes what is meant for the accounts of which it has the lease, another process rules to resume of those
+        that no host watches.
+        """
+        whose = {"registration": registration, "accounts": list(accounts)}
+        with self._transaction(keep=True) as tx:
+            of = _OF_THIS_HOST if registration else _OF_NO_HOST
+            rules = tx.execute(_TAKE_RULES.format(of=of), whose).fetchall()
+            requests = tx.execute(_TAKE_REQUESTS, whose).fetchall() if registration else []
+            tx.execute(_FORGET_REQUESTS)
+            halted = tx.execute(_HALTED).fetchone() or ("", 0)
+            exemptions = _exemptions(tx)
+        return Look(
+            exemptions,
+            rules=tuple((account, symbol) for account, symbol in rules),
+            requests=tuple((number, content) for number, content, is_late in requests if not is_late),
+            late=tuple(number for number, _, is_late in requests if is_late),
+            halted=halted[0],
+            halt_number=halted[1],
+        )
+
+    def close(self) -> None:
+        """Close the connection that stays open."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
+
+    @contextmanager
+    def _transaction(self, *, keep: bool = False) -> Iterator[Connection]:
+        """One transaction, on the connection that is kept or on one of its own. JournalError when it fails."""
+        with map_postgres_errors(self.location):
+            connection = self._kept if keep else None
+            if connection is None or connection.closed:
+                connection = connect(self.location, WRITING, writes=True)
+            try:
+                with connection.transaction():
+                    yield connection
+            except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+                connection.close()
+                raise failure(error) from error
+            except BaseException:
+                with suppress(psycopg.Error):
+                    connection.close()
+                raise
+            if keep:
+                self._kept = connection
+            else:
+                connection.close()
+
+
+def _exemptions(tx: Connection) -> Exemptions:
+    journal, number = tx.execute(_CHANGES).fetchone() or ("", 0)
+    ends = {name: end and end.astimezone(dt.UTC) for name, end in tx.execute(_EXEMPT).fetchall()}
+    return Exemptions(journal, number, ends)
