@@ -1,16 +1,14 @@
 """Config -> Runtime: the composition root. It connects the core to its adapters and imports them inside functions."""
 
-import asyncio
 import hashlib
 import importlib.util
 import uuid
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache, partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sellctl import __version__
 from sellctl.core.config.secrets import key_fingerprint
@@ -19,7 +17,7 @@ from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
 from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError
 from sellctl.core.events import EventPublisher
 from sellctl.core.leases.fenced_store import FencedEpisodeStore
-from sellctl.core.leases.permit import SendPermit, Unleased
+from sellctl.core.leases.permit import SendPermit
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event, EventKind, Severity
@@ -40,11 +38,13 @@ from sellctl.core.watching.manual_requests import ALL, CommandRequest, ExitTerms
 from sellctl.core.watching.split_reader import SplitReader
 from sellctl.core.watching.start_check import StartCheck, start_check
 from sellctl.installation import missing_extra
+from sellctl.journal.location import PostgresLocation, require_driver
 from sellctl.service.config_in_use import in_use
 from sellctl.service.descriptors import ensure_descriptors
 from sellctl.service.facts_file import FactsFile
 from sellctl.service.halt_flag import HaltOrigin
 from sellctl.service.host_clock import LeaseClock, RealClock
+from sellctl.service.hosts import BesideHosts, require_shared
 from sellctl.service.person import at_the_command_line
 from sellctl.service.state_folder import StateFolder
 from sellctl.user_strategies.entries import own_strategies
@@ -59,13 +59,9 @@ if TYPE_CHECKING:
     from sellctl.core.model.plan import CancelOrder, Plan
     from sellctl.core.model.snapshot import AccountFacts, Snapshot
     from sellctl.core.ports import Broker, Clock, EpisodeStore, Journal
-    from sellctl.journal.leases.postgres_table import PostgresLeaseTable
     from sellctl.service.leased_accounts import LeasedAccounts
     from sellctl.service.options import Options
     from sellctl.telemetry.telemetry import Telemetry
-
-_T = TypeVar("_T")
-_ASKED_SECONDS = 5.0  # after that a command gives up what it asks of the lease table
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +89,6 @@ class RunOptions:
     observed: bool = False  # make traces and metrics, where the configuration wants them
     serves_metrics: bool = False  # `/metrics` can be asked for
     host_id: str = ""  # the name of this host where several share the accounts
-    sees_hosts: bool = False  # a short run without leases: hosts and their halt count as they are at the start
 
     @property
     def acts(self) -> bool:
@@ -112,15 +107,17 @@ class Runtime:
     program: str  # how the user calls sellctl, with --config, for hints
     telemetry: "Telemetry | None" = None
     leased: "LeasedAccounts | None" = None  # of a host that shares its accounts: the scheduler begins without any
-    hosts: "LeaseView | None" = None  # those that share the accounts, as they were at the start of a short run
     _closers: list[Callable[[], None]] = field(default_factory=list)
 
     @property
     def halted(self) -> str:
         """Why nothing new is sent, by this machine's flag or because all hosts are halted; "" when neither is so."""
-        if self.leased:
-            return self.state.halted() or self.leased.keeper.halted
-        return self.state.halted() or (self.hosts.halted if self.hosts else "")
+        return self.state.halted() or (self.leased.keeper.halted if self.leased else self.state.all_halted)
+
+    @property
+    def hosts(self) -> "LeaseView | None":
+        """The hosts that share the journal, as of the last look; None where the journal is this machine's own."""
+        return self.state.hosts
 
     def take_config(self, loaded: LoadedConfig) -> None:
         """Continue with another configuration: its intervals take effect and every account is polled at once."""
@@ -180,9 +177,8 @@ def assemble(
         telemetry.start(now, market_clock, prices, connected.budgets_left)
         records = replace(records, journal=telemetry.observing(records.journal, listener))
         closers.insert(0, telemetry.close)  # the last to be called: no lock waits for a collector
-    hosts = _hosts(state) if run_options.sees_hosts else None
-    if hosts and run_options.acts and not hosts.halted:
-        state.lift_told_halt(hosts.halt_number)  # it was resumed on another machine
+    closers.append(state.close_shared)
+    _look_at_hosts(state, run_options, tuple(connected.brokers))
     if records.alarm:
         listener(Event(clock.now(), records.alarm, severity=Severity.ERROR, kind=EventKind.ALERT))
     if shortage := ensure_descriptors(len(config.accounts)):
@@ -202,7 +198,7 @@ def assemble(
         options.command(),
     )
     brokers = () if run_options.host_id else connected.brokers.values()
-    watchers = [_watcher(config, each, shared, all_halted=lambda: hosts.halted if hosts else "") for each in brokers]
+    watchers = [_watcher(config, each, shared, BesideHosts(state, each.name)) for each in brokers]
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
     if run_options.streams:
@@ -224,7 +220,7 @@ def assemble(
     leased = _leased(config, connected.brokers, shared, scheduler, leases) if leases else None
     if leased and telemetry:
         leased.count = telemetry.lease_changed
-    return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, leased, hosts, closers)
+    return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, leased, closers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,82 +234,25 @@ class Leases:
 def open_leases(state: StateFolder) -> Leases:
     """The leases of the journal that hosts share. ConfigError when the journal is this machine's own."""
     hint = "Give `journal: {url: ...}` a PostgreSQL database, or leave --host-id out on a single machine."
-    return Leases(_lease_table(state, "--host-id", hint), LeaseClock())
-
-
-def lease_view(state: StateFolder) -> "LeaseView":
-    """The hosts and their leases now; registers no host. ConfigError when the journal is this machine's own."""
-    table = _lease_table(state, "fleet", "Give `journal: {url: ...}` a PostgreSQL database.")
-    return asyncio.run(_asked(table, table.view()))
-
-
-def halt_all_hosts(state: StateFolder, reason: str) -> bool:
-    """Halt all hosts that share the journal, after this machine. False when the journal is this machine's own.
-
-    JournalError when they can't be told, ConfigError when the secret with the journal's URL isn't there.
-    """
-    if isinstance(state.journal, Path):
-        return False
-    untold = state.untold_halt()
-    table = _lease_table(state, "halt", "")
-    number = asyncio.run(_asked(table, table.halt(reason)))
-    if untold:
-        state.halt_was_told(untold[1], number)
-    return True
-
-
-def why_all_hosts_halted(state: StateFolder) -> str:
-    """Why all hosts that share the journal are halted; "" when they aren't, or the journal is this machine's own.
-
-    Errors as in `halt_all_hosts`.
-    """
-    return "" if isinstance(state.journal, Path) else lease_view(state).halted
-
-
-def _hosts(state: StateFolder) -> "LeaseView | None":
-    """The hosts that share the journal, once it has been opened; None without any lease table."""
-    if isinstance(state.journal, Path):
-        return None
-    try:
-        return lease_view(state)
-    except JournalError:
-        return None
-
-
-def resume_all_hosts(state: StateFolder) -> bool:
-    """Lift the halt of all hosts that share the journal. Return whether there was one.
-
-    Errors as in `halt_all_hosts`.
-    """
-    if isinstance(state.journal, Path):
-        return False
-    table = _lease_table(state, "resume", "")
-    return asyncio.run(_asked(table, table.resume()))
-
-
-async def _asked(table: "PostgresLeaseTable", call: "Coroutine[Any, Any, _T]") -> "_T":
-    """The answer of one call of the table, with its connection closed. JournalError when it takes too long."""
-    try:
-        return await asyncio.wait_for(call, _ASKED_SECONDS)
-    except TimeoutError:
-        raise JournalError("The database of the leases gives no answer.", hint="Check the server.") from None
-    finally:
-        await table.close()
-
-
-def _lease_table(state: StateFolder, what: str, hint: str) -> "PostgresLeaseTable":
-    """The lease table of the journal. ConfigError when that is a file: `what` needs one that hosts share."""
-    from sellctl.journal.location import require_driver  # noqa: PLC0415  only hosts need it
-
-    location = state.journal
-    if isinstance(location, Path):
-        raise ConfigError(
-            f"{what} needs a journal that hosts share, and this one is a file of this machine.", hint=hint
-        )
-    require_driver()
+    location = require_shared(state, "--host-id", hint).location
     from sellctl.journal.leases.postgres_table import PostgresLeaseTable  # noqa: PLC0415  loads the driver
 
-    return PostgresLeaseTable(location.conninfo, location.schema)
+    return Leases(PostgresLeaseTable(location.conninfo, location.schema), LeaseClock())
+
+
+def _look_at_hosts(state: StateFolder, run_options: RunOptions, accounts: Sequence[str]) -> None:
+    """Know, before anything is sent, which hosts share the journal, their halt and what is exempt.
+
+    JournalError when a run that acts can't know it; one that sends nothing goes on without.
+    """
+    try:
+        state.look_at_shared(accounts=() if run_options.host_id else accounts, acts=run_options.acts)
+    except JournalError:
+        if run_options.acts:
+            raise
+        return
+    if state.hosts and run_options.acts and not run_options.host_id and not state.hosts.halted:
+        state.lift_told_halt(state.hosts.halt_number)  # it was resumed on another machine
 
 
 def _leased(
@@ -440,16 +379,16 @@ def _watcher(
     config: "Config",
     broker: "Broker",
     shared: _Shared,
-    permit: SendPermit | None = None,
-    all_halted: Callable[[], str] = lambda: "",
+    permit: SendPermit,
+    all_halted: Callable[[], str] | None = None,
 ) -> SellWatcher:
-    """An account's watcher; where hosts share the accounts, with its permit and why all of them are halted."""
+    """An account's watcher, with its permit; a host says itself why all of them are halted."""
     name, clock, state, run_options = broker.name, shared.clock, shared.state, shared.run_options
     journal = shared.records.journal
     policy = compile_policy(config, name, shared.own, shared.program)
     basis = config.sell_module.price_basis.loss
     store = shared.records.episode_store
-    episodes = Episodes(name, FencedEpisodeStore(store, permit) if permit else store)
+    episodes = Episodes(name, FencedEpisodeStore(store, permit))
     book = OrderBook()
     positions = PositionManager(
         shared.prices,
@@ -465,10 +404,10 @@ def _watcher(
     publish = EventPublisher(name, shared.now, shared.listener, journal)
 
     def halted() -> str:
-        return state.halted() or all_halted()
+        return state.halted() or (all_halted() if all_halted else state.all_halted)
 
-    orders = OrderManager(name, broker, journal, book, positions, clock, publish, halted, permit or Unleased())
-    admit = _admission(policy, shared, publish, changes_number=config.simulator)
+    orders = OrderManager(name, broker, journal, book, positions, clock, publish, halted, permit)
+    admit = _admission(policy, shared, publish, permit, changes_number=config.simulator)
     return SellWatcher(
         name=name,
         policy=policy,
@@ -501,13 +440,13 @@ def _start_check(loaded: LoadedConfig, watchers: Sequence[SellWatcher]) -> Start
 
 
 def _admission(
-    policy: Policy, shared: _Shared, publish: EventPublisher, *, changes_number: bool
+    policy: Policy, shared: _Shared, publish: EventPublisher, permit: SendPermit, *, changes_number: bool
 ) -> "Callable[[AccountFacts], None]":
     """A check of an account's facts before anything of the account is used.
 
-    It refuses an account whose number isn't the configured one or has changed since the first check, or that another
-    process has locked. The first check says whether what was remembered is about this account, unless it is one that
-    changes its number at each start, as a simulated one does.
+    It refuses an account whose number isn't the configured one or has changed since the first check, that another
+    process has locked, or that a host watches. The first check says whether what was remembered is about this account,
+    unless it is one that changes its number at each start, as a simulated one does.
     """
     admitted = ""
 
@@ -524,6 +463,7 @@ def _admission(
                 hint="Start sellctl again to manage the new account.",
             )
         if shared.run_options.acts:
+            permit.require()
             shared.state.lock(facts.number, shared.run_options.what)
         if not admitted:
             before = shared.records.set_account_number(facts.name, facts.number)
@@ -598,6 +538,11 @@ def open_records(
         from sellctl.journal.leases.postgres_table import check_intent  # noqa: PLC0415  loads the driver
 
         fencing["intent_check"] = check_intent
+    elif isinstance(state.journal, PostgresLocation):
+        require_driver()
+        from sellctl.journal.leases.postgres_table import check_unleased_intent  # noqa: PLC0415  loads the driver
+
+        fencing["intent_check"] = check_unleased_intent
     journal = open_journal(state.journal, now, redact=redactor(loaded.secrets()), **fencing)
     closers.append(journal.close)
     config = loaded.config

@@ -12,14 +12,15 @@ def fleet(context: typer.Context, output: FormatOption = None) -> None:
     has none. Times are by the database's clock. A halt of all hosts is shown, and which accounts nobody watches. Only
     reads: it registers no host.
     """
-    from sellctl.bootstrap import lease_view, load, state_of
+    from sellctl.bootstrap import load, state_of
+    from sellctl.service.hosts import hosts_of
     from sellctl.ui.fleet import FLEET_COLUMNS, fleet_document, fleet_lines, fleet_rows
     from sellctl.ui.render import emit
 
     options = options_of(context)
     loaded = load(options)
     state = state_of(options, loaded)
-    view, halted_here = lease_view(state), state.halted()
+    view, halted_here = hosts_of(state), state.halted()
     accounts = [name for name, account in loaded.config.accounts.items() if account.enabled]
     title = "\n".join(("Fleet", *fleet_lines(view, accounts, halted_here)))
     document = fleet_document(view, accounts, halted_here)

@@ -57,10 +57,10 @@ class _Others(Enum):
 
 def _halt_other_hosts(state: "StateFolder", reason: str) -> _Others:
     """Halt the hosts that share the journal. This machine is halted by then, and stays so whatever is wrong."""
-    from sellctl.bootstrap import halt_all_hosts
+    from sellctl.service.hosts import halt_all
 
     try:
-        return _Others.DONE if halt_all_hosts(state, reason) else _Others.NONE
+        return _Others.DONE if halt_all(state, reason) else _Others.NONE
     except (JournalError, ConfigError) as error:
         say(f"sellctl: only this machine is halted, other hosts that share the journal are not: {error}")
         return _Others.FAILED
@@ -76,7 +76,8 @@ def resume(
 
     That of all hosts that share the journal too, on whichever of them it was made.
     """
-    from sellctl.bootstrap import resume_all_hosts, state_of
+    from sellctl.bootstrap import state_of
+    from sellctl.service.hosts import resume_all
 
     state = state_of(options_of(context))
     of_all, problem = _halt_of_all(state)
@@ -85,7 +86,7 @@ def resume(
     reason = reason.strip() or (_asked_reason() if state.halted() or of_all else "")
     was_halted = state.resume()
     try:
-        of_all = of_all and resume_all_hosts(state)
+        of_all = of_all and resume_all(state)
     except (JournalError, ConfigError) as error:
         if not was_halted:
             raise
@@ -102,10 +103,10 @@ def resume(
 
 def _halt_of_all(state: "StateFolder") -> tuple[bool, SellctlError | None]:
     """Whether all hosts that share the journal are halted, and why that can't be known."""
-    from sellctl.bootstrap import why_all_hosts_halted
+    from sellctl.service.hosts import why_all_halted
 
     try:
-        return bool(why_all_hosts_halted(state)), None
+        return bool(why_all_halted(state)), None
     except (JournalError, ConfigError) as error:
         return False, error
 

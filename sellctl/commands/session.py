@@ -160,7 +160,7 @@ def _run_loaded(
         if notifier:
             notifier.notify(event)
 
-    runtime = assemble(loaded, options, replace(run_options, sees_hosts=True), listen)
+    runtime = assemble(loaded, options, run_options, listen)
 
     async def work() -> None:
         await runtime.scheduler.run_once()

@@ -181,7 +181,8 @@ async def watching(
 
     # A dry run leaves requests to the process that acts.
     acts = any(state.mode is RunMode.ACT for state in runtime.scheduler.states)
-    inbox = asyncio.create_task(serve(runtime.scheduler, runtime.state, stop)) if acts else None
+    registration = runtime.leased.registration if runtime.leased else None
+    inbox = asyncio.create_task(serve(runtime.scheduler, runtime.state, stop, registration)) if acts else None
     with display:
         drawing = asyncio.create_task(_draw_each_second(display, stop))
         sharing = asyncio.create_task(runtime.leased.run(stop)) if runtime.leased else None

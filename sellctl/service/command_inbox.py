@@ -5,15 +5,18 @@ So it does for a halt and an exemption, which are flags in the state folder.
 
 import asyncio
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.event import EventKind
+from sellctl.service.hosts import SharedHalt
+from sellctl.service.state_folder import SharedNews
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sellctl.core.scheduler import AccountScheduler
     from sellctl.core.sell_watcher import SellWatcher
@@ -24,23 +27,30 @@ CHECK_EVERY_SECONDS = 0.5
 ACCEPTED_WITHIN_SECONDS = 5.0
 
 
-async def serve(scheduler: "AccountScheduler", state: "StateFolder", stop: asyncio.Event) -> None:
+async def serve(
+    scheduler: "AccountScheduler",
+    state: "StateFolder",
+    stop: asyncio.Event,
+    registration: "Callable[[], int] | None" = None,
+) -> None:
     """Pass requests from other commands to the watchers of their accounts, until `stop` is set or this is cancelled.
 
     Nothing in the inbox ends this: what isn't a request is discarded and reported. After the stop none is accepted,
-    because nobody would carry it out.
+    because nobody would carry it out. `registration` is that of a host in the lease table.
     """
     is_first = True  # what is there at the start was left for a process that has ended
-    flags = _flags(state)
+    flags = flags_of(state)
+    sharing = _Sharing(scheduler, state, registration)
     while not stop.is_set():
+        shared = await sharing.look()
         watchers = {watcher.name: watcher for watcher in scheduler.watchers}  # some come and go where hosts share them
         requests, discarded = state.take_requests(tuple(watchers))
-        for why in discarded:
+        for why in (*discarded, *shared.discarded):
             scheduler.publish("", EventKind.NOTE, why, failed=True)
-        for request in () if is_first else requests:
+        for request in (*(() if is_first else requests), *shared.requests):
             _pass_on(request, watchers)
             scheduler.read_at_once([name for name in request.accounts if name in watchers])
-        before, flags = flags, _flags(state)
+        before, flags = flags, flags_of(state)
         if flags != before:
             scheduler.read_at_once(watchers)
         if not is_first:
@@ -48,12 +58,48 @@ async def serve(scheduler: "AccountScheduler", state: "StateFolder", stop: async
         is_first = False
 
 
-def _flags(state: "StateFolder") -> "tuple[str, Mapping[str, dt.datetime | None] | str]":
-    """The halt and the exempt symbols; instead of these, why they can't be read."""
+@dataclass(slots=True)
+class _Sharing:
+    """What this process has to do with the other hosts: nothing where the journal is a file."""
+
+    scheduler: "AccountScheduler"
+    state: "StateFolder"
+    registration: "Callable[[], int] | None"
+    _halt: SharedHalt = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._halt = SharedHalt(self.state, self.scheduler.publish)
+
+    async def look(self) -> "SharedNews":
+        """Take what the other hosts have changed. Nothing while the database doesn't answer."""
+        registration = self.registration() if self.registration else 0
+        accounts = () if self.registration else tuple(watcher.name for watcher in self.scheduler.watchers)
+        try:
+            news = await asyncio.to_thread(self.state.look_at_shared, registration, accounts, keep=True)
+            if not self.registration:
+                await self._share_halt()
+        except SellctlError:
+            return SharedNews()
+        return news
+
+    async def _share_halt(self) -> None:
+        """Tell all hosts of a halt of this machine, which no lease keeper does here, and follow theirs."""
+        shared, hosts = self.state.shared, self.state.hosts
+        if shared is None or hosts is None:
+            return
+        if why := self._halt.untold():
+            self._halt.seen(why, await asyncio.to_thread(shared.halt, why), was_told=True)
+        else:
+            self._halt.seen(hosts.halted, hosts.halt_number, was_told=False)
+
+
+def flags_of(state: "StateFolder") -> "tuple[str, Mapping[str, dt.datetime | None] | str]":
+    """The halt, of this machine or of all hosts, and the exempt symbols; instead of these, why they can't be read."""
+    halted = state.halted() or state.all_halted
     try:
-        return state.halted(), state.exemptions()
+        return halted, state.exemptions()
     except SellctlError as error:
-        return state.halted(), str(error)
+        return halted, str(error)
 
 
 def _pass_on(request: "CommandRequest", watchers: "Mapping[str, SellWatcher]") -> None:

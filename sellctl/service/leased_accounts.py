@@ -13,6 +13,7 @@ from sellctl.core.model.event import EventKind
 from sellctl.core.ports import Clock
 from sellctl.core.scheduler import AccountScheduler
 from sellctl.core.sell_watcher import SellWatcher
+from sellctl.service.hosts import SharedHalt
 from sellctl.service.state_folder import StateFolder
 
 
@@ -31,8 +32,10 @@ class LeasedAccounts:
     count: Callable[[str, str], None] = lambda _account, _change: None
     _keeper: LeaseKeeper = field(init=False)
     _watchers: dict[str, SellWatcher] = field(default_factory=dict)
-    _told_flag: str = ""  # which halt of this host the others are being told of
-    _all_halted: str = ""  # why all hosts are halted, as it was last published
+    _halt: SharedHalt = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._halt = SharedHalt(self.state, self.publish)
 
     def share_by(self, table: LeaseTable, clock: Clock, host: str, process: str, accounts: frozenset[str]) -> None:
         """Share these accounts by a lease table. To be called before `run`."""
@@ -42,6 +45,10 @@ class LeasedAccounts:
     def keeper(self) -> LeaseKeeper:
         """This host's leases."""
         return self._keeper
+
+    def registration(self) -> int:
+        """This host's registration in the lease table; 0 without one."""
+        return self._keeper.registration
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep leases until `stop` is set, then give them back. An error of the keeper sets it."""
@@ -97,31 +104,11 @@ class LeasedAccounts:
 
     def own_halt(self) -> str:
         """Why this host is halted by its own flag, where the other hosts haven't been told yet."""
-        halt, self._told_flag = self.state.untold_halt() or (None, "")
-        return halt.reason if halt else ""
+        return self._halt.untold()
 
     def halt_seen(self, reason: str, number: int, *, was_told: bool) -> None:
-        """Remember that the others were told, lift this host's flag once the halt was lifted on any host, publish both.
-
-        Only the number of a halt that was lifted says so: a table that has lost a halt lifts none.
-        """
-        if was_told:
-            self.state.halt_was_told(self._told_flag, number)
-        elif not reason:
-            self._lift_own_halt(number)
-        before, self._all_halted = self._all_halted, reason
-        if reason and reason != before:
-            self.publish("", EventKind.NOTE, f"all hosts are halted: {reason}")
-        elif before and not reason:
-            self.publish("", EventKind.NOTE, "the halt of all hosts is lifted")
-
-    def _lift_own_halt(self, number: int) -> None:
-        try:
-            self.state.lift_told_halt(number)
-        except SellctlError as error:
-            if not self._all_halted:
-                return  # it was said before
-            self.publish("", EventKind.DEGRADED, f"this host stays halted: {error}", failed=True)
+        """Keep this host's halt and that of all hosts together (SharedHalt.seen)."""
+        self._halt.seen(reason, number, was_told=was_told)
 
     def lease_problem(self, sentence: str) -> None:
         """Publish what is wrong with the leases, once until it changes."""

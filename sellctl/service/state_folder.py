@@ -1,7 +1,6 @@
 """The state folder: account locks, the halt flag, exempt symbols, and requests between processes."""
 
 import datetime as dt
-import json
 import os
 import time
 import uuid
@@ -14,24 +13,27 @@ from urllib.parse import quote
 
 import msgspec
 
-from sellctl.core.errors import BusyError, ConfigError, SafetyRefusalError, SellctlError
-from sellctl.core.manual.proposed_overrides import check_change
+from sellctl.core.errors import BusyError, SafetyRefusalError, SellctlError
 from sellctl.core.manual.verb import Verb
-from sellctl.core.model.position import OverrideChange
-from sellctl.core.watching.manual_requests import ALL, CommandRequest, ExitTerms, terms_document, terms_in
-from sellctl.journal.location import JournalLocation, PostgresLocation
+from sellctl.core.watching.manual_requests import ALL, CommandRequest, ExitTerms
+from sellctl.journal.location import JournalLocation, PostgresLocation, require_driver
 from sellctl.private_files import (
     PRIVATE_FILE,
     NotPrivateError,
     make_private_folder,
     open_private,
     read_private,
-    replace_private,
 )
+from sellctl.service.exemptions import ExemptionFiles, Exemptions, SharedExemptions
 from sellctl.service.halt_flag import Halt, HaltFlag, HaltOrigin
+from sellctl.service.json_files import read, write
+from sellctl.service.requests import document_of, request_in
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
+
+    from sellctl.core.leases.model import LeaseView
+    from sellctl.journal.leases.shared_state import SharedState
 
 
 class ConfigInUse(msgspec.Struct, frozen=True):
@@ -60,10 +62,16 @@ class RunningProcess:
         return f"`sellctl {self.command}` (process {self.pid})" if self.command else _ANOTHER
 
 
+@dataclass(frozen=True, slots=True)
+class SharedNews:
+    """What a look at the shared state brings to one process: requests, and why others were discarded."""
+
+    requests: tuple[CommandRequest, ...] = ()
+    discarded: tuple[str, ...] = ()
+
+
 _ANOTHER = "another sellctl process"
 _REQUESTS = "requests"
-_EXEMPT = "exempt.json"
-_SYMBOLS, _UNTIL = "symbols", "until"  # its keys
 _LIVE = "live-confirmed"
 
 
@@ -80,6 +88,9 @@ class StateFolder:
     _config_in_use: ConfigInUse | None = None
     _halt_flag: HaltFlag = field(init=False)
     _ignored: set[Path] = field(default_factory=set)  # in the inbox, reported and impossible to remove
+    _shared: "SharedState | None" = None
+    _exemptions: Exemptions | None = None
+    hosts: "LeaseView | None" = None  # those that share the journal, as of the last look; None with a file
 
     def __post_init__(self) -> None:
         self._halt_flag = HaltFlag(self.path, self.monotonic)
@@ -148,7 +159,7 @@ class StateFolder:
     def _write_holder(self, number: str) -> None:
         config = msgspec.to_builtins(self._config_in_use)
         holder = {"pid": os.getpid(), "what": self._held_for[number], "config": config}
-        _write(self._holder_file(number), holder, durable=False)
+        write(self._holder_file(number), holder, durable=False)
 
     def uses_config(self, config: ConfigInUse) -> None:
         """Let other processes see which configuration this one uses for the accounts that it holds or will hold.
@@ -165,7 +176,7 @@ class StateFolder:
         """The other processes that hold accounts of this folder, by their number. Takes no lock itself."""
         found = {}
         for file in self.path.glob("account-*.holder"):
-            process = _process_in(_read(file))
+            process = _process_in(read(file))
             if process is not None and process.pid != os.getpid():
                 found[process.pid] = process
         return tuple(found[pid] for pid in sorted(found))
@@ -192,7 +203,7 @@ class StateFolder:
 
     def lock_holder(self, number: str) -> RunningProcess | None:
         """The running process that has locked an account; None without one. Takes no lock itself."""
-        return _process_in(_read(self._holder_file(number)))
+        return _process_in(read(self._holder_file(number)))
 
     def _holder_file(self, number: str) -> Path:
         return self.path / f"account-{_as_name(number)}.holder"
@@ -243,13 +254,13 @@ class StateFolder:
 
     def confirmed_live(self) -> frozenset[str]:
         """Fingerprints of the real-money keys whose use has been confirmed."""
-        keys = _read(self.path / _LIVE).get("keys")
+        keys = read(self.path / _LIVE).get("keys")
         return frozenset(str(fingerprint) for fingerprint in keys) if isinstance(keys, list) else frozenset()
 
     def confirm_live(self, fingerprints: Iterable[str]) -> None:
         """Record that the use of these keys has been confirmed."""
         self.make()
-        _write(self.path / _LIVE, {"keys": sorted(self.confirmed_live() | set(fingerprints))})
+        write(self.path / _LIVE, {"keys": sorted(self.confirmed_live() | set(fingerprints))})
 
     # --- exempt and resumed symbols -----------------------------------------------------------------------------------
 
@@ -260,72 +271,90 @@ class StateFolder:
         """
         return frozenset(self.exemptions())
 
-    def exemptions(self) -> dict[str, dt.datetime | None]:
+    def exemptions(self) -> Mapping[str, dt.datetime | None]:
         """The same, each with when it ends by itself; None when it doesn't. SellctlError as above."""
-        path = self.path / _EXEMPT
-        content = self._content(_EXEMPT)
-        ends = content.get(_UNTIL, {})
-        try:
-            known = {str(name): _instant(end) for name, end in ends.items()} if isinstance(ends, dict) else None
-        except ValueError:
-            known = None
-        if known is None:
-            raise SellctlError(f"{path} is damaged: the end of an exemption isn't a time.", hint="Repair or remove it.")
-        return {symbol: known.get(symbol) for symbol in _symbols_in(content, path)}
+        return self._exempt.ends()
 
-    def set_exempt(self, symbol: str, *, wanted: bool, until: dt.datetime | None = None) -> bool:
+    def set_exempt(self, symbol: str, *, wanted: bool, until: dt.datetime | None = None) -> None:
         """Exempt a symbol, underlying or structure from the next check on, or end that.
 
-        With `until`, that ends by itself. Returns whether this changed anything.
+        With `until`, that ends by itself. SellctlError when it can't be stored, or hosts that share the journal can't
+        be told: then nothing has changed.
         """
         self.make()
-        before = self.exemptions()
-        after = {name: end for name, end in before.items() if name != symbol}
         if wanted:
-            after[symbol] = until
-        ends = {name: end.isoformat() for name, end in sorted(after.items()) if end is not None}
-        # The symbols are apart from the ends, so that an earlier version reads them, too.
-        _write(self.path / _EXEMPT, {"symbols": sorted(after), **({_UNTIL: ends} if ends else {})})
-        return before != after
+            self._exempt.exempt(symbol, until)
+        else:
+            self._exempt.manage(symbol)
 
     def resume_rules(self, symbol: str, accounts: Iterable[str]) -> None:
         """Record for each account that the next process that acts is to resume a symbol's or underlying's rules."""
         self.make()
-        for account in accounts:
-            name = _rules_to_resume(account)
-            _write(self.path / name, {_SYMBOLS: sorted({*self._symbols(name), symbol})})
+        self._exempt.resume_rules(symbol, accounts)
 
     def take_rules_to_resume(self, account: str) -> frozenset[str]:
         """The symbols whose suspended rules are to be resumed in an account; each is returned once.
 
         SellctlError when they can't be read, or not be removed.
         """
-        name = _rules_to_resume(account)
-        found = frozenset(self._symbols(name))
-        if found:
-            try:
-                (self.path / name).unlink(missing_ok=True)
-            except OSError as error:
-                raise SellctlError(f"{self.path / name} can't be removed: {error.strerror}.") from None
-        return found
+        return self._exempt.take_rules_to_resume(account)
 
-    def _symbols(self, name: str) -> list[str]:
-        return _symbols_in(self._content(name), self.path / name)
+    @property
+    def _exempt(self) -> Exemptions:
+        if self._exemptions is None:
+            files, shared = ExemptionFiles(self.path), self.shared
+            self._exemptions = SharedExemptions(shared, files) if shared else files
+        return self._exemptions
 
-    def _content(self, name: str) -> "dict[str, Any]":
-        """What is in a file with a list of symbols: an empty one without the file. SellctlError when it can't be read.
+    # --- what hosts share ---------------------------------------------------------------------------------------------
 
-        Without content where it is damaged.
+    @property
+    def shared(self) -> "SharedState | None":
+        """What hosts share in the journal's database; None when the journal is a file of this folder.
+
+        ConfigError when the secret that says where it is isn't there, JournalError without the database's driver.
         """
-        path = self.path / name
-        try:
-            return _object_in(read_private(path))
-        except FileNotFoundError:
-            return {_SYMBOLS: []}
-        except OSError as error:
-            raise SellctlError(f"{path} can't be read: {error.strerror}.", hint="Check the state folder.") from None
-        except ValueError:
-            return {}
+        if self._shared is None and isinstance(self.journal, PostgresLocation):
+            require_driver()
+            from sellctl.journal.leases.shared_state import SharedState  # noqa: PLC0415  loads the driver
+
+            self._shared = SharedState(self.journal)
+        return self._shared
+
+    def look_at_shared(
+        self, registration: int = 0, accounts: Collection[str] = (), *, acts: bool = True, keep: bool = False
+    ) -> "SharedNews":
+        """Take over what is shared now; return what was taken with it for this process. Does nothing with a file.
+
+        As a host by its `registration`, otherwise for these `accounts` (SharedState.look). Unless it `acts`, nothing is
+        written. JournalError when the database can't be reached; what is known stays as it was.
+        """
+        shared, exempt = self.shared, self._exempt
+        if shared is None or not isinstance(exempt, SharedExemptions):
+            return SharedNews()
+        found = shared.look(registration, accounts if acts else (), keep=keep)
+        self.hosts = found.hosts
+        if not acts:
+            exempt.see(found.exemptions)
+            return SharedNews()
+        exempt.take(found.exemptions, found.rules)
+        requests, discarded = [], [f"a request waited too long and was discarded: {number}" for number in found.late]
+        for number, text in found.requests:
+            try:
+                requests.append(request_in(text, number))
+            except ValueError as error:
+                discarded.append(f"what was asked as {number} is not a request and was discarded: {error}")
+        return SharedNews(tuple(requests), tuple(discarded))
+
+    @property
+    def all_halted(self) -> str:
+        """Why all hosts that share the journal were halted at the last look; "" when they weren't."""
+        return self.hosts.halted if self.hosts else ""
+
+    def close_shared(self) -> None:
+        """Close the connection to the shared database, if there is one."""
+        if self._shared is not None:
+            self._shared.close()
 
     # --- requests to the holder ---------------------------------------------------------------------------------------
 
@@ -340,16 +369,7 @@ class StateFolder:
         self.make()
         _make(self.path / _REQUESTS)
         file = self.path / _REQUESTS / f"{request.id}.json"
-        content: dict[str, object] = {
-            "verb": request.verb.value,
-            "symbol": request.symbol,
-            "accounts": list(request.accounts),
-            "by": request.by,
-            **terms_document(request.terms),
-        }
-        if request.change is not None:
-            content["change"] = msgspec.to_builtins(request.change)
-        _write(file, content)
+        write(file, document_of(request))
         return file
 
     def take_requests(self, accounts: Collection[str]) -> tuple[list[CommandRequest], list[str]]:
@@ -359,7 +379,7 @@ class StateFolder:
             if file in self._ignored:
                 continue
             try:
-                request = _request_of(file)
+                request = request_in(read_private(file), file.stem)
             except FileNotFoundError:
                 continue  # withdrawn
             except (OSError, ValueError) as error:
@@ -398,51 +418,9 @@ def _config_in(holder: Mapping[str, Any]) -> ConfigInUse | None:
         return None
 
 
-def _symbols_in(content: Mapping[str, Any], path: Path) -> list[str]:
-    """The list of symbols in a file's content. SellctlError when there is none."""
-    symbols = content.get(_SYMBOLS)
-    if not isinstance(symbols, list):
-        raise SellctlError(f"{path} is damaged: it has no list of symbols.", hint="Repair or remove it.")
-    return [str(symbol) for symbol in symbols]
-
-
-def _instant(text: object) -> dt.datetime:
-    """The instant in ISO 8601, with its offset from UTC. ValueError when it is none."""
-    instant = dt.datetime.fromisoformat(str(text))
-    if instant.tzinfo is None:
-        raise ValueError("it has no offset")
-    return instant
-
-
-def _request_of(file: Path) -> CommandRequest:
-    """The request in a file. OSError or ValueError when it holds none, or others can have written it."""
-    content = _object_in(read_private(file))
-    names, symbol, by = content.get("accounts"), content.get("symbol", ""), content.get("by", "")
-    if not isinstance(names, list) or not all(isinstance(text, str) for text in (*names, symbol, by)):
-        raise ValueError("its fields have the wrong types")
-    verb, change = Verb(str(content.get("verb"))), content.get("change")
-    if (verb is Verb.SET) is (change is None):
-        raise ValueError("it has no change, or one that does not belong to it")
-    wanted = None if change is None else _change_of(change)
-    return CommandRequest(file.stem, verb, symbol, tuple(names), by, terms_in(content), wanted)
-
-
-def _change_of(content: object) -> OverrideChange:
-    try:
-        change = msgspec.convert(content, OverrideChange)
-        check_change(change)
-    except (msgspec.ValidationError, ConfigError) as error:
-        raise ValueError(str(error)) from None
-    return change
-
-
 def _as_name(text: str) -> str:
     """An account's number or name as a part of a file's name: it is the broker's or the user's text."""
     return quote(text, safe="")
-
-
-def _rules_to_resume(account: str) -> str:
-    return f"thawed-{_as_name(account)}.json"
 
 
 def _make(folder: Path) -> None:
@@ -458,30 +436,3 @@ def _make(folder: Path) -> None:
             f"The state folder {folder} can't be created: {error.strerror}.",
             hint="Choose another one with --state-dir or SELLCTL_STATE_DIR.",
         ) from None
-
-
-def _write(path: Path, content: Mapping[str, object], *, durable: bool = True) -> None:
-    """Write a file completely or not at all. SellctlError when that fails."""
-    try:
-        replace_private(path, json.dumps(content).encode(), durable=durable)
-    except OSError as error:
-        raise SellctlError(f"{path} can't be written: {error.strerror}.", hint="Check the state folder.") from None
-
-
-def _read(path: Path) -> "dict[str, Any]":
-    """The JSON object in a file; empty when it can't be read, or when others can have written it."""
-    try:
-        return _object_in(read_private(path))
-    except (OSError, ValueError):
-        return {}
-
-
-def _object_in(text: str) -> "dict[str, Any]":
-    """The JSON object in a text. ValueError when there is none."""
-    try:
-        content = json.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    if not isinstance(content, dict):
-        raise ValueError("it is not a JSON object")  # noqa: TRY004  it is about the file's content
-    return content

@@ -63,7 +63,9 @@ def test_a_refused_intent_spoils_no_other_accounts_in_the_same_commit(place: Jou
     assert verify(place).fault == ""
 
 
-def test_beside_hosts_an_intent_without_a_lease_is_refused_and_leaves_nothing_behind(postgres: PostgresLocation) -> None:
+def test_beside_hosts_an_intent_without_a_lease_is_refused_and_leaves_nothing_behind(
+    postgres: PostgresLocation,
+) -> None:
     from sellctl.journal.leases.postgres_table import check_unleased_intent  # noqa: PLC0415  an extra
 
     with_leases(postgres, "main", fence=2)

@@ -92,6 +92,11 @@ class LeaseKeeper:
         return frozenset(self._held)
 
     @property
+    def registration(self) -> int:
+        """This host's registration in the lease table; 0 without one."""
+        return self._registration
+
+    @property
     def halted(self) -> str:
         """Why all hosts are halted, as of the last renewal; "" when they aren't."""
         return self._halted

@@ -1,6 +1,6 @@
 """What hosts share besides their leases: exempt symbols, rules to resume, requests to a host, and the common halt.
 
-Each call is one short transaction on a connection of its own; only that of `look`, which a watcher repeats, stays open.
+Each call is one short transaction on a connection of its own, but for a look that is repeated.
 Every error is a JournalError.
 """
 
@@ -44,7 +44,6 @@ _TAKE_RULES = "DELETE FROM rules_to_resume WHERE {of} RETURNING account, symbol"
 _IS_LATE = f"asked_at < clock_timestamp() - make_interval(secs => {REQUEST_SECONDS})"
 _TAKE_REQUESTS = f"DELETE FROM requests WHERE {_OF_THIS_HOST} RETURNING id, content, {_IS_LATE}"  # noqa: S608  our own
 _FORGET_REQUESTS = f"DELETE FROM requests WHERE {_IS_LATE}"  # noqa: S608  our own
-_HALTED = "SELECT reason, number FROM lease_halts"
 _RESUME_NUMBER = "UPDATE lease_halts SET reason = '' WHERE reason <> '' AND number = %s"
 
 
@@ -60,16 +59,14 @@ class Look(Struct, frozen=True):
     """What is shared now, and what was taken for the accounts of one process, each once.
 
     `rules` are accounts with symbols whose suspended rules are to be resumed, `requests` ids with their content, `late`
-    ids of requests that waited too long. `halted` is why all hosts are halted, or ""; `halt_number` that of the last
-    halt.
+    ids of requests that waited too long.
     """
 
+    hosts: LeaseView
     exemptions: Exemptions
     rules: tuple[tuple[str, str], ...] = ()
     requests: tuple[tuple[str, str], ...] = ()
     late: tuple[str, ...] = ()
-    halted: str = ""
-    halt_number: int = 0
 
 
 @dataclass(slots=True)
@@ -148,27 +145,28 @@ class SharedState:
         with self._transaction() as tx:
             return bool(tx.execute(_WITHDRAW, (request,)).rowcount)
 
-    def look(self, registration: int = 0, accounts: Iterable[str] = ()) -> Look:
+    def look(self, registration: int = 0, accounts: Iterable[str] = (), *, keep: bool = False) -> Look:
         """What is shared now, with what this process is to do: as a host by its registration, else for these accounts.
 
         A host takes what is meant for the accounts of which it has the lease, another process rules to resume of those
-        that no host watches.
+        that no host watches. With neither, nothing is taken. `keep` leaves the connection open for the next look.
         """
         whose = {"registration": registration, "accounts": list(accounts)}
-        with self._transaction(keep=True) as tx:
-            of = _OF_THIS_HOST if registration else _OF_NO_HOST
-            rules = tx.execute(_TAKE_RULES.format(of=of), whose).fetchall()
-            requests = tx.execute(_TAKE_REQUESTS, whose).fetchall() if registration else []
-            tx.execute(_FORGET_REQUESTS)
-            halted = tx.execute(_HALTED).fetchone() or ("", 0)
-            exemptions = _exemptions(tx)
+        rules, requests = [], []
+        with self._transaction(keep=keep) as tx:
+            if registration or whose["accounts"]:
+                of = _OF_THIS_HOST if registration else _OF_NO_HOST
+                rules = tx.execute(_TAKE_RULES.format(of=of).encode(), whose).fetchall()
+            if registration:
+                requests = tx.execute(_TAKE_REQUESTS, whose).fetchall()
+                tx.execute(_FORGET_REQUESTS)
+            hosts, exemptions = view_of(tx.execute(VIEW).fetchall()), _exemptions(tx)
         return Look(
+            hosts,
             exemptions,
             rules=tuple((account, symbol) for account, symbol in rules),
             requests=tuple((number, content) for number, content, is_late in requests if not is_late),
             late=tuple(number for number, _, is_late in requests if is_late),
-            halted=halted[0],
-            halt_number=halted[1],
         )
 
     def close(self) -> None:

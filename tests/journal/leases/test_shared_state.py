@@ -133,14 +133,25 @@ def test_a_request_that_has_waited_too_long_is_carried_out_by_nobody(
     assert not shared.is_waiting("r2")
 
 
+def test_a_look_that_is_repeated_keeps_its_connection_and_gets_a_new_one_when_that_broke(
+    shared: SharedState, postgres: PostgresLocation
+) -> None:
+    for _ in range(2):
+        assert shared.look(keep=True).exemptions.number == 0
+    execute(postgres, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sellctl'")
+    with pytest.raises(JournalError):
+        shared.look(keep=True)
+    assert shared.look(keep=True).exemptions.number == 0
+
+
 # --- hosts and their halt ---------------------------------------------------------------------------------------------
 
 
 def test_a_halt_has_the_next_number_and_keeps_it_when_it_is_lifted(shared: SharedState) -> None:
-    assert (shared.look().halted, shared.look().halt_number) == ("", 0)
+    assert (shared.look().hosts.halted, shared.look().hosts.halt_number) == ("", 0)
     assert shared.halt("earnings") == 1
     assert shared.halt("fed day") == 2
-    assert (shared.look().halted, shared.look().halt_number) == ("fed day", 2)
+    assert (shared.look().hosts.halted, shared.look().hosts.halt_number) == ("fed day", 2)
     assert shared.resume(1) is False
     assert shared.resume(2) is True
     assert shared.resume() is False

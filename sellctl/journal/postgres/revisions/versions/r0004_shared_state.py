@@ -1,4 +1,4 @@
-"""What hosts share besides leases: exempt symbols, rules to resume, and requests to the host that watches an account."""
+"""What hosts share besides leases: exempt symbols, rules to resume, and requests to the host of an account."""
 
 import sqlalchemy as sa
 from alembic import op
