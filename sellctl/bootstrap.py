@@ -45,6 +45,7 @@ from sellctl.service.facts_file import FactsFile
 from sellctl.service.halt_flag import HaltOrigin
 from sellctl.service.host_clock import LeaseClock, RealClock
 from sellctl.service.hosts import BesideHosts, require_shared
+from sellctl.service.observing import spread
 from sellctl.service.person import at_the_command_line
 from sellctl.service.state_folder import StateFolder
 from sellctl.user_strategies.entries import own_strategies
@@ -89,6 +90,7 @@ class RunOptions:
     observed: bool = False  # make traces and metrics, where the configuration wants them
     serves_metrics: bool = False  # `/metrics` can be asked for
     host_id: str = ""  # the name of this host where several share the accounts
+    observes: bool = False  # a dry run that records what is asked of it, and passes it to the hosts
 
     @property
     def acts(self) -> bool:
@@ -105,6 +107,8 @@ class Runtime:
     clock: "Clock"
     state: StateFolder
     program: str  # how the user calls sellctl, with --config, for hints
+    journal: "Journal"  # for notes; the watchers of a run that sends nothing write none of their own
+    observes: bool = False  # what is asked is passed to the hosts that act
     telemetry: "Telemetry | None" = None
     leased: "LeasedAccounts | None" = None  # of a host that shares its accounts: the scheduler begins without any
     _closers: list[Callable[[], None]] = field(default_factory=list)
@@ -123,7 +127,8 @@ class Runtime:
         """Continue with another configuration: its intervals take effect and every account is polled at once."""
         self.loaded = loaded
         self.state.uses_config(in_use(loaded, self.clock.now()))
-        self.scheduler.set_interval(loaded.config.sell_module.check_interval)
+        interval = loaded.config.sell_module.check_interval
+        self.scheduler.set_interval(spread(interval) if self.observes else interval)
         self.scheduler.prices.set_confirmation_delay(loaded.config.guards.confirm)
         self.scheduler.read_at_once(watcher.name for watcher in self.scheduler.watchers)
 
@@ -210,7 +215,7 @@ def assemble(
         market_clock,
         prices,
         clock,
-        config.sell_module.check_interval,
+        spread(config.sell_module.check_interval) if run_options.observes else config.sell_module.check_interval,
         publish,
         tick_handler,
         SplitReader(connected.quotes, splits, clock, publish),
@@ -220,7 +225,18 @@ def assemble(
     leased = _leased(config, connected.brokers, shared, scheduler, leases) if leases else None
     if leased and telemetry:
         leased.count = telemetry.lease_changed
-    return Runtime(loaded, scheduler, clock, state, options.command(), telemetry, leased, closers)
+    return Runtime(
+        loaded,
+        scheduler,
+        clock,
+        state,
+        options.command(),
+        records.notes,
+        run_options.observes,
+        telemetry,
+        leased,
+        closers,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,10 +294,12 @@ def _leased(
 class Records:
     """The journal and the store of episodes. `alarm` is what is wrong with the journal; "" when nothing is.
 
-    `set_account_number` is called for each account before anything recorded of it is applied (ports.Journal).
+    `set_account_number` is called for each account before anything recorded of it is applied (ports.Journal). `notes`
+    is the journal for what is asked of the run; that of its watchers may write nothing.
     """
 
     journal: "Journal"
+    notes: "Journal"
     episode_store: "EpisodeStore"
     set_account_number: Callable[[str, str], str]
     alarm: str = ""
@@ -524,14 +542,15 @@ def open_records(
     run_options: RunOptions,
     closers: list[Callable[[], None]],
 ) -> Records:
-    """The journal and the store of episodes. A dry run reads the episodes and writes nothing."""
+    """The journal and the store of episodes. A dry run reads the episodes and writes nothing but what is asked of it."""
     from sellctl.journal.episode_store import DryRunEpisodeStore, SqlEpisodeStore  # noqa: PLC0415  loads SQLAlchemy
     from sellctl.journal.opening import open_journal  # noqa: PLC0415  loads SQLAlchemy
     from sellctl.service.logs import redactor  # noqa: PLC0415  loads loguru
 
-    if not run_options.acts:
-        episode_store = DryRunEpisodeStore(state.journal)
-        return Records(NoJournal(), episode_store, episode_store.set_account_number)
+    episode_store = DryRunEpisodeStore(state.journal)
+    nothing = Records(NoJournal(), NoJournal(), episode_store, episode_store.set_account_number)
+    if not run_options.acts and not run_options.observes:
+        return nothing
     state.make()
     fencing: dict[str, Any] = {}
     if run_options.host_id:
@@ -553,7 +572,9 @@ def open_records(
     journal.run_started(
         __version__, _fingerprint(loaded), modes, {"command": run_options.what, "by": at_the_command_line()}
     )
-    return Records(journal, SqlEpisodeStore(journal.database), journal.set_account_number, journal.alarm)
+    if run_options.observes:
+        return replace(nothing, notes=journal, alarm=journal.alarm)
+    return Records(journal, journal, SqlEpisodeStore(journal.database), journal.set_account_number, journal.alarm)
 
 
 def _fingerprint(loaded: LoadedConfig) -> str:

@@ -94,8 +94,8 @@ class Control:
 
     @property
     def journal(self) -> "Journal":
-        """The journal that the watchers write."""
-        return self.runtime.scheduler.watchers[0].journal
+        """The journal for what is asked of the watchers."""
+        return self.runtime.journal
 
     @property
     def enabled(self) -> bool:
@@ -173,7 +173,7 @@ class Control:
         return task.done()
 
     def halt(self, reason: str, by: str) -> bool:
-        """Stop all new orders of every process on this state folder. Returns whether they weren't stopped before."""
+        """Stop all new orders (Verbs.halt). Returns whether they weren't stopped before."""
         changed = self.current_halt is None
         self.verbs.halt(reason, by, HaltOrigin.API)
         return changed
@@ -181,20 +181,22 @@ class Control:
     def resume(self, reason: str, by: str) -> bool:
         """Lift a halt that was made over the API or by chat. Returns whether there was one.
 
-        SafetyRefusalError when it was made elsewhere, JournalError when the reason can't be recorded.
+        SafetyRefusalError when it was made elsewhere, JournalError when the reason can't be recorded, or other hosts
+        can't be told.
         """
         halt = self.current_halt
         if halt is not None and halt.origin.is_remote:
             self.journal.note("", "resume", {"reason": reason, "by": by})
-        if not self.runtime.state.resume_remote():
+        if not self.verbs.resume_remote():
             return False
         self._publish(f"Resumed by {by}: {reason}", severity=Severity.WARNING)
         return True
 
     @property
     def current_halt(self) -> Halt | None:
-        """The halt with its origin; None without one."""
-        return self.runtime.state.current_halt()
+        """The halt with its origin, of this machine or of all hosts; None without one."""
+        halt, halted = self.runtime.state.current_halt(), self.runtime.halted
+        return halt or (Halt(halted, "", HaltOrigin.MACHINE) if halted else None)
 
     def why_idle(self) -> str:
         """Why nothing is closed or set now, as no watcher runs; "" while one does."""
@@ -202,7 +204,7 @@ class Control:
 
     def halted(self) -> str:
         """Why trading is halted; "" when it isn't."""
-        return self.runtime.state.halted()
+        return self.runtime.halted
 
     async def left_at_broker(self) -> "list[tuple[str, Order]]":
         """Our open orders at the broker, each with its account's name.
@@ -225,12 +227,14 @@ class Control:
     # --- internals ----------------------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        """Watch, and accept requests from other commands."""
-        inbox = asyncio.create_task(serve(self.runtime.scheduler, self.runtime.state, self._stop))
+        """Watch, and accept requests from other commands; a process that only observes leaves them to the hosts."""
+        scheduler, state = self.runtime.scheduler, self.runtime.state
+        inbox = None if self.runtime.observes else asyncio.create_task(serve(scheduler, state, self._stop))
         try:
-            await self.runtime.scheduler.watch(self._stop, self._after_poll)
+            await scheduler.watch(self._stop, self._after_poll)
         finally:
-            inbox.cancel()
+            if inbox:
+                inbox.cancel()
 
     async def _end(self) -> None:
         """End the poll in progress; it is cancelled after SETTLE_SECONDS."""

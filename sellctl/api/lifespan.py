@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sellctl.api.access import Access
@@ -19,7 +19,9 @@ from sellctl.chat.service import Chat, chat_of
 from sellctl.core.config_manager import ConfigManager, LoadedConfig
 from sellctl.core.errors import SafetyRefusalError
 from sellctl.core.model.account_state import RunMode
+from sellctl.service.hosts import SharedHalt
 from sellctl.service.notifier import Notifier
+from sellctl.service.observing import observe
 from sellctl.service.options import Options
 from sellctl.service.reload import reload
 from sellctl.service.systemd import reloading, sd_notify
@@ -28,9 +30,11 @@ from sellctl.service.verbs import Verbs
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from sellctl.bootstrap import Runtime
     from sellctl.core.model.event import Event
 
 RUN_OPTIONS = RunOptions("serve", RunMode.ACT, streams=True, observed=True, serves_metrics=True)
+OBSERVING = RunOptions("serve --observe", RunMode.DRY_RUN, observes=True)  # beside hosts: it holds no lease
 _YES = frozenset({"1", "true", "yes", "on", "t", "y"})
 
 
@@ -65,10 +69,12 @@ def load(options: Options) -> LoadedConfig:
 
 def build(loaded: LoadedConfig, options: Options, run_options: RunOptions = RUN_OPTIONS) -> ApiServices:
     """Assemble the services. ConfigError or SafetyRefusalError before any request is sent to the broker."""
-    from sellctl.bootstrap import assemble, unconfirmed_live  # noqa: PLC0415  adapters are heavy
+    from sellctl.bootstrap import assemble, check_live, unconfirmed_live  # noqa: PLC0415  adapters are heavy
     from sellctl.service.logs import log_event, redactor  # noqa: PLC0415  loguru
 
-    if unconfirmed_live(loaded, options, run_options):
+    if run_options.observes:  # what is asked here may trade real money on a host
+        check_live(loaded, options, replace(run_options, mode=RunMode.ACT))
+    elif unconfirmed_live(loaded, options, run_options):
         hint = "Confirm it once: sellctl --live watch, or sellctl --live serve."
         raise SafetyRefusalError("Trading with real money has not been confirmed yet.", hint=hint)
     hub = EventHub()
@@ -118,7 +124,7 @@ async def serving(app: "FastAPI", services: ApiServices) -> AsyncIterator[None]:
     """Run the services behind an application."""
     control, audit = services.control, services.gate.audit
     app.state.sellctl_control, app.state.sellctl_gate = control, services.gate
-    writing = asyncio.create_task(_write_calls(audit))
+    writing, observing = asyncio.create_task(_write_calls(audit)), _observing(control.runtime)
     if services.chat:
         services.chat.start(control.runtime, Verbs(control.runtime), control.why_idle)
     if control.enabled and control.runtime.loaded.config.api.autostart:
@@ -127,10 +133,20 @@ async def serving(app: "FastAPI", services: ApiServices) -> AsyncIterator[None]:
         yield
     finally:
         await control.close()
+        if observing:
+            observing.cancel()
         writing.cancel()
         with suppress(asyncio.CancelledError):
             await writing
         audit.flush()
+
+
+def _observing(runtime: "Runtime") -> "asyncio.Task[None] | None":
+    """Follows what the hosts change, also while nothing is read here; None where this process acts itself."""
+    if not runtime.observes:
+        return None
+    halt = SharedHalt(runtime.state, runtime.scheduler.publish)
+    return asyncio.create_task(observe(runtime.scheduler, runtime.state, halt))
 
 
 async def _write_calls(audit: Audit) -> None:

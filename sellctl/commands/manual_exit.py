@@ -114,6 +114,7 @@ def carry_out(
     def exits_of(account: str) -> "ExitsBySymbol":
         return exits_since(journal, account, start_row)
 
+    began = time.monotonic()
     names = list(dict.fromkeys(each.listing.account for each in proposed))
     unreadable = [each.account for each in first_listings(runtime) if each.plan is None]
     if wanted.verb is Verb.PANIC:
@@ -131,7 +132,7 @@ def carry_out(
         proposed = [*proposed, *(each for each in late if each.included_in_panic)]
     if passed:
         afterwards |= _wait_for_watcher(
-            options, [each for each in proposed if each.listing.account in passed], wanted, exits_of
+            options, [each for each in proposed if each.listing.account in passed], wanted, exits_of, began
         )
     outcomes = [
         manual_exits.outcome_of(each, exits_of(each.listing.account), afterwards[each.listing.account])
@@ -157,18 +158,17 @@ def print_outcomes(
 
 
 def _pass_to_watcher(runtime: "Runtime", account: str, wanted: ManualExit) -> bool:
-    """Pass the request to the running watcher of the account. Returns whether it accepted it.
+    """Pass the request to the running watcher of the account, or to its host. Returns whether it was accepted.
 
     If the account could not be read, it is unknown whether a watcher runs for it: the request is passed in any case.
     """
-    from sellctl.service.command_inbox import was_accepted
+    from sellctl.service.command_inbox import watcher_of
 
     state = next(state for state in runtime.scheduler.states if state.name == account)
-    if state.facts is not None and not runtime.state.lock_holder(state.facts.number):
+    watcher = watcher_of(runtime.state, account, state.facts.number if state.facts else None)
+    if watcher is None or not watcher.accepts(_request(wanted, account)):
         return False
-    if not was_accepted(runtime.state.pass_on(_request(wanted, account))):
-        return False
-    say(f"{account}: passed to the running watcher.")
+    say(f"{account}: passed to {watcher.name}.")
     return True
 
 
@@ -187,21 +187,23 @@ def _wait_for_watcher(
     proposed: "Sequence[ProposedExit]",
     wanted: ManualExit,
     exits_of: "Callable[[str], ExitsBySymbol]",
+    began: float,
 ) -> "dict[str, AccountListing]":
     """Wait until the watcher has closed these positions. Returns the accounts as they are afterwards, by name.
 
-    Waits at most _FILL_TIMEOUT, and only _FIRST_ORDER_TIMEOUT when the watcher has sent no order by then.
+    Waits until _FILL_TIMEOUT after the command `began`, and only _FIRST_ORDER_TIMEOUT when no order was sent by then.
     """
     from sellctl.core.model.account_state import RunMode
 
-    began = time.monotonic()
+    accepted_at = time.monotonic()
     try:
         while True:
             records = [exits_of(each.listing.account).get(each.symbol) for each in proposed]
             if all(record and record.filled >= each.qty for record, each in zip(records, proposed, strict=True)):
                 return {each.listing.account: each.listing for each in proposed}
             was_sent = any(record and record.sent for record in records)
-            if time.monotonic() - began > (_FILL_TIMEOUT if was_sent else _FIRST_ORDER_TIMEOUT):
+            now = time.monotonic()
+            if now - began > _FILL_TIMEOUT or (not was_sent and now - accepted_at > _FIRST_ORDER_TIMEOUT):
                 break
             time.sleep(_READ_AGAIN_SECONDS)
     except KeyboardInterrupt:

@@ -19,25 +19,35 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Overrides api.port; 0 uses any free port.", show_default=False)
     ] = None,
+    observe: Annotated[
+        bool,
+        typer.Option("--observe", help="Beside hosts: show what they watch, and pass on to them what is asked."),
+    ] = False,
     yes: YesOption = False,
 ) -> None:
     """Run the watcher with its control API and control page.
 
-    Watches all positions, closes what is due and serves HTTP, until Ctrl-C.
+    Watches all positions, closes what is due and serves HTTP, until Ctrl-C. With --observe it sends nothing itself:
+    hosts do, which `sellctl watch --host-id` starts.
     """
     import asyncio
 
     require_api()
-    from sellctl.api.lifespan import RUN_OPTIONS, build, load
+    from sellctl.api.lifespan import OBSERVING, RUN_OPTIONS, build, load
     from sellctl.api.server import listen, tls_context, url_of
     from sellctl.api.server import serve as served
+    from sellctl.bootstrap import state_of
+    from sellctl.service.hosts import require_shared
 
     options = options_of(context)
     loaded = load(options)
     tls = tls_context(loaded)
-    confirm_first_live(loaded, options, replace(RUN_OPTIONS, yes=yes))
+    run_options = replace(OBSERVING if observe else RUN_OPTIONS, yes=yes)
+    if observe:
+        require_shared(state_of(options, loaded), "--observe", "On a single machine, leave --observe out.")
+    confirm_first_live(loaded, options, run_options)
     with listen(loaded.config.api, port) as listening:
-        services = build(loaded, options)
+        services = build(loaded, options, run_options)
         print_line(f"sellctl listens on {url_of(listening, loaded.config.api)}. Press Ctrl-C to stop.")
         try:
             asyncio.run(served(services, listening, tls))

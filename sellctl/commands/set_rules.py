@@ -213,21 +213,22 @@ def carry_out(
 
 
 def _set(options: "Options", rules: ProposedRules, proposed: "ProposedOverride") -> str:
-    """Have the running watcher of the account set it, or set it here. Returns why it isn't set; "" when it is."""
+    """Have the running watcher of the account, or its host, set it, or set it here. Returns why it isn't set; "" when it is."""
     from sellctl.bootstrap import RunOptions
     from sellctl.core.manual.verb import Verb
     from sellctl.core.model.account_state import RunMode
     from sellctl.core.watching.manual_requests import CommandRequest
     from sellctl.journal.exits_since import newest_row
-    from sellctl.service.command_inbox import was_accepted
+    from sellctl.service.command_inbox import watcher_of
 
     runtime, account = rules.runtime, proposed.account
     request = CommandRequest(uuid.uuid4().hex, Verb.SET, proposed.name, (account,), rules.by, change=rules.change)
     start_row = newest_row(runtime.state.journal)
     state = next(each for each in runtime.scheduler.states if each.name == account)
-    if state.facts and runtime.state.lock_holder(state.facts.number):
-        if not was_accepted(runtime.state.pass_on(request)):
-            return "the running watcher did not accept it"
+    watcher = watcher_of(runtime.state, account, state.facts.number) if state.facts else None
+    if watcher is not None:
+        if not watcher.accepts(request):
+            return f"{watcher.name} did not accept it"
     else:
         here = RunOptions("set", RunMode.ACT, (account,), only=frozenset(), requests=(request,), yes=True)
         acted = run(options, here, quiet=True)

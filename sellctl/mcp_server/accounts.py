@@ -53,7 +53,7 @@ class Accounts:
         wanted = name_of(name) if name else ""
         if wanted and not any(_symbols(each, wanted) for each in listed):
             raise _not_held(wanted, listed)
-        document: Document = {"halted": self.runtime.state.halted(), "accounts": []}
+        document: Document = {"halted": self.runtime.halted, "accounts": []}
         total = 0
         for listing in listed:
             part = dict(self._part(listing))
@@ -82,7 +82,7 @@ class Accounts:
         if not found:
             raise _not_held(wanted, listed)
         unread = [{"account": each.account, "problem": each.problem} for each in listed if each.plan is None]
-        return {"halted": self.runtime.state.halted(), "positions": found, "problems": unread}
+        return {"halted": self.runtime.halted, "positions": found, "problems": unread}
 
     def plan(self, account: str) -> Document:
         """What is due: the orders that would be sent now, and what is due and held back; cancels of stale orders."""
@@ -94,7 +94,7 @@ class Accounts:
                 part = plan_part(replace(listing.plan, decisions=due))
                 state = {**part, **state, "positions": len(listing.plan.decisions)}
             parts.append(state)
-        return {"halted": self.runtime.state.halted(), "accounts": parts}
+        return {"halted": self.runtime.halted, "accounts": parts}
 
     def listings_of(self, name: str) -> "list[tuple[AccountListing, tuple[str, ...]]]":
         """The accounts that hold something under a name, each with its symbols."""

@@ -41,7 +41,7 @@ def application(server: Server[Any], access: Access, gate: Gate | None) -> "ASGI
 def gate_of(runtime: "Runtime", api: "ApiConfig") -> Gate:
     """The check of address, token and rate. A dry run has no journal, so that refused calls are only in the log."""
     addresses, subjects = (Throttle(api.requests_a_second, runtime.clock.monotonic) for _ in range(2))
-    audit = Audit(runtime.scheduler.watchers[0].journal)
+    audit = Audit(runtime.journal)
     return Gate(Access.of(api), addresses, subjects, audit, api.secret)
 
 

@@ -146,7 +146,7 @@ async def _exempt(box: ToolBox, given: ExemptArguments, caller: Caller) -> Docum
 
 
 async def _halt(box: ToolBox, given: HaltArguments, caller: Caller) -> Document:
-    halted = box.accounts.runtime.state.halted()
+    halted = box.accounts.runtime.halted
     if halted:
         raise SafetyRefusalError("New orders are halted already.", hint=f"The reason: {halted}.")
     reason = sanitize(given.reason.strip()) or "no reason was given"

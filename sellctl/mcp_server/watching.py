@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sellctl.service.garbage_collection import exempt_what_is_loaded
-from sellctl.service.observing import observe, spread_reads
+from sellctl.service.observing import observe, spread
 
 if TYPE_CHECKING:
     from sellctl.bootstrap import Runtime
@@ -40,8 +40,8 @@ class Watching:
                 self._warming.cancel()
 
     def spread_reads(self) -> None:
-        """Read the accounts seldom (observing.spread_reads); called again when the configuration has changed."""
-        spread_reads(self._runtime.scheduler, self._runtime.loaded.config.sell_module.check_interval)
+        """Read the accounts seldom (observing.spread); called again when the configuration has changed."""
+        self._runtime.scheduler.set_interval(spread(self._runtime.loaded.config.sell_module.check_interval))
 
     def _after_poll(self, _wait: float) -> None:
         scheduler = self._runtime.scheduler

@@ -1,6 +1,7 @@
-"""Requests between processes: the process that holds an account carries them out within a second.
+"""Requests between processes: the process that watches an account carries them out within a second.
 
-So it does for a halt and an exemption, which are flags in the state folder.
+So it does for a halt and an exemption, which are flags in the state folder. Where hosts share the journal, requests,
+exemptions and the halt of all hosts are in its database, so that they reach the host that has the account.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from sellctl.core.errors import SellctlError
 from sellctl.core.model.event import EventKind
 from sellctl.service.hosts import SharedHalt
+from sellctl.service.requests import text_of
 from sellctl.service.state_folder import SharedNews
 
 if TYPE_CHECKING:
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
     from sellctl.core.scheduler import AccountScheduler
     from sellctl.core.sell_watcher import SellWatcher
     from sellctl.core.watching.manual_requests import CommandRequest
+    from sellctl.journal.leases.shared_state import SharedState
     from sellctl.service.state_folder import StateFolder
 
 CHECK_EVERY_SECONDS = 0.5
 ACCEPTED_WITHIN_SECONDS = 5.0
+TAKEN_WITHIN_SECONDS = 15.0  # by a host: one that takes the account over from a crashed one needs as long
 
 
 async def serve(
@@ -75,22 +79,14 @@ class _Sharing:
         registration = self.registration() if self.registration else 0
         accounts = () if self.registration else tuple(watcher.name for watcher in self.scheduler.watchers)
         try:
+            if self.state.shared is None:
+                return SharedNews()
             news = await asyncio.to_thread(self.state.look_at_shared, registration, accounts, keep=True)
-            if not self.registration:
-                await self._share_halt()
+            if not self.registration:  # no lease keeper does it here
+                await self._halt.share()
         except SellctlError:
             return SharedNews()
         return news
-
-    async def _share_halt(self) -> None:
-        """Tell all hosts of a halt of this machine, which no lease keeper does here, and follow theirs."""
-        shared, hosts = self.state.shared, self.state.hosts
-        if shared is None or hosts is None:
-            return
-        if why := self._halt.untold():
-            self._halt.seen(why, await asyncio.to_thread(shared.halt, why), was_told=True)
-        else:
-            self._halt.seen(hosts.halted, hosts.halt_number, was_told=False)
 
 
 def flags_of(state: "StateFolder") -> "tuple[str, Mapping[str, dt.datetime | None] | str]":
@@ -110,6 +106,54 @@ def _pass_on(request: "CommandRequest", watchers: "Mapping[str, SellWatcher]") -
                 watcher.take_request(request)
             except SellctlError as error:  # the request was accepted, but the journal couldn't record it
                 watcher.publish("", EventKind.ALERT, str(error), failed=True)
+
+
+# --- asking it --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherHere:
+    """A process on this machine that watches an account."""
+
+    state: "StateFolder"
+    name: str = "the running watcher"
+
+    def accepts(self, request: "CommandRequest") -> bool:
+        """Pass a request on, and return whether it was accepted; one that wasn't is withdrawn."""
+        return was_accepted(self.state.pass_on(request))
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherElsewhere:
+    """A host, on any machine, that watches an account or is about to."""
+
+    shared: "SharedState"
+    name: str
+
+    def accepts(self, request: "CommandRequest") -> bool:
+        """Pass a request on, and return whether it was accepted; one that wasn't is withdrawn.
+
+        JournalError when the database can't be reached.
+        """
+        self.shared.ask(request.id, request.accounts[0], text_of(request))
+        ends_at = time.monotonic() + TAKEN_WITHIN_SECONDS
+        is_waiting = True
+        try:
+            while is_waiting and time.monotonic() < ends_at:
+                time.sleep(0.1)
+                is_waiting = self.shared.is_waiting(request.id)
+        finally:
+            was_withdrawn = is_waiting and self.shared.withdraw(request.id)
+        return not was_withdrawn
+
+
+def watcher_of(state: "StateFolder", account: str, number: str | None) -> "WatcherHere | WatcherElsewhere | None":
+    """Who watches an account; None when nobody does. Without its `number` that isn't known, and somebody here may."""
+    shared, hosts = state.shared, state.hosts
+    host = hosts.watcher_of(account) if hosts else ""
+    if shared is not None and host:
+        return WatcherElsewhere(shared, f"host {host}")
+    return WatcherHere(state) if number is None or state.lock_holder(number) else None
 
 
 def was_accepted(request: Path) -> bool:

@@ -147,6 +147,11 @@ class HaltFlag:
         halt = self.read()
         return (halt, flag) if halt else None
 
+    def told_number(self) -> int | None:
+        """The number under which the other hosts know of this halt; None when they don't, or without one."""
+        flag = self._identity()
+        return self._told_number(flag) if flag else None
+
     def set_told(self, flag: str, number: int) -> None:
         """Remember, also from process to process, that the other hosts know of a flag, as the halt of this number."""
         self._told = (flag, number)

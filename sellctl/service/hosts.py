@@ -1,5 +1,6 @@
 """The hosts that share the journal, as a machine sees them: their common halt, and what has no lease sends nothing."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,16 @@ class SharedHalt:
             self.publish("", EventKind.NOTE, f"all hosts are halted: {reason}")
         elif before and not reason:
             self.publish("", EventKind.NOTE, "the halt of all hosts is lifted")
+
+    async def share(self) -> None:
+        """Tell all hosts of a halt of this machine, and follow theirs, as of the last look. For who keeps no leases."""
+        shared, hosts = self.state.shared, self.state.hosts
+        if shared is None or hosts is None:
+            return
+        if why := self.untold():
+            self.seen(why, await asyncio.to_thread(shared.halt, why), was_told=True)
+        else:
+            self.seen(hosts.halted, hosts.halt_number, was_told=False)
 
     def _lift_own(self, number: int) -> None:
         try:

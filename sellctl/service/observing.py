@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sellctl.core.errors import JournalError, SellctlError
 from sellctl.service.command_inbox import flags_of
+from sellctl.service.hosts import SharedHalt
 
 if TYPE_CHECKING:
     from sellctl.core.scheduler import AccountScheduler
@@ -21,23 +22,28 @@ OVERRIDES_SECONDS = 1.0
 _OVERRIDES = ("override", "override ended")  # kinds of notes in the journal
 
 
-def spread_reads(scheduler: "AccountScheduler", interval: dt.timedelta) -> None:
-    """Read the accounts every `interval`, but no more often than SHORTEST_INTERVAL."""
-    scheduler.set_interval(max(interval, SHORTEST_INTERVAL))
+def spread(interval: dt.timedelta) -> dt.timedelta:
+    """How often the accounts are read: every `interval`, but no more often than SHORTEST_INTERVAL."""
+    return max(interval, SHORTEST_INTERVAL)
 
 
-async def observe(scheduler: "AccountScheduler", state: "StateFolder") -> None:
-    """Follow what other processes change until this is cancelled: halts, exemptions, and what is set for positions."""
-    await asyncio.gather(_follow_flags(scheduler, state), _follow_overrides(scheduler, state))
+async def observe(scheduler: "AccountScheduler", state: "StateFolder", halt: SharedHalt | None = None) -> None:
+    """Follow what other processes change until this is cancelled: halts, exemptions, and what is set for positions.
+
+    With a `halt` of this machine, the hosts are told of it, and it ends when it is lifted anywhere.
+    """
+    await asyncio.gather(_follow_flags(scheduler, state, halt), _follow_overrides(scheduler, state))
 
 
-async def _follow_flags(scheduler: "AccountScheduler", state: "StateFolder") -> None:
+async def _follow_flags(scheduler: "AccountScheduler", state: "StateFolder", halt: SharedHalt | None) -> None:
     """Read the accounts at once when a halt or an exemption is made or ends."""
     before = flags_of(state)
     while True:
         await asyncio.sleep(FLAGS_SECONDS)
         with suppress(SellctlError):  # while the database doesn't answer, what is known stays
             await asyncio.to_thread(state.look_at_shared, acts=False, keep=True)
+            if halt is not None:
+                await halt.share()
         now = flags_of(state)
         if now != before:
             before = now

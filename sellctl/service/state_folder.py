@@ -242,6 +242,10 @@ class StateFolder:
         """The halt that the hosts that share the accounts haven't been told of, and which flag; None without one."""
         return self._halt_flag.untold()
 
+    def told_halt(self) -> int | None:
+        """The number under which these hosts know of this machine's halt; None when they don't, or there is none."""
+        return self._halt_flag.told_number()
+
     def halt_was_told(self, flag: str, number: int) -> None:
         """Remember that these hosts know of a flag, as the halt of this number."""
         self._halt_flag.set_told(flag, number)

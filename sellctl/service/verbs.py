@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sellctl.core.decision.engine import decide
-from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError
+from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError, SellctlError
 from sellctl.core.manual.proposed_overrides import ProposedOverride, proposed_override
 from sellctl.core.manual.stop_notches import proposed_notch
 from sellctl.core.manual.verb import Verb
@@ -29,6 +29,7 @@ from sellctl.core.watching.manual_exits import (
 )
 from sellctl.core.watching.manual_requests import CommandRequest, ExitTerms, Patience
 from sellctl.service.halt_flag import HaltOrigin
+from sellctl.service.hosts import halt_all
 from sellctl.service.listings import listing_of
 from sellctl.service.names import (
     exempted_as,
@@ -42,6 +43,7 @@ from sellctl.service.names import (
     structures_called,
     unknown_whether_held,
 )
+from sellctl.service.requests import text_of
 from sellctl.service.rule_changes import why_not_set
 
 if TYPE_CHECKING:
@@ -198,7 +200,7 @@ class Verbs:
         row = self._newest_row()
         for request in requests:
             self._remember(request, _Passed((), row))
-            self._watcher(request.accounts[0]).take_request(request)
+            self._pass(request)
         self.runtime.scheduler.read_at_once([name for request in requests for name in request.accounts])
         return requests
 
@@ -253,19 +255,47 @@ class Verbs:
         return name
 
     def halt(self, reason: str, by: str, origin: HaltOrigin = HaltOrigin.MACHINE) -> None:
-        """Stop all new orders of every process on this state folder. `origin` decides where the halt can be lifted."""
+        """Stop all new orders of every process on this state folder, and of all hosts that share the journal.
+
+        `origin` decides where the halt can be lifted.
+        """
         problem = self.runtime.state.halt(reason, by, origin)
         if problem:
             self._alert(f"the reason of the halt is not stored: {problem}")
+        if self.runtime.leased is None:  # a lease keeper tells the others itself, within a second
+            self._halt_all(reason)
         self.record("halt", {"reason": reason, "by": by})
         self.runtime.scheduler.publish("", EventKind.HALTED, f"halted by {by}: {reason}", failed=True)
         self._read_all()
 
+    def _halt_all(self, reason: str) -> None:
+        try:
+            halt_all(self.runtime.state, reason)
+        except SellctlError as error:
+            self._alert(f"only this machine is halted, other hosts that share the journal are not: {error}")
+
+    def resume_remote(self) -> bool:
+        """Lift a halt that was made over the API or by chat, also that of all hosts which came of it.
+
+        Returns whether there was one. SafetyRefusalError when it was made elsewhere, JournalError when the other hosts
+        can't be told: then it stays.
+        """
+        state = self.runtime.state
+        halt, number = state.current_halt(), state.told_halt()
+        if halt is None and self.runtime.halted:
+            raise SafetyRefusalError(
+                f"All hosts are halted, and it was not made here: {self.runtime.halted}.",
+                hint="Run on a machine: sellctl resume --reason ...",
+            )
+        if halt is not None and halt.origin.is_remote and number is not None and state.shared is not None:
+            state.shared.resume(number)
+        return state.resume_remote()
+
     # --- for surfaces -------------------------------------------------------------------------------------------------
 
     def refuse_in_a_dry_run(self) -> None:
-        """SafetyRefusalError in a dry run."""
-        if any(watcher.state.mode is not RunMode.ACT for watcher in self._watchers):
+        """SafetyRefusalError in a dry run, unless it passes on what is asked."""
+        if not self.runtime.observes and any(watcher.state.mode is not RunMode.ACT for watcher in self._watchers):
             raise SafetyRefusalError(
                 "This is a dry run: it shows, and changes nothing.", hint="Start it without --dry-run."
             )
@@ -273,7 +303,7 @@ class Verbs:
     def record(self, kind: str, detail: "Mapping[str, object]") -> None:
         """Record a verb. A failure is only published, because a halt must not depend on the journal."""
         try:
-            self._watchers[0].journal.note("", kind, detail)
+            self.runtime.journal.note("", kind, detail)
         except JournalError as error:
             self._alert(f"not recorded in the journal: {error}")
 
@@ -331,10 +361,26 @@ class Verbs:
             name, terms = exits[0].name, exits[0].terms
             request = CommandRequest(uuid.uuid4().hex, verb, name, (account,), by, terms)
             self._remember(request, _Passed(exits, row))
-            self._watcher(account).take_request(request)
+            self._pass(request)
             requests.append(request)
         self.runtime.scheduler.read_at_once([name for request in requests for name in request.accounts])
         return requests
+
+    def _pass(self, request: CommandRequest) -> None:
+        """Pass a request to the watcher of its account, or to its host where this process only observes.
+
+        SafetyRefusalError when no host watches the account, JournalError when none can be told.
+        """
+        account, state = request.accounts[0], self.runtime.state
+        if not self.runtime.observes:
+            self._watcher(account).take_request(request)
+        elif state.shared is not None and state.hosts and state.hosts.watcher_of(account):
+            state.shared.ask(request.id, account, text_of(request))
+        else:
+            raise SafetyRefusalError(
+                f"Nothing was sent: no host watches account {account} now.",
+                hint="Start one with `sellctl watch --host-id NAME`; `sellctl fleet` shows the hosts.",
+            )
 
     def _remember(self, request: CommandRequest, passed: _Passed) -> None:
         self._passed[request.id] = passed

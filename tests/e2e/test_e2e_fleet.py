@@ -49,7 +49,7 @@ def test_without_a_journal_that_hosts_share_it_says_so(play: Play) -> None:
 def test_a_database_that_cannot_be_reached_is_one_sentence_without_the_password(play: Play) -> None:
     result = play(three_calls("1.00"), on(NOWHERE)).run("fleet")
     assert (result.status, result.out) == (1, "")
-    assert result.err.endswith("The database of the leases can't be reached. Check the server and journal.url.")
+    assert "The journal postgresql://sellctl@127.0.0.1:1/journal can't be reached" in result.err
     assert "s3cret" not in result.err
 
 

@@ -44,7 +44,7 @@ def test_a_halt_does_not_depend_on_the_database(play: Play) -> None:
     stage = play(STOPPED, on(NOWHERE))
     halted = stage.run("halt", "--reason", "earnings")
     assert halted.status == 4
-    assert "only this machine is halted, other hosts that share the journal are not: The database of" in halted.err
+    assert "only this machine is halted, other hosts that share the journal are not: The journal postgres" in halted.err
     assert "not recorded in the journal" in halted.err
     assert (stage.state / "halt").exists() or list(stage.state.glob("halt*"))
     assert PASSWORD not in f"{halted}"
