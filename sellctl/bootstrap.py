@@ -16,7 +16,7 @@ from sellctl import __version__
 from sellctl.core.config.secrets import key_fingerprint
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
-from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError
+from sellctl.core.errors import AuthError, BusyError, ConfigError, JournalError, SafetyRefusalError
 from sellctl.core.events import EventPublisher
 from sellctl.core.leases.fenced_store import FencedEpisodeStore
 from sellctl.core.leases.permit import SendPermit, Unleased
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from sellctl.telemetry.telemetry import Telemetry
 
 _T = TypeVar("_T")
+_NOT_WATCHED = (AuthError, SafetyRefusalError, BusyError)  # the account's key is refused, or it isn't for this process
 _ASKED_SECONDS = 5.0  # after that a command gives up what it asks of the lease table
 
 
@@ -122,6 +123,17 @@ class Runtime:
             return self.state.halted() or self.leased.keeper.halted
         return self.state.halted() or (self.hosts.halted if self.hosts else "")
 
+    @property
+    def is_healthy(self) -> bool:
+        """Whether an account is watched that may be, or this is one of several hosts and has none to watch now.
+
+        A broker or a database that fails is no reason to call a process unhealthy: another process would fare no better.
+        """
+        states = self.scheduler.states
+        if self.leased and not states:
+            return True
+        return any(state.has_polled and not isinstance(state.problem, _NOT_WATCHED) for state in states)
+
     def take_config(self, loaded: LoadedConfig) -> None:
         """Continue with another configuration: its intervals take effect and every account is polled at once."""
         self.loaded = loaded
@@ -174,7 +186,7 @@ def assemble(
     market_clock = MarketClock(tuple(connected.brokers.values()), clock, facts)
     now = _time_of(market_clock, clock)
     prices = PriceTracker(connected.quotes, clock, config.guards.confirm, lambda: market_clock.instant)
-    closers: list[Callable[[], None]] = [connected.close, state.release]
+    closers: list[Callable[[], None]] = [connected.close, state.release, state.remove_health]
     records = open_records(loaded, state, now, run_options, closers)
     if telemetry:
         telemetry.start(now, market_clock, prices, connected.budgets_left)

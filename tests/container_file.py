@@ -1,6 +1,8 @@
-"""Reads contrib/Dockerfile: its instructions, with continued lines joined and comments left out."""
+"""Reads contrib/Dockerfile: its instructions, with continued lines joined and comments left out; and its health check."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 CONTRIB = Path(__file__).parents[1] / "contrib"
@@ -16,3 +18,13 @@ def instructions() -> list[tuple[str, str]]:
 def last(name: str) -> str:
     """The arguments of the last instruction of a name."""
     return [rest for each, rest in instructions() if each == name][-1]
+
+
+HEALTH_CHECK = last("HEALTHCHECK").partition("CMD ")[2]
+
+
+def is_healthy(state: Path) -> bool:
+    """What the health check would answer in a container with this state folder."""
+    environment = os.environ | {"SELLCTL_STATE_DIR": str(state)}
+    checked = subprocess.run(["/bin/sh", "-c", HEALTH_CHECK], env=environment, capture_output=True, check=False)  # noqa: S603  ours
+    return checked.returncode == 0
