@@ -127,7 +127,7 @@ class Runtime:
     def is_healthy(self) -> bool:
         """Whether an account is watched that may be, or this is one of several hosts and has none to watch now.
 
-        A broker or a database that fails is no reason to call a process unhealthy: another process would fare no better.
+        A broker or a database that fails is no reason to call a process unhealthy: a new one would fare no better.
         """
         states = self.scheduler.states
         if self.leased and not states:
