@@ -108,8 +108,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 lock: setup
 	@$(BIN)/python -m pip install --quiet uv
 	@$(COMPILE) --all-extras --group dev pyproject.toml --output-file requirements.lock
-	@$(COMPILE) --extra api --extra notify --extra report --constraint requirements.lock pyproject.toml \
-	  --output-file contrib/requirements.lock
+	@$(COMPILE) --extra api --extra notify --extra report --extra postgres --extra telemetry \
+	  --constraint requirements.lock pyproject.toml --output-file contrib/requirements.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

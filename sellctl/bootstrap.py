@@ -14,7 +14,7 @@ from sellctl import __version__
 from sellctl.core.config.secrets import key_fingerprint
 from sellctl.core.config_manager import ConfigManager, LoadedConfig, state_dir
 from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
-from sellctl.core.errors import ConfigError, JournalError, SafetyRefusalError
+from sellctl.core.errors import AuthError, BusyError, ConfigError, JournalError, SafetyRefusalError
 from sellctl.core.events import EventPublisher
 from sellctl.core.leases.fenced_store import FencedEpisodeStore
 from sellctl.core.leases.permit import SendPermit
@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from sellctl.service.leased_accounts import LeasedAccounts
     from sellctl.service.options import Options
     from sellctl.telemetry.telemetry import Telemetry
+
+_NOT_WATCHED = (AuthError, SafetyRefusalError, BusyError)  # the account's key is refused, or it isn't for this process
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,17 @@ class Runtime:
         """The hosts that share the journal, as of the last look; None where the journal is this machine's own."""
         return self.state.hosts
 
+    @property
+    def is_healthy(self) -> bool:
+        """Whether an account is watched that may be, or this is one of several hosts and has none to watch now.
+
+        A broker or a database that fails is no reason to call a process unhealthy: a new one would fare no better.
+        """
+        states = self.scheduler.states
+        if self.leased and not states:
+            return True
+        return any(state.has_polled and not isinstance(state.problem, _NOT_WATCHED) for state in states)
+
     def take_config(self, loaded: LoadedConfig) -> None:
         """Continue with another configuration: its intervals take effect and every account is polled at once."""
         self.loaded = loaded
@@ -176,7 +189,7 @@ def assemble(
     market_clock = MarketClock(tuple(connected.brokers.values()), clock, facts)
     now = _time_of(market_clock, clock)
     prices = PriceTracker(connected.quotes, clock, config.guards.confirm, lambda: market_clock.instant)
-    closers: list[Callable[[], None]] = [connected.close, state.release]
+    closers: list[Callable[[], None]] = [connected.close, state.release, state.remove_health]
     records = open_records(loaded, state, now, run_options, closers)
     if telemetry:
         telemetry.start(now, market_clock, prices, connected.budgets_left)
@@ -542,7 +555,7 @@ def open_records(
     run_options: RunOptions,
     closers: list[Callable[[], None]],
 ) -> Records:
-    """The journal and the store of episodes. A dry run reads the episodes and writes nothing but what is asked of it."""
+    """The journal and the store of episodes. A dry run reads the episodes and writes nothing itself."""
     from sellctl.journal.episode_store import DryRunEpisodeStore, SqlEpisodeStore  # noqa: PLC0415  loads SQLAlchemy
     from sellctl.journal.opening import open_journal  # noqa: PLC0415  loads SQLAlchemy
     from sellctl.service.logs import redactor  # noqa: PLC0415  loads loguru

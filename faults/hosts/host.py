@@ -147,7 +147,7 @@ class Host:
 
     def _records(self) -> Records:
         journal: Any = HostJournal(self)
-        return Records(journal, journal, self.shared.journal.set_account_number)
+        return Records(journal, journal, journal, self.shared.journal.set_account_number)
 
     async def _run(self) -> None:
         """What `sellctl watch` does."""

@@ -53,7 +53,7 @@ class Access:
         """
         address = _address(peer)
         if self.plaintext_peers is not None and not _within(address, self.plaintext_peers):
-            raise AccessError("Without TLS only this machine and the proxies in api.proxies may connect.")
+            raise AccessError(f"Without TLS only this machine and api.proxies may connect, and {address} is neither.")
         if _within(address, self.proxies):
             address = self._caller_behind_proxy(address, forwarded)
         if not _within(address, self.allow):

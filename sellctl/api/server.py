@@ -119,16 +119,17 @@ async def _end_on_fault(failed: asyncio.Event, end: "Callable[[], None]") -> Non
 
 
 async def _notify_watchdog(control: "Control") -> None:
-    """Send WATCHDOG=1 and renew the holder files while polls are made, or while no watcher is meant to run.
+    """Send WATCHDOG=1 while polls are made, or while no watcher is meant to run; not when a running watcher hangs.
 
-    When a running watcher hangs, it is no longer sent.
+    The health of the state folder is renewed with it, unless no account can be watched.
     """
     polls = -1
     while True:
         if control.state is not State.WATCHING or control.polls != polls:
             polls = control.polls
             sd_notify("READY=1", "WATCHDOG=1", f"STATUS={control.state}")
-            control.runtime.state.renew_holders()
+            if control.state is not State.WATCHING or control.runtime.is_healthy:
+                control.runtime.state.renew_health()
         await asyncio.sleep(WATCHDOG_SECONDS)
 
 

@@ -213,7 +213,7 @@ def carry_out(
 
 
 def _set(options: "Options", rules: ProposedRules, proposed: "ProposedOverride") -> str:
-    """Have the running watcher of the account, or its host, set it, or set it here. Returns why it isn't set; "" when it is."""
+    """Have the account's watcher or host set it, or set it here. Returns why it isn't set; "" when it is."""
     from sellctl.bootstrap import RunOptions
     from sellctl.core.manual.verb import Verb
     from sellctl.core.model.account_state import RunMode

@@ -170,17 +170,19 @@ async def watching(
     from sellctl.service.garbage_collection import exempt_what_is_loaded
     from sellctl.service.systemd import sd_notify
 
+    # A dry run leaves requests to the process that acts. A host that shares the accounts begins without any.
+    acts = runtime.leased is not None or any(state.mode is RunMode.ACT for state in runtime.scheduler.states)
+
     def show(wait: float) -> None:
         exempt_what_is_loaded()
         sd_notify("READY=1", "WATCHDOG=1", "STATUS=watching")
-        runtime.state.renew_holders()
+        if acts and runtime.is_healthy:
+            runtime.state.renew_health()
         after_poll(runtime.scheduler.market.is_open if runtime.scheduler.market else None)
         display.update(wait)
         if all_busy(runtime.scheduler):
             stop.set()
 
-    # A dry run leaves requests to the process that acts.
-    acts = any(state.mode is RunMode.ACT for state in runtime.scheduler.states)
     registration = runtime.leased.registration if runtime.leased else None
     inbox = asyncio.create_task(serve(runtime.scheduler, runtime.state, stop, registration)) if acts else None
     with display:

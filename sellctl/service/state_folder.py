@@ -1,4 +1,4 @@
-"""The state folder: account locks, the halt flag, exempt symbols, and requests between processes."""
+"""The state folder: account locks, health, the halt flag, exempt symbols, and requests between processes."""
 
 import datetime as dt
 import os
@@ -73,6 +73,7 @@ class SharedNews:
 _ANOTHER = "another sellctl process"
 _REQUESTS = "requests"
 _LIVE = "live-confirmed"
+_HEALTHY = "healthy"
 
 
 @dataclass(slots=True)
@@ -91,6 +92,7 @@ class StateFolder:
     _shared: "SharedState | None" = None
     _exemptions: Exemptions | None = None
     hosts: "LeaseView | None" = None  # those that share the journal, as of the last look; None with a file
+    _shows_health: bool = False
 
     def __post_init__(self) -> None:
         self._halt_flag = HaltFlag(self.path, self.monotonic)
@@ -195,18 +197,35 @@ class StateFolder:
             self._holder_file(account_number).unlink(missing_ok=True)
             lock.release()
 
-    def renew_holders(self) -> None:
-        """Set the time of this process's holder files to now: a health check sees that it still checks its accounts."""
-        for number in self._locks:
-            with suppress(OSError):
-                os.utime(self._holder_file(number))
-
     def lock_holder(self, number: str) -> RunningProcess | None:
         """The running process that has locked an account; None without one. Takes no lock itself."""
         return _process_in(read(self._holder_file(number)))
 
     def _holder_file(self, number: str) -> Path:
         return self.path / f"account-{_as_name(number)}.holder"
+
+    # --- health -------------------------------------------------------------------------------------------------------
+
+    def renew_health(self) -> None:
+        """Set the time of the file `healthy` to now: by its age, a health check sees whether this process still works.
+
+        A file that can't be written is no reason to stop: the check then finds none, or an old one.
+        """
+        with suppress(OSError, SellctlError):
+            self.make()
+            descriptor = open_private(self.path / _HEALTHY, os.O_WRONLY | os.O_CREAT)
+            try:
+                os.utime(descriptor)
+            finally:
+                os.close(descriptor)
+            self._shows_health = True
+
+    def remove_health(self) -> None:
+        """Remove the file `healthy` if this process has written it: another command leaves that of a watcher alone."""
+        if self._shows_health:
+            with suppress(OSError):
+                (self.path / _HEALTHY).unlink(missing_ok=True)
+            self._shows_health = False
 
     # --- the halt -----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from api_stage import CALL, CANARY, HELD, SECRET, TARGET, a_token, until
+from container_file import is_healthy
 from served import Served, serving, write_config
 from stage import Program
 
@@ -40,6 +41,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def looks(served: Served) -> int:
     _, document = served.ask("GET", STATUS, a_token())
     return int(document["looks"])
+
+
+def test_the_container_of_serve_is_healthy_also_while_it_is_asked_to_watch_nothing(tmp_path: Path) -> None:
+    with serving(tmp_path, HELD, RULES) as served:
+        asyncio.run(until(lambda: is_healthy(tmp_path / "state"), 30))
+        assert served.ask("POST", "/api/v1/sell/stop", a_token(role="admin"))[0] == 200
+        (tmp_path / "state" / "healthy").unlink()
+        asyncio.run(until(lambda: is_healthy(tmp_path / "state"), 30))
+        assert served.stop() == 0
+    assert not is_healthy(tmp_path / "state")
 
 
 def test_the_documented_curl_lines_work_as_written(served: Served) -> None:

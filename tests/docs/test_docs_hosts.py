@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from documents import arguments, blocks, read
+import yaml
+from documents import ROOT, arguments, blocks, read
 from typer.testing import CliRunner
 
 from faults.hosts import checks
@@ -52,3 +53,29 @@ def test_the_units_command_is_one_that_sellctl_knows() -> None:
     shown = read("contrib/sellctl.service")
     assert f"ExecStart=/usr/bin/env {command.partition(' --host-id')[0]}\n" in shown
     assert CliRunner().invoke(app, [*arguments(command), "--help"]).exit_code == 0
+
+
+SHELL = [line for block in blocks(read("docs/hosts.md"), "sh") for line in block.splitlines()]
+
+
+def test_the_commands_in_compose_name_its_services_and_are_ones_that_sellctl_knows() -> None:
+    services = yaml.safe_load(read("contrib/compose.yml"))["services"]
+    found = [line.removeprefix("docker compose exec ").split(" ", 1) for line in SHELL if " compose exec " in line]
+    assert [service for service, _ in found] == ["one", "api"]
+    assert {service for service, _ in found} <= services.keys()
+    for _, line in found:
+        assert CliRunner().invoke(app, [*arguments(line), "--help"]).exit_code == 0
+
+
+def test_the_command_in_a_pod_is_one_that_sellctl_knows() -> None:
+    [line] = [line.partition(" -- ")[2] for line in SHELL if line.startswith("kubectl exec sellctl-0 ")]
+    assert CliRunner().invoke(app, [*arguments(line), "--help"]).exit_code == 0
+
+
+def test_the_files_that_are_copied_and_applied_are_there_and_the_keys_are_those_that_compose_names() -> None:
+    copied = [line.split()[1] for line in SHELL if line.startswith("cp ")]
+    applied = [line.split()[-1] for line in SHELL if line.startswith("kubectl apply -f ")]
+    assert (copied, applied) == (["contrib/compose.yml", "contrib/compose.config.yml"], ["contrib/kubernetes/"])
+    assert all((ROOT / name).exists() for name in [*copied, *applied])
+    [keys] = blocks(read("docs/hosts.md"), "text")
+    assert all(line in read("contrib/compose.yml") for line in keys.splitlines())

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from sellctl.app import app
 
 OTHER_PROGRAMS = {
-    *("docker", "export", "journalctl", "kill", "make", "pip", "pipx", "python", "sudo", "systemctl", "uv"),
-    *("curl", "sellctl"),
+    *("cd", "chmod", "cp", "docker", "export", "journalctl", "kill", "kubectl", "make", "mkdir", "pip", "pipx"),
+    *("curl", "python", "sellctl", "sudo", "systemctl", "uv"),
 }
 LINES = sorted({line for path in DOCUMENTS if path.name != "CHANGELOG.md" for line in command_lines(path.read_text())})
 CONFIGURATIONS = [

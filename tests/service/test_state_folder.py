@@ -58,23 +58,43 @@ def requests_of(state: StateFolder) -> tuple[list[str], list[str]]:
     return [request.symbol for request in requests], discarded
 
 
-# --- locks ------------------------------------------------------------------------------------------------------------
+# --- health -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_process_that_still_works_renews_its_holder_files_and_no_others(state: StateFolder) -> None:
-    state.lock("PA1", "watch")
-    mine, another = state.path / "account-PA1.holder", put(state.path / "account-PA2.holder")
-    for file in (mine, another):
-        os.utime(file, (0, 0))
-    state.renew_holders()
-    assert mine.stat().st_mtime > 0
-    assert another.stat().st_mtime == 0
+def test_health_is_renewed_in_a_file_of_the_folder_which_is_made_for_it(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    state.renew_health()
+    file = state.path / "healthy"
+    os.utime(file, (0, 0))
+    state.renew_health()
+    assert file.stat().st_mtime > 0
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (state.path, file)] == [0o700, 0o600]
 
 
-def test_a_holder_file_that_is_gone_is_no_reason_to_stop(state: StateFolder) -> None:
-    state.lock("PA1", "watch")
-    (state.path / "account-PA1.holder").unlink()
-    state.renew_holders()
+def test_health_is_removed_by_the_process_that_has_shown_it_and_by_no_other(state: StateFolder) -> None:
+    state.renew_health()
+    StateFolder(state.path).remove_health()
+    assert (state.path / "healthy").exists()
+    state.remove_health()
+    assert not (state.path / "healthy").exists()
+    state.remove_health()
+
+
+def test_a_link_in_the_place_of_the_health_file_is_left_alone_and_is_no_reason_to_stop(state: StateFolder) -> None:
+    target = put(state.path / "target")
+    os.utime(target, (0, 0))
+    (state.path / "healthy").symlink_to(target)
+    state.renew_health()
+    state.remove_health()
+    assert target.stat().st_mtime == 0
+    assert (state.path / "healthy").is_symlink()
+
+
+def test_a_health_file_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path) -> None:
+    state = StateFolder(put(tmp_path / "state"))
+    state.renew_health()
+    state.remove_health()
+    assert state.path.is_file()
 
 
 # --- requests ---------------------------------------------------------------------------------------------------------
