@@ -17,7 +17,7 @@ from sellctl.core.decision.policy import OwnStrategies, Policy, compile_policy
 from sellctl.core.errors import AuthError, BusyError, ConfigError, JournalError, SafetyRefusalError
 from sellctl.core.events import EventPublisher
 from sellctl.core.leases.fenced_store import FencedEpisodeStore
-from sellctl.core.leases.permit import SendPermit
+from sellctl.core.leases.permit import SendPermit, Unleased
 from sellctl.core.market_clock import MarketClock
 from sellctl.core.model.account_state import RunMode
 from sellctl.core.model.event import Event, EventKind, Severity
@@ -216,7 +216,8 @@ def assemble(
         options.command(),
     )
     brokers = () if run_options.host_id else connected.brokers.values()
-    watchers = [_watcher(config, each, shared, BesideHosts(state, each.name)) for each in brokers]
+    permits = {name: BesideHosts(state, name) if run_options.acts else Unleased() for name in connected.brokers}
+    watchers = [_watcher(config, each, shared, permits[each.name]) for each in brokers]
     publish = EventPublisher("", now, listener, records.journal)
     tick_handler = None
     if run_options.streams:

@@ -28,7 +28,7 @@ class Desk:
         state = StateFolder(self.folder / "state")
         state.make()
         loaded = ConfigManager(config).load()
-        self.runtime = Runtime(loaded, self.world.a_scheduler(), self.world.clock, state, "sellctl")
+        self.runtime = Runtime(loaded, self.world.a_scheduler(), self.world.clock, state, "sellctl", self.world.journal)
         self.verbs = Verbs(self.runtime)
 
     def poll(self) -> None:

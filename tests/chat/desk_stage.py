@@ -47,7 +47,7 @@ class DeskStage:
         self.state = StateFolder(self.folder)
         self.scheduler = self.world.a_scheduler()
         loaded = LoadedConfig(a_config(), None, {}, ())
-        self.verbs = Verbs(Runtime(loaded, self.scheduler, self.world.clock, self.state, "sellctl"))
+        self.verbs = Verbs(Runtime(loaded, self.scheduler, self.world.clock, self.state, "sellctl", self.world.journal))
         self.outbox = Outbox(self.clock, size=10_000)
         self.buttons: Buttons[Action] = Buttons(self.clock)
         access = Access(ROLES, self.lines.append, self.clock)

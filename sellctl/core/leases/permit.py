@@ -17,7 +17,7 @@ class SendPermit(Protocol):
 
 
 class Unleased:
-    """The permit of a machine that shares its accounts with no other: everything may be sent."""
+    """The permit of a run that shares its accounts with no host, or that sends nothing anyway."""
 
     def begin(self) -> int | None:
         """Always None."""
