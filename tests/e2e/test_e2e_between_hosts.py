@@ -222,7 +222,7 @@ class Observer:
 
     def confirmed(self, path: str, **body: object) -> Any:
         shown = self.post(path, dry_run=True, **body)
-        return self.post(path, confirm=shown["confirm"], **body)
+        return self.post(path, confirm=shown["confirm"])
 
     def _call(self, method: str, path: str, body: bytes | None = None) -> Any:
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
@@ -235,9 +235,9 @@ def observing(machines: Machines) -> Observer:
     process = machines.spawn("api", "serve", "--observe", "--port", "0")
     assert process.stderr is not None
     line = next(line for line in process.stderr if "listens on" in line)
-    token = machines.run("api", "token", "--sub", "ann", "--role", "admin").out.strip()
+    token = machines.run("api", "token", "create", "--sub", "ann", "--role", "admin").out.strip()
     observer = Observer(line.split("listens on ")[1].split()[0].rstrip("."), token)
-    until(lambda: observer.get("positions")["positions"])
+    until(lambda: observer.get("status")["looks"])
     return observer
 
 
@@ -262,7 +262,7 @@ def test_a_close_over_the_api_is_carried_out_by_the_host(machines: Machines) -> 
     until(lambda: machines.run("elsewhere", "fleet", "--format", "json").document["accounts"])
     outcome = api.confirmed("close", symbol=CALL)
     until(lambda: not machines.broker.positions)
-    until(lambda: api.get(f"close/{outcome['id']}")["done"])
+    until(lambda: api.get("close/" + outcome["id"])["is_done"])
     assert [order["qty"] for order in machines.broker.orders] == ["3"]
 
 
