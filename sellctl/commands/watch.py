@@ -179,8 +179,8 @@ async def watching(
         if all_busy(runtime.scheduler):
             stop.set()
 
-    # A dry run leaves requests to the process that acts.
-    acts = any(state.mode is RunMode.ACT for state in runtime.scheduler.states)
+    # A dry run leaves requests to the process that acts. A host acts, and has no account yet.
+    acts = runtime.leased is not None or any(state.mode is RunMode.ACT for state in runtime.scheduler.states)
     inbox = asyncio.create_task(serve(runtime.scheduler, runtime.state, stop)) if acts else None
     with display:
         drawing = asyncio.create_task(_draw_each_second(display, stop))
