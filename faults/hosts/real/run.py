@@ -32,7 +32,8 @@ class RealHostsRun:
     def line(self) -> str:
         """The run in a line."""
         times = ", ".join("never" if s.watched_after is None else f"{s.watched_after:.1f} s" for s in self.seen.struck)
-        return f"{self.plan.line}; watched again after {times or 'nothing'}, {self.seconds:.0f} s"
+        asked = f", close ended with {', '.join(str(a.status) for a in self.seen.asked)}" if self.seen.asked else ""
+        return f"{self.plan.line}; watched again after {times or 'nothing'}{asked}, {self.seconds:.0f} s"
 
 
 def strike_real_hosts(seed: int) -> RealHostsRun:

@@ -194,7 +194,7 @@ class Stage:
 
     def _strike(self, trouble: Trouble) -> None:
         """Let a trouble happen; `_blow` is what has to be made good."""
-        leases = self._leases()
+        leases = self._current_leases()
         own = leases[self.plan.account]
         self._blow = _Blow(trouble, ACCOUNTS, frozenset(), _now())
         if trouble in OF_ONE_HOST:
@@ -261,10 +261,21 @@ class Stage:
         leases = self._leases().values()
         return len(leases) == len(ACCOUNTS) and {each.host for each in leases} == set(self.hosts)
 
+    def _current_leases(self) -> dict[str, _Lease]:
+        """The leases, with that of the plan's account; NotPlayedError when nobody has it for long."""
+        found: dict[str, _Lease] = {}
+
+        def is_found() -> bool:
+            nonlocal found
+            found = self._leases()
+            return self.plan.account in found
+
+        self._until(is_found, STARTS_WITHIN, f"a host has {self.plan.account}")
+        return found
+
     def _holder(self) -> RealHost:
-        """The host that has the plan's account; NotPlayedError when none has it for long."""
-        self._until(lambda: self.plan.account in self._leases(), STARTS_WITHIN, f"{self.plan.account} has a host")
-        return self.hosts[self._leases()[self.plan.account].host]
+        """The host that has the plan's account."""
+        return self.hosts[self._current_leases()[self.plan.account].host]
 
     def _command(self, host: RealHost, *arguments: str) -> None:
         """Run a command on a machine. NotPlayedError when it fails."""
