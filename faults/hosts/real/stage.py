@@ -2,12 +2,13 @@
 
 import datetime as dt
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 import psycopg
 
@@ -16,9 +17,6 @@ from faults.hosts.real.checks import SELL_WITHIN, Asked, Evidence, Struck
 from faults.hosts.real.draws import ACCOUNTS, BOUNDS, OF_ONE_HOST, Moment, Plan, Trouble
 from faults.hosts.real.processes import ENDS_WITHIN, FALLING, KEPT, STARTS_WITHIN, RealHost, Simulator
 from sellctl.core.leases.timing import LEASE_SECONDS
-
-if TYPE_CHECKING:
-    import subprocess
 
 FREEZES_FOR = 14.0  # seconds, longer than a lease
 STOPS_FOR = 15.0
@@ -292,9 +290,10 @@ class Stage:
 
 
 def _return(host: RealHost) -> None:
-    """Start a host's process again once the one before has ended, as a service manager does."""
-    host.process.wait(ENDS_WITHIN)
-    host.watch()
+    """Start a host's process again once the one before has ended, as a service manager does; if it ends in time."""
+    with suppress(subprocess.TimeoutExpired):  # a violation, of which `wrong_end` tells
+        host.process.wait(ENDS_WITHIN)
+        host.watch()
 
 
 def _now() -> dt.datetime:
