@@ -84,6 +84,10 @@ def test_orders_during_a_stop_of_the_database_or_a_halt_are_errors() -> None:
     assert errors(sent_while_halted=2) == ("K1: 2 orders were sent while all hosts were halted",)
 
 
+def test_an_order_that_the_journal_does_not_know_is_an_error() -> None:
+    assert errors(unrecorded=("sellctl-1",)) == ("A1: the journal has no intent of order sellctl-1",)
+
+
 def test_an_order_that_the_broker_refuses_is_an_error() -> None:
     assert errors(refused=("403 a {}",)) == ("S1: the broker refused an order: 403 a {}",)
 
@@ -162,6 +166,7 @@ def test_only_what_our_orders_have_filled_counts_as_sold(broker: tuple[Simulator
                 },
             )
     assert simulator.sold() == {"a": 2, "b": 3, "c": 0}
+    assert simulator.ours() == {f"{PREFIX}1", f"{PREFIX}2"}
     assert simulator.left() == {"a": 0, "b": 0, "c": 3}
     assert simulator.held(dict.fromkeys(ACCOUNTS, KEPT)) == dict.fromkeys(ACCOUNTS, KEPT_QTY)
 

@@ -45,6 +45,7 @@ class Evidence:
     sold_after: float | None = None
     sell_within: float = 0.0
     refused: tuple[str, ...] = ()  # orders that the broker refused
+    unrecorded: tuple[str, ...] = ()  # orders at the broker without an intent in the journal
     sent_while_stopped: int = 0  # orders that arrived while the database was stopped
     sent_while_halted: int = 0
     asked: tuple[Asked, ...] = ()
@@ -94,7 +95,9 @@ def _sale_errors(seen: Evidence) -> Iterator[str]:
 
 
 def _sending_errors(seen: Evidence) -> Iterator[str]:
-    """A3, K1, S1: nothing is sent that could not be recorded, nor during a halt, and no order is one too many."""
+    """A1, A3, K1, S1: nothing is sent that isn't recorded, nor during a halt, and no order is one too many."""
+    for order in seen.unrecorded:
+        yield f"A1: the journal has no intent of order {order}"
     if seen.sent_while_stopped:
         yield f"A3: {seen.sent_while_stopped} orders were sent while the database was stopped"
     if seen.sent_while_halted:

@@ -65,6 +65,12 @@ class Simulator:
             for of_account in [orders[account]]
         }
 
+    def ours(self) -> set[str]:
+        """The client order ids of all our orders."""
+        orders: dict[str, Any] = self._json("/sim/orders")
+        ids = {str(each["client_order_id"]) for of_account in orders.values() for each in of_account}
+        return {each for each in ids if each.startswith(PREFIX)}
+
     def held(self, symbols: dict[str, str]) -> dict[str, Decimal]:
         """How much is held of one symbol of each account."""
         positions: dict[str, Any] = self._json("/sim/positions")

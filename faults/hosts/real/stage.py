@@ -32,6 +32,7 @@ _LEASES = """
     SELECT l.account, h.name, l.registration, h.until FROM leases AS l JOIN lease_hosts AS h USING (registration)
     WHERE h.until > clock_timestamp()
 """
+_INTENTS = "SELECT client_order_id FROM audit WHERE kind = 'intent'"
 _CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}' AND pid <> pg_backend_pid()"
 _SIGNALS = {Trouble.KILL: signal.SIGKILL, Trouble.FREEZE: signal.SIGSTOP, Trouble.TERM: signal.SIGTERM}
 
@@ -101,6 +102,7 @@ class Stage:
             sold_after=sold_after,
             sell_within=SELL_WITHIN[self.plan.moment],
             refused=self.broker.refused(),
+            unrecorded=tuple(sorted(self.broker.ours() - self._recorded())),
             sent_while_stopped=self._sent_while_stopped,
             sent_while_halted=self._sent_while_halted,
             asked=tuple(self._asked),
@@ -254,6 +256,10 @@ class Stage:
             for account, name, number, until in rows
             if isinstance(until, dt.datetime)
         }
+
+    def _recorded(self) -> set[str]:
+        """The client order ids of all intents in the journal."""
+        return {str(each) for (each,) in self.database.sql(_INTENTS, self.journal)}
 
     def _is_shared(self) -> bool:
         leases = self._leases().values()
