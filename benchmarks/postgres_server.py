@@ -1,6 +1,7 @@
 """A real PostgreSQL server on a temporary folder, and databases on it, for tests and benchmarks."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -8,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 _PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda each: int(each.parent.name), reverse=True)
 _OTHER_USERS = ("postgres", "nobody")
 PASSWORD = "can4ry-s3cret"  # noqa: S105  a canary, which no output may have
+_PORTS = range(15000, 30000)  # none that the system gives to clients: a server that was stopped gets its own again
 _SETTINGS = """
 fsync = on
 listen_addresses = '127.0.0.1'
@@ -37,6 +39,21 @@ class Server:
     folder: Path
     port: int
     _numbers: "count[int]"
+    _process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        """Start it, also after `stop`; returns when it answers. NoServerError when it doesn't within a minute."""
+        command = [str(_program("postgres")), "-D", str(self.folder / "data"), "-p", str(self.port)]
+        self._process = subprocess.Popen(  # noqa: S603  ours
+            _as_server(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
+        )
+        _wait_for(self, self._process)
+
+    def stop(self) -> None:
+        """Stop it at once, as `pg_ctl stop -m immediate` does: connections break, and nothing more gets to the disk."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(60)
 
     def database(self, name: str = "", template: str = "template0") -> str:
         """The URL of a new database, empty or a copy of another one."""
@@ -91,7 +108,7 @@ def _run(command: list[str]) -> None:
 @contextmanager
 def a_server() -> Iterator[Server]:
     """A server of its own, stopped and removed at the end. NoServerError when there can be none."""
-    initdb, postgres = _program("initdb"), _program("postgres")
+    initdb = _program("initdb")
     folder = Path(tempfile.mkdtemp(prefix="sellctl-postgres-"))
     try:
         if os.geteuid() == 0:
@@ -109,20 +126,12 @@ def a_server() -> Iterator[Server]:
         )
         with (data / "postgresql.conf").open("a") as file:
             file.write(_SETTINGS.format(folder=folder))
-        port = _free_port()
-        process = subprocess.Popen(  # noqa: S603  ours
-            _as_server([str(postgres), "-D", str(data), "-p", str(port)]),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-        )
+        server = Server(folder, _free_port(), count(1))
         try:
-            server = Server(folder, port, count(1))
-            _wait_for(server, process)
+            server.start()
             yield server
         finally:
-            process.send_signal(signal.SIGQUIT)  # at once: nothing of it has to be on disk
-            process.wait(60)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -135,10 +144,11 @@ def _owner() -> tuple[str, str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    for port in random.sample(_PORTS, len(_PORTS)):
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise NoServerError("no port is free")
 
 
 def _wait_for(server: Server, process: "subprocess.Popen[bytes]") -> None:

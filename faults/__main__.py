@@ -99,16 +99,19 @@ def _hosts(arguments: argparse.Namespace) -> int:
 
 
 def _real_hosts(arguments: argparse.Namespace) -> int:
-    from faults.hosts.real import strike_real_hosts  # noqa: PLC0415  needs the extra postgres
+    from faults.hosts.real.run import strike_real_hosts  # noqa: PLC0415  needs the extra postgres
+    from faults.hosts.real.table import table_of  # noqa: PLC0415  likewise
 
-    broken, slowest = 0, dict[str, float]()
+    broken, seen = 0, []
     with ThreadPool(REAL_HOSTS_AT_ONCE) as pool:
         for done in pool.imap(strike_real_hosts, range(arguments.seed, arguments.seed + arguments.days)):
             broken += _print_violations(done.line, done.errors)
-            if done.taken_over_after is not None:
-                slowest[done.trouble] = max(slowest.get(done.trouble, 0.0), done.taken_over_after)
-    took = ", ".join(f"{trouble} {seconds:.1f} s" for trouble, seconds in sorted(slowest.items()))
-    _print(f"{arguments.days} runs, {broken} violated; slowest take-over: {took or 'none'}")
+            if arguments.verbose and done.log:
+                _print(done.log)
+            seen.append(done.seen)
+    for line in table_of(seen):
+        _print(line)
+    _print(f"{arguments.days} runs, {broken} violated")
     return 1 if broken else 0
 
 

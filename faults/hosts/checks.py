@@ -110,12 +110,24 @@ class HostsChecker:
         self._unattended_since.setdefault(account, self.now)
         self._see_taker(account)
         since, last = self._unattended_since[account], self._last_holder.get(account)
-        bound = AFTER_CRASH
-        if last is not None and (last.is_running or self.now - last.hung_at < AFTER_PARTITION):
-            bound = AFTER_PARTITION
+        bound = self._takeover_bound(last)
         able = [host for host in self.hosts() if host.is_healthy and self.now - host.healthy_since > bound + _LATE]
         if able and self.now - since > bound + _LATE:
             self._violated("E5", f"no host has watched {account} for {bound:.0f} s")
+
+    def _takeover_bound(self, last: Host | None) -> float:
+        """Within how many seconds an account is watched again that `last` has watched; None: nobody has yet."""
+        if last is not None and last.was_told_to_end and all(map(self._is_settled, self.hosts())):
+            return AFTER_SIGTERM
+        if last is not None and (last.is_running or self.now - last.hung_at < AFTER_PARTITION):
+            return AFTER_PARTITION
+        return AFTER_CRASH
+
+    def _is_settled(self, host: Host) -> bool:
+        """Whether a host delays no take-over: it has been well for long, or has ended as it was asked to."""
+        if host.was_told_to_end:
+            return True
+        return host.is_healthy and self.now - host.healthy_since > AFTER_PARTITION
 
     def _see_taker(self, account: str) -> None:
         """Whoever has taken an account since it was last looked at, and can't attend to it, is its holder now.

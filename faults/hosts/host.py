@@ -95,6 +95,7 @@ class Host:
     is_dead: bool = False
     is_frozen: bool = False
     is_leaving: bool = False
+    left_well: bool = False  # it was healthy when it was asked to end
     has_stood_still: bool = False  # and hasn't renewed since
     healthy_since: float = 0.0  # seconds of the loop
     hung_at: float = 0.0  # when a call of the database last hung: it may be carried out late
@@ -120,6 +121,11 @@ class Host:
     def is_running(self) -> bool:
         """Whether the process lives, frozen or not."""
         return self._running is not None and not self._running.done() and not self.is_dead
+
+    @property
+    def was_told_to_end(self) -> bool:
+        """Whether the process was asked to end while nothing kept it from giving its leases back."""
+        return self.is_leaving and self.left_well and not self.is_dead and not self.is_frozen
 
     @property
     def is_healthy(self) -> bool:
@@ -197,6 +203,7 @@ class Host:
 
     def terminate(self) -> None:
         """SIGTERM."""
+        self.left_well = self.is_healthy
         self.is_leaving = True
         self._stop.set()
 

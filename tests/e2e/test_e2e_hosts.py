@@ -117,6 +117,23 @@ def test_the_account_of_a_host_that_is_asked_to_end_is_taken_over_before_its_lea
     assert broker.orders == []
 
 
+def test_a_close_on_the_machine_of_a_host_is_carried_out_by_the_host(
+    tmp_path: Path, postgres: PostgresLocation
+) -> None:
+    with AlternativeBroker(position(CALL, 3, 1.0), {CALL: (1.00, 1.02)}, keys=frozenset({"k"})) as broker:
+        one = a_host("one", tmp_path, broker, postgres)
+        host = one.spawn("watch", "--format", "log", "--host-id", "one")
+        try:
+            until(lambda: is_held(one.state), 30)
+            closed = one.run("close", CALL, "--yes")
+            assert (closed.status, "main: passed to the running watcher." in closed.err) == (0, True)
+        finally:
+            host.kill()
+            end_of(host)
+    assert [order["qty"] for order in broker.orders] == ["3"]
+    assert verify(postgres).fault == ""
+
+
 def is_held(state: Path) -> bool:
     """Whether a process has locked the account in its state folder."""
     return any(state.glob("account-*.holder"))

@@ -10,7 +10,10 @@ from builders import replace
 from faults.hosts.draws import ACCOUNTS, HOSTS, HostsDay, PlannedTrouble, Trouble, draw_day, positions
 from faults.hosts.mutants import HOST_MUTANTS
 from faults.hosts.run import HostsStage, play_hosts
+from faults.hosts.table import MemoryTable
 from faults.mutants import mutated
+from faults.patching import patched
+from sellctl.core.leases.model import Renewal
 
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
 
@@ -49,6 +52,19 @@ def test_the_accounts_of_a_host_that_is_asked_to_end_are_taken_over_at_once(tmp_
     stage = played(a_hosts_day(PlannedTrouble(Trouble.SIGTERM, "two", 20.0, 75.0)), tmp_path)
     assert violations(stage) == []
     assert stage.checker.slowest <= 3
+
+
+def test_leases_that_a_host_keeps_although_it_was_asked_to_end_are_found(tmp_path: Path) -> None:
+    stage = HostsStage(a_hosts_day(PlannedTrouble(Trouble.SIGTERM, "two", 40.0, 75.0)), tmp_path)
+    release = MemoryTable._release  # noqa: SLF001  a planted bug replaces it
+
+    def unless_leaving(table: MemoryTable, renewal: Renewal, registration: int) -> None:
+        if not renewal.is_leaving:
+            release(table, renewal, registration)
+
+    with patched(MemoryTable, "_release", unless_leaving):
+        stage.play()
+    assert any("no host has watched" in text and "for 3 s" in text for text in violations(stage))
 
 
 @pytest.mark.parametrize("trouble", [Trouble.NO_DATABASE, Trouble.HANGING, Trouble.PAUSE, Trouble.SUSPENDED])
