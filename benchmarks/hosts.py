@@ -22,7 +22,7 @@ from benchmarks.stream import APART, cpu_seconds, latencies, watching
 
 Figure = tuple[str, str, str]
 TICK_BOUND = 1.3
-HELD, TURNS = 40, 2  # positions, half of which reach their target; on each database
+HELD, TURNS = 30, 2  # positions, half of which reach their target; on each database
 COMMITS = 200
 SHARED = Market(200, 50, 0)
 HOSTS = ("one", "two")
