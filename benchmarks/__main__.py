@@ -29,6 +29,7 @@ MODULES = (
     "exit",
     "day",
     "stream",
+    "hosts",
     "execution",
     "structures",
 )

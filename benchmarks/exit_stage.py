@@ -95,12 +95,17 @@ class Stage:
         numbers = (str(self.market.accounts), str(self.market.held))
         return [sys.executable, "-m", "benchmarks.exit_contenders", name, self.url, *numbers]
 
-    def _sellctl(self) -> list[str]:
-        """The command with its options and a configuration of all accounts."""
+    def host(self, name: str, journal: str) -> list[str]:
+        """The command of a host that shares the accounts with others by the database with this URL."""
+        sellctl = self._sellctl(f"journal: {{url: '{journal}'}}\n", f"state-{name}")
+        return [*sellctl, "watch", "--format", "log", "--host-id", name]
+
+    def _sellctl(self, more: str = "", state: str = "state") -> list[str]:
+        """The command with its options and a configuration of all accounts; `more` are further lines of that."""
         config = self.folder / "config.yml"
         config.touch(mode=0o600)
-        config.write_text(self._config(), encoding="utf-8")
-        return [*_SELLCTL, "--config", str(config), "--state-dir", str(self.folder / "state")]
+        config.write_text(self._config() + more, encoding="utf-8")
+        return [*_SELLCTL, "--config", str(config), "--state-dir", str(self.folder / state)]
 
     def _config(self) -> str:
         streams = f"ws://127.0.0.1:{self.port}"
@@ -124,11 +129,11 @@ class Stage:
         self.command("stale")
         self.command("move", "high", 0, self.market.due_each)
         with a_program(self.seller(name), self.folder) as process:
-            memory = _Memory(process.pid)
+            memory = PeakMemory(process.pid)
             self._wait(process, memory, whole=whole)
         return Run(self.command("report"), memory.peak)
 
-    def _wait(self, process: subprocess.Popen[str], memory: "_Memory", *, whole: bool) -> None:
+    def _wait(self, process: subprocess.Popen[str], memory: "PeakMemory", *, whole: bool) -> None:
         began = time.monotonic()
         while (running := process.poll() is None) or not whole:
             memory.look()
@@ -141,8 +146,8 @@ class Stage:
 
 
 @dataclass
-class _Memory:
-    """The peak memory of a process, as long as it could be read."""
+class PeakMemory:
+    """The peak memory of a process in MB, as long as it could be read."""
 
     pid: int
     peak: float = 0.0

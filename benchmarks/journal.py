@@ -68,7 +68,7 @@ def intent_ratio(folder: Path, batches: int = 40) -> tuple[float, float, float]:
     return statistics.median(after / before for before, after in pairs), bare, ours
 
 
-def seconds_each(act: Callable[[], None], times: int = _BATCH) -> float:
+def seconds_each(act: Callable[[], object], times: int = _BATCH) -> float:
     """The seconds that each of several calls in a row takes, on average."""
     start = time.perf_counter()
     for _ in range(times):

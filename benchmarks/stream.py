@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from decimal import Decimal
 from http.client import HTTPConnection
@@ -53,11 +53,11 @@ _COMMAND = [sys.executable, "-m", "benchmarks.stream"]
 
 def figures() -> Iterator[Figure]:
     """Name, measured value, bound; each as soon as it is measured."""
-    before, ours = (_latencies(HELD[0], client, apart) for client, apart in ((_bare, FLOOR_APART), (_watch, APART)))
-    floor = [*before, *_latencies(HELD[0], _bare, FLOOR_APART)]
+    before, ours = (latencies(HELD[0], client, apart) for client, apart in ((_bare, FLOOR_APART), (watching, APART)))
+    floor = [*before, *latencies(HELD[0], _bare, FLOOR_APART)]
     yield from _compared(HELD[0], ours, floor)
     for held in HELD[1:]:
-        yield from _compared(held, _latencies(held, _watch, APART), floor)
+        yield from _compared(held, latencies(held, watching, APART), floor)
     cpu, memory = idle_watch()
     yield (f"watching {IDLE} idle positions: processor", f"{cpu:.1f} % of a core", "< 10 %")
     yield (f"watching {IDLE} idle positions: memory", f"{memory:.0f} MB", "< 150 MB")
@@ -77,10 +77,10 @@ def _compared(held: int, ours: list[float], floor: list[float]) -> Iterator[Figu
         yield name, f"{here / there:.2f} x ({here:.1f} ms / {there:.1f} ms)", f"<= {most}" if held == HELD[0] else ""
 
 
-def _latencies(held: int, client: Client, apart: float) -> list[float]:
+def latencies(held: int, client: Client, apart: float) -> list[float]:
     """Milliseconds from quote to order with a client that sells positions at their target."""
     with tempfile.TemporaryDirectory() as name, _serving(held) as (simulator, port), client(Path(name), port):
-        found = _measure(simulator, apart, polls=client is _watch)
+        found = _measure(simulator, apart, polls=client is not _bare)
     if len(found) < min(SAMPLES, held // 2) * 0.9:
         raise RuntimeError(f"only {len(found)} quotes led to an order")
     return found
@@ -90,10 +90,10 @@ def _latencies(held: int, client: Client, apart: float) -> list[float]:
 
 
 @contextmanager
-def _watch(folder: Path, port: int) -> Iterator[Child]:
-    """Run `sellctl watch` as a user does."""
+def watching(folder: Path, port: int, config: str = "", options: Sequence[str] = ()) -> Iterator[Child]:
+    """Run `sellctl watch` as a user does, with further lines of configuration and options."""
     (folder / "config.yml").touch(mode=0o600)
-    (folder / "config.yml").write_text(_config(port), encoding="utf-8")
+    (folder / "config.yml").write_text(_config(port) + config, encoding="utf-8")
     arguments = [
         "--config",
         str(folder / "config.yml"),
@@ -102,6 +102,7 @@ def _watch(folder: Path, port: int) -> Iterator[Child]:
         "watch",
         "--format",
         "log",
+        *options,
     ]
     command = [sys.executable, "-c", "from sellctl.app import main; main()", *arguments]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, text=True) as watch:  # noqa: S603  our own interpreter
@@ -156,11 +157,15 @@ def _order(symbol: str, number: int) -> dict[str, str]:
 
 def idle_watch() -> tuple[float, float]:
     """Percent of a core and megabytes of `sellctl watch` on positions without new quotes."""
-    with tempfile.TemporaryDirectory() as name, _serving(IDLE) as (simulator, port), _watch(Path(name), port) as watch:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        _serving(IDLE) as (simulator, port),
+        watching(Path(name), port) as watch,
+    ):
         _measure(simulator, 0, polls=True)
-        before = _cpu_seconds(watch.pid)
+        before = cpu_seconds(watch.pid)
         time.sleep(IDLE_SECONDS)
-        return (_cpu_seconds(watch.pid) - before) / IDLE_SECONDS * 100, _memory(watch.pid)
+        return (cpu_seconds(watch.pid) - before) / IDLE_SECONDS * 100, _memory(watch.pid)
 
 
 def hours() -> tuple[float, float]:
@@ -199,7 +204,8 @@ def day(folder: Path, port: int) -> None:
     sys.stdout.write(json.dumps(sizes))
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """The processor seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 

@@ -27,7 +27,7 @@ from sellctl.service.options import Options
 SHAPES = (Shape(1, 10, 10), Shape(10, 20, 100))
 BOUND = 2.0  # percent
 PUSHES = 20
-_PAIRS = 100
+_PAIRS = 300
 _WARM_UP = 5
 
 

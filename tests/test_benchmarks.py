@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.__main__ import Row
 from benchmarks.exit_stage import Market, a_stage
+from benchmarks.hosts import lateness, percentile
 from benchmarks.request_log import Reply, Request, RequestLog, as_table
 from benchmarks.sampling import sampled
 from benchmarks.structures import MARKET_BY_LEGS, ONE_ORDER, NakedTime, play
@@ -77,6 +78,32 @@ def test_requests_of_one_kind_are_counted_together_and_refusals_apart() -> None:
 def test_the_busiest_minute_counts_trading_and_market_data_apart() -> None:
     log = RequestLog(requests=[a_read(at) for at in (0, 30, 59, 61, 125)] + [a_read(59, "/v2/stocks/quotes/latest")])
     assert log.report(from_move=False)["busiest"] == 3
+
+
+def test_a_poll_is_late_by_what_exceeds_the_interval_since_the_accounts_last_one() -> None:
+    log = RequestLog()
+    for at, key in ((0.0, "k0"), (0.1, "k1"), (5.3, "k0"), (5.0, "k1"), (10.3, "k0"), (12.0, "k1")):
+        log.requests.append(Request(at, "GET", "/v2/positions", {}, key, Reply(200)))
+        log.requests.append(Request(at + 1, "GET", "/v2/orders", {"status": ["open"]}, key, Reply(200)))
+    chain = log.report(from_move=False)["chain"]
+    assert isinstance(chain, list)
+    assert lateness(chain, 2) == pytest.approx([0.3, 0.0, 0.0, 2.0])
+    with pytest.raises(RuntimeError, match="1 of 3 accounts were not polled again"):
+        lateness(chain, 3)
+
+
+def test_an_account_that_is_polled_once_only_is_no_account_on_time() -> None:
+    log = RequestLog(requests=[a_read(0), a_read(5)])
+    log.requests.append(Request(1, "GET", "/v2/positions", {}, "k1", Reply(200)))
+    chain = log.report(from_move=False)["chain"]
+    assert isinstance(chain, list)
+    with pytest.raises(RuntimeError, match="1 of 2 accounts"):
+        lateness(chain, 2)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 0), (100, 98), (101, 99), (200, 197)])
+def test_a_percentile_is_exceeded_by_the_remaining_share_at_most(count: int, expected: int) -> None:
+    assert percentile(range(count), 0.99) == expected
 
 
 def test_requests_are_listed_as_a_table() -> None:

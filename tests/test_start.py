@@ -14,14 +14,19 @@ def test_a_quick_command_loads_no_heavy_package(name: str) -> None:
     assert heavy_modules(*QUICK[name]) == []
 
 
-def test_config_show_loads_no_driver_for_a_journal_on_a_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [("--help",), ("config", "show")], ids=" ".join)
+def test_neither_driver_nor_telemetry_loads_where_the_configuration_names_both(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
     config = tmp_path / "config.yml"
     config.write_text(
         "accounts: {main: {api_key: key, secret_key: secret}}\n"
         "journal: {url: postgresql+psycopg://sellctl:password@localhost/journal}\n"
+        "telemetry: {endpoint: 'http://127.0.0.1:4318', prometheus: true}\n"
     )
     config.chmod(0o600)
-    assert heavy_modules(("--config", str(config), "config", "show"), {}) == []
+    assert {"opentelemetry", "prometheus_client", "psycopg"} <= set(HEAVY)
+    assert heavy_modules(("--config", str(config), *command), {}) == []
 
 
 def test_completing_a_symbol_reads_the_journal_without_the_network() -> None:

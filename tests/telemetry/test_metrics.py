@@ -29,6 +29,14 @@ def test_each_poll_is_counted_and_the_age_of_its_view_grows_until_the_next(accou
     assert account.desk.metric("sellctl.view.age")[MAIN] == pytest.approx(before + 7)
 
 
+def test_a_collection_has_the_duration_of_each_poll_until_then(account: Account) -> None:
+    account.polled(due=False)
+    assert account.desk.metric("sellctl.poll.duration") == {MAIN: (1, 0.0)}
+    account.polled(due=False)
+    account.polled(due=False)
+    assert account.desk.metric("sellctl.poll.duration") == {MAIN: (3, 0.0)}
+
+
 def test_a_view_has_no_age_while_the_market_is_closed(account: Account) -> None:
     account.polled(due=False)
     account.desk.broker.is_open = False
