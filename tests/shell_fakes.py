@@ -262,11 +262,15 @@ class FakeStream:
     def __init__(self) -> None:
         self.listener: StreamListener | None = None
         self.subscribed: list[str] = []
+        self.followed: frozenset[str] = frozenset()
         self.restarts: list[str] = []
         self.problems: dict[str, str] = {"option quotes": ""}
 
     def start(self, listener: StreamListener) -> None:
         self.listener = listener
+
+    def follow_orders(self, accounts: Collection[str]) -> None:
+        self.followed = frozenset(accounts)
 
     def subscribe(self, instruments: Sequence[Instrument]) -> None:
         self.subscribed = [instrument.symbol for instrument in instruments]

@@ -32,6 +32,7 @@ SYMBOL_LIMITS: Final = {"iex": 30, "delayed_sip": 30, "sip": 10_000, "indicative
 # Seconds, jittered by the SDK. The longest is short, because Alpaca frees the connection of a program that has ended
 # only after a while, and refuses the next one until then.
 BACK_OFF: Final = (1.0, 10.0)
+HANDOVER_SECONDS: Final = 1.0  # the host that had an account until now has ended its connection by then
 _NOT_ENTITLED: Final = "(409)"
 _TOO_MANY_SYMBOLS: Final = 405
 
@@ -73,7 +74,9 @@ class _StreamConnection:
 class AlpacaStreams:
     """Quotes of all accounts and order updates per account. Quotes connect once symbols are wanted."""
 
-    def __init__(self, config: Config, *, back_off: tuple[float, float] = BACK_OFF) -> None:
+    def __init__(
+        self, config: Config, *, back_off: tuple[float, float] = BACK_OFF, handover: float = HANDOVER_SECONDS
+    ) -> None:
         enabled = {name: account for name, account in config.accounts.items() if account.enabled}
         data = [enabled[name] for name in config.market_data.accounts or enabled if name in enabled]
         market = config.market_data
@@ -87,7 +90,10 @@ class AlpacaStreams:
             AssetClass.OPTION: _StreamConnection(_OPTIONS, list(_option_endpoints(data, market.option_feed))),
         }
         self._quotes = {asset: connection for asset, connection in quotes.items() if connection.endpoints}
-        self._back_off = back_off
+        self._followed = frozenset(self._orders)
+        self._order_tasks: dict[str, asyncio.Task[None]] = {}
+        self._quote_tasks: dict[AssetClass, asyncio.Task[None]] = {}
+        self._back_off, self._handover = back_off, handover
         self._listener: StreamListener | None = None
         self._home: asyncio.AbstractEventLoop | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,11 +112,12 @@ class AlpacaStreams:
     def problems(self) -> Mapping[str, str]:
         """The error of every connection that should be up, by its name; "" when it is connected."""
         wanted = [connection for connection in self._quotes.values() if connection.wanted]
-        return {connection.name: connection.error for connection in (*self._orders.values(), *wanted)}
+        orders = [connection for name, connection in self._orders.items() if name in self._followed]
+        return {connection.name: connection.error for connection in (*orders, *wanted)}
 
     def problems_of(self, account: str, assets: Collection[AssetClass]) -> Mapping[str, str]:
         """Those of `problems` that concern one account: of its order updates, and of the quotes of these assets."""
-        orders = [self._orders[account]] if account in self._orders else []
+        orders = [self._orders[account]] if account in self._followed else []
         quotes = [connection for asset, connection in self._quotes.items() if asset in assets and connection.wanted]
         return {connection.name: connection.error for connection in (*orders, *quotes)}
 
@@ -123,10 +130,15 @@ class AlpacaStreams:
             self._thread.start()
             ready.wait()
 
+    def follow_orders(self, accounts: Collection[str]) -> None:
+        """Stream the order updates of these accounts only; of all, if this is never called."""
+        self._followed = frozenset(accounts) & self._orders.keys()
+        self._in_thread(self._connect_orders(wait=self._handover))
+
     def subscribe(self, instruments: Sequence[Instrument]) -> None:
         """Stream the quotes of these instruments, as many of the first as the plan allows."""
-        for asset, connection in self._quotes.items():
-            self._in_thread(self._want(connection, symbols_to_stream(instruments, asset)))
+        for asset in self._quotes:
+            self._in_thread(self._want(asset, symbols_to_stream(instruments, asset)))
 
     def restart(self, why: str) -> None:
         """Reconnect the quote streams. `why` is reported as their error until they are connected."""
@@ -156,14 +168,11 @@ class AlpacaStreams:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         ready.set()
         import_module("sellctl.alpaca.stream_clients")  # loads pandas: in this thread it delays nothing
-        tasks = [
-            asyncio.create_task(self._follow_orders(name, connection)) for name, connection in self._orders.items()
-        ]
-        tasks += [asyncio.create_task(self._follow_quotes(connection)) for connection in self._quotes.values()]
+        await self._connect_orders()
+        self._quote_tasks = {asset: self._quote_task(connection) for asset, connection in self._quotes.items()}
         await self._over.wait()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(*self._order_tasks.values(), *self._quote_tasks.values())
+        self._order_tasks, self._quote_tasks = {}, {}
 
     def _in_thread(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine on the streams' event loop; nothing when that is not running."""
@@ -172,9 +181,21 @@ class AlpacaStreams:
             return
         asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def _follow_orders(self, name: str, connection: _StreamConnection) -> None:
+    async def _connect_orders(self, wait: float = 0.0) -> None:
+        """Connect the accounts that are followed, after `wait` seconds, and disconnect those that aren't any more."""
+        left = [name for name in self._order_tasks if name not in self._followed]
+        ending = [self._order_tasks.pop(name) for name in left]
+        for name in left:
+            self._orders[name] = self._orders[name].anew()
+        await _end(*ending)
+        for name in sorted(self._followed - self._order_tasks.keys()):
+            following = self._follow_orders(name, self._orders[name], wait)
+            self._order_tasks[name] = asyncio.create_task(following)
+
+    async def _follow_orders(self, name: str, connection: _StreamConnection, wait: float) -> None:
         from sellctl.alpaca.stream_clients import OrderStream  # noqa: PLC0415  loads pandas
 
+        await asyncio.sleep(wait)
         endpoint = connection.endpoints[0]
         stream = OrderStream(endpoint.key, endpoint.secret, raw_data=True, url_override=endpoint.url)
 
@@ -184,6 +205,9 @@ class AlpacaStreams:
 
         stream.subscribe_trade_updates(on_update)
         await self._serve(connection, stream)
+
+    def _quote_task(self, connection: _StreamConnection) -> asyncio.Task[None]:
+        return asyncio.create_task(self._follow_quotes(connection))
 
     async def _follow_quotes(self, connection: _StreamConnection) -> None:
         """Connect once symbols are wanted: without a subscription the SDK busy-loops."""
@@ -214,7 +238,14 @@ class AlpacaStreams:
 
     # --- subscriptions
 
-    async def _want(self, connection: _StreamConnection, symbols: tuple[str, ...]) -> None:
+    async def _want(self, asset: AssetClass, symbols: tuple[str, ...]) -> None:
+        connection = self._quotes[asset]
+        if not symbols and connection.wanted:
+            # Nothing is held any more: the key's only connection is left to a host that watches something.
+            self._quotes[asset] = unused = connection.anew()
+            await _end(self._quote_tasks[asset])
+            self._quote_tasks[asset] = self._quote_task(unused)
+            return
         connection.wanted = symbols
         if symbols:
             connection.needed.set()
@@ -287,6 +318,13 @@ class AlpacaStreams:
 def symbols_to_stream(instruments: Sequence[Instrument], asset: AssetClass) -> tuple[str, ...]:
     """The symbols of one asset class that a subscription may name; those of unusual form are polled."""
     return tuple(each.symbol for each in instruments if each.asset_class is asset and is_ordinary_symbol(each.symbol))
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks, and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _reconnect(connection: _StreamConnection) -> None:

@@ -178,6 +178,9 @@ class Stream(Protocol):
     def start(self, listener: StreamListener) -> None:
         """Start connecting. Call it on the event loop on which the listener is to be called."""
 
+    def follow_orders(self, accounts: Collection[str]) -> None:
+        """Stream the order updates of these accounts and of no others: Alpaca allows each one connection."""
+
     def subscribe(self, instruments: Sequence[Instrument]) -> None:
         """Set whose quotes to stream, most important first. Those beyond the market data plan's limit are polled."""
 

@@ -65,6 +65,7 @@ class TickHandler:
     def open(self, wake: Callable[[str], None]) -> None:
         """Start the streams. `wake` requests an early read of an account, or of all when its name is ""."""
         self._wake = wake
+        self.stream.follow_orders([watcher.name for watcher in self.watchers])
         self.stream.start(self)
 
     async def close(self) -> None:
@@ -82,6 +83,7 @@ class TickHandler:
     def set_watchers(self, watchers: Sequence[SellWatcher]) -> None:
         """Set the accounts, when some come and go. A tick acts on none that has left."""
         self.watchers = watchers
+        self.stream.follow_orders([watcher.name for watcher in watchers])
         self._held_by = {
             symbol: tuple(each for each in holders if any(each is watcher for watcher in watchers))
             for symbol, holders in self._held_by.items()

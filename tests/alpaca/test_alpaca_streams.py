@@ -1,9 +1,12 @@
 import asyncio
 import datetime as dt
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
+import msgpack
 import pytest
 from alpaca_stand_in import KEY, SECRET, a_config
 from builders import replace
@@ -21,7 +24,7 @@ from sellctl.alpaca.streams import (
     symbols_to_stream,
 )
 from sellctl.core.config.schema import AccountConfig, EndpointsConfig, OptionFeed, StockFeed
-from sellctl.core.model.instrument import AssetClass, a_stock
+from sellctl.core.model.instrument import AssetClass, a_stock, an_option
 
 AT = dt.datetime(2026, 11, 20, 15, 0, 0, 100_000, tzinfo=dt.UTC)
 FRAME = {"T": "q", "S": "AAPL", "bp": 1.05, "ap": 1.1, "bs": 3, "as": 5, "t": Timestamp.from_datetime(AT)}
@@ -198,3 +201,90 @@ def test_a_refused_login_to_the_order_stream_may_be_the_key_or_its_only_connecti
             return await first_problem_at(server.sockets[0].getsockname()[1])
 
     assert asyncio.run(scene()) == "the login is refused: a wrong key, or another program uses its only connection"
+
+
+# --- connections that other hosts need
+
+
+@dataclass
+class News(Listener):
+    """Keeps the news of each connection."""
+
+    problem: Any = None
+    states: list[tuple[str, str]] = field(default_factory=list)
+
+    def connection_changed(self, name: str, problem: str) -> None:
+        self.states.append((name, problem))
+
+
+def test_order_updates_are_streamed_of_the_accounts_that_are_followed_and_of_no_other() -> None:
+    """Alpaca allows one connection per account: a host without the account must not have it."""
+    connected: list[str] = []
+
+    async def accept(connection: ServerConnection) -> None:
+        connected.append(json.loads(await connection.recv())["data"]["key_id"])
+        answer = {"stream": "authorization", "data": {"status": "authorized", "action": "authenticate"}}
+        await connection.send(json.dumps(answer))
+        await connection.wait_closed()
+        connected.append("closed")
+
+    async def scene() -> None:
+        async with serve(accept, "127.0.0.1", 0) as server, asyncio.timeout(20):
+            here = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            urls = {"trading": f"http://{here}", "data": f"http://{here}", "trading_stream": f"ws://{here}/"}
+            accounts = {name: replace(an_account(**urls), api_key=name) for name in ("a", "b")}
+            streams = AlpacaStreams(replace(a_config(""), accounts=accounts), handover=0)
+            streams.follow_orders(["a"])
+            streams.start(News())
+            try:
+                await until(lambda: streams.problems == {"orders of a": ""})
+                streams.follow_orders(["b"])
+                await until(lambda: streams.problems == {"orders of b": ""})
+                await until(lambda: sorted(connected) == ["a", "b", "closed"])
+                streams.follow_orders([])
+                assert streams.problems == {}
+                await until(lambda: connected.count("closed") == 2)
+            finally:
+                await streams.stop()
+
+    asyncio.run(scene())
+
+
+def test_when_nothing_is_held_any_more_the_quotes_connection_is_left_to_others_and_made_again_when_needed() -> None:
+    """Alpaca allows one connection per key: a host that has handed its accounts over must not keep it."""
+    connected: list[str] = []
+
+    async def accept(connection: ServerConnection) -> None:
+        connected.append("open")
+        await connection.send(msgpack.packb([{"T": "success", "msg": "connected"}]))
+        async for message in connection:
+            asked = msgpack.unpackb(message) if isinstance(message, bytes) else json.loads(message)
+            answer = {"T": "success", "msg": "authenticated"} if asked["action"] == "auth" else {"T": "subscription"}
+            await connection.send(msgpack.packb([answer]))
+        connected.append("closed")
+
+    async def scene() -> None:
+        async with serve(accept, "127.0.0.1", 0) as server, asyncio.timeout(20):
+            here = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            urls = {"trading": f"http://{here}", "data": f"http://{here}", "option_stream": f"ws://{here}/"}
+            streams = AlpacaStreams(replace(a_config(""), accounts={"a": an_account(**urls)}))
+            streams.follow_orders([])
+            streams.start(News())
+            held = [an_option("AAPL261218C00200000")]
+            try:
+                for times in (1, 2):
+                    streams.subscribe([each for each in held if each])
+                    await until(lambda: streams.streamed == {"AAPL261218C00200000"})
+                    streams.subscribe([])
+                    await until(lambda: connected.count("closed") == times)  # noqa: B023  it is awaited here
+                    assert (streams.streamed, streams.problems) == (frozenset(), {})
+            finally:
+                await streams.stop()
+        assert connected == ["open", "closed"] * 2
+
+    asyncio.run(scene())
+
+
+async def until(true: Callable[[], object]) -> None:
+    while not true():  # noqa: ASYNC110  what it waits for has no event
+        await asyncio.sleep(0.01)

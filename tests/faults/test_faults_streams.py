@@ -33,7 +33,7 @@ def test_the_program_receives_prices_and_orders_on_a_day_with_streams(tmp_path: 
 
 @pytest.mark.parametrize("name", [fault.name for fault in CATALOGUE if fault.family == STREAMS])
 def test_each_stream_fault_occurs_and_due_positions_are_sold_nevertheless(name: str, tmp_path: Path) -> None:
-    day = a_day_with_streams(Role.TARGET, Role.CRASH)
+    day = a_day_with_streams(Role.TARGET, Role.DECLINE, Role.CRASH)
     at = min(position.due_at for position in day.positions if position.due_at) - dt.timedelta(minutes=2)
     stage = played(with_fault(day, name, at, minutes=8, times=1 if name not in {"W02", "W07"} else None), tmp_path)
     assert stage.injector.all_fired[name]
