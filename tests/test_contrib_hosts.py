@@ -34,11 +34,10 @@ SECRETS = {
     "SELLCTL_DB_PASSWORD": "p4ssw0rd",
 }
 STOPS_WITHIN = 30  # seconds, as in sellctl.service
-UsageError = typer.BadParameter.__mro__[1]  # of the click that typer brings along
 
 
 def parsed(arguments: Sequence[str]) -> dict[str, Any]:
-    """The values of a command's options, as the program itself parses them. UsageError when it doesn't."""
+    """The values of a command's options, as the program itself parses them."""
     group: Any = typer.main.get_command(app)
     name, *rest = arguments
     context = group.make_context("sellctl", [], resilient_parsing=True)
