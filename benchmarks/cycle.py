@@ -18,6 +18,7 @@ from sellctl.sim.server import SimServer
 ACCOUNTS, OPTIONS, STOCKS = 4, 150, 120
 BATCH = 100  # symbols in one quote request
 BOUND = 2 * ACCOUNTS + math.ceil(OPTIONS / BATCH) + math.ceil(STOCKS / BATCH) + 1
+WARM_UP_POLLS = 5  # the first ones take longer, so that accounts don't share all requests for quotes
 _ONE_DAY = 24 * 60 * 60
 
 
@@ -47,7 +48,8 @@ async def _counted(
     runtime: Runtime, server: SimServer, clock: SkippingClock
 ) -> tuple[Counter[str], Counter[str], Counter[str]]:
     first = await _poll(runtime, server, clock)
-    await _poll(runtime, server, clock)
+    for _ in range(WARM_UP_POLLS):
+        await _poll(runtime, server, clock)
     steady = await _poll(runtime, server, clock)
     server.advance(_ONE_DAY)
     return first, steady, await _poll(runtime, server, clock)
