@@ -168,6 +168,7 @@ async def watching(
     from sellctl.core.model.account_state import RunMode
     from sellctl.service.command_inbox import serve
     from sellctl.service.garbage_collection import exempt_what_is_loaded
+    from sellctl.service.observing import observe
     from sellctl.service.systemd import sd_notify
 
     # A dry run leaves requests to the process that acts. A host that shares the accounts begins without any.
@@ -183,18 +184,18 @@ async def watching(
         if all_busy(runtime.scheduler):
             stop.set()
 
+    scheduler, state = runtime.scheduler, runtime.state
     registration = runtime.leased.registration if runtime.leased else None
-    inbox = asyncio.create_task(serve(runtime.scheduler, runtime.state, stop, registration)) if acts else None
+    inbox = asyncio.create_task(serve(scheduler, state, stop, registration) if acts else observe(scheduler, state))
     with display:
         drawing = asyncio.create_task(_draw_each_second(display, stop))
         sharing = asyncio.create_task(runtime.leased.run(stop)) if runtime.leased else None
-        await runtime.scheduler.watch(stop, show)
+        await scheduler.watch(stop, show)
         if sharing:
             await sharing
         drawing.cancel()
     sd_notify("STOPPING=1")
-    if inbox:
-        inbox.cancel()
+    inbox.cancel()
 
 
 async def _draw_each_second(display: "Display", stop: "asyncio.Event") -> None:

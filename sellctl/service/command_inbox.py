@@ -140,7 +140,7 @@ class WatcherElsewhere:
         is_waiting = True
         try:
             while is_waiting and time.monotonic() < ends_at:
-                time.sleep(0.1)
+                time.sleep(0.3)  # each question is a connection of its own
                 is_waiting = self.shared.is_waiting(request.id)
         finally:
             was_withdrawn = is_waiting and self.shared.withdraw(request.id)

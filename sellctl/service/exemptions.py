@@ -153,6 +153,8 @@ class SharedExemptions:
         database has lost it, as after a failover to a standby that had missed it.
         """
         number = self.files.number_in(found.journal)
+        if found.number < max(number or 0, self._known.number if self._known else 0):
+            found = self.shared.exemptions()  # it was changed here since the look, or the database has lost changes
         if number is None and (before := self.files.ends()):
             found = self.shared.exempt(before, is_news=False)
         elif number is not None and number > found.number:

@@ -5,9 +5,10 @@ Every error is a JournalError.
 """
 
 import datetime as dt
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 from msgspec import Struct
@@ -75,6 +76,7 @@ class SharedState:
 
     location: PostgresLocation
     _kept: Connection | None = None
+    _looking: threading.Lock = field(default_factory=threading.Lock)  # the last look may still run in another thread
 
     # --- hosts and their halt -----------------------------------------------------------------------------------------
 
@@ -153,7 +155,7 @@ class SharedState:
         """
         whose = {"registration": registration, "accounts": list(accounts)}
         rules, requests = [], []
-        with self._transaction(keep=keep) as tx:
+        with self._looking, self._transaction(keep=keep) as tx:
             if registration or whose["accounts"]:
                 of = _OF_THIS_HOST if registration else _OF_NO_HOST
                 rules = tx.execute(_TAKE_RULES.format(of=of).encode(), whose).fetchall()

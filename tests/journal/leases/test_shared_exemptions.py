@@ -8,6 +8,7 @@ import pytest
 from postgres_fixtures import PostgresLocation
 
 from sellctl.core.errors import JournalError
+from sellctl.service.exemptions import SharedExemptions
 from sellctl.service.state_folder import StateFolder
 
 FRIDAY = dt.datetime(2026, 11, 27, 18, tzinfo=dt.UTC)
@@ -81,6 +82,22 @@ def test_a_change_that_a_failover_has_lost_is_told_again_once(
     two.set_exempt("AAPL", wanted=False)
     one.look_at_shared()
     assert one.exempt() == {"TSLA"}
+
+
+def test_a_look_that_was_made_before_a_change_here_undoes_no_change_of_another_machine(
+    one: StateFolder, two: StateFolder
+) -> None:
+    shared, exempt = one.shared, one._exempt  # noqa: SLF001  what two threads of one process do, one after the other
+    assert shared is not None
+    assert isinstance(exempt, SharedExemptions)
+    old = shared.exemptions()
+    one.set_exempt("TSLA", wanted=True)
+    two.make()
+    two.set_exempt("TSLA", wanted=False)
+    exempt.take(old)
+    assert one.exempt() == frozenset()
+    two.look_at_shared()
+    assert two.exempt() == frozenset()
 
 
 def test_the_copy_of_another_journal_counts_as_never_shared(one: StateFolder, postgres: PostgresLocation) -> None:
