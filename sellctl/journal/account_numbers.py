@@ -36,10 +36,9 @@ def number_of(tx: sa.Connection, account: str) -> AccountNumber:
     return AccountNumber(number, first_row_seq)
 
 
-def save_number(tx: sa.Connection, account: str, number: AccountNumber) -> None:
-    """Record the number of an account name."""
-    tx.execute(sa.delete(meta).where(meta.c.key == _key(account)))
-    tx.execute(sa.insert(meta).values(key=_key(account), value=json.dumps([number.number, number.first_row_seq])))
+def row_of(account: str, number: AccountNumber) -> tuple[str, str]:
+    """The row of `meta` that records the number of an account name: its values in the order of the columns."""
+    return _key(account), json.dumps([number.number, number.first_row_seq])
 
 
 def end_intents(tx: sa.Connection, account: str, end: Callable[[str, str], object]) -> None:

@@ -29,7 +29,7 @@ from sellctl.journal.account_numbers import (
     AccountNumber,
     end_intents,
     number_of,
-    save_number,
+    row_of,
     swap_episodes,
 )
 from sellctl.journal.audit_log import AuditLog, Batch, Entry, exchange_day, utc_text
@@ -103,6 +103,7 @@ class SqlJournal(AuditLog):
         self._statements = database.statements
         self._intent_check = intent_check
         self._first_numbers: dict[str, str] = {}  # by account, written with the next row: no order waits for a commit
+        self._first_rows: dict[str, int] = {}  # by account: the first row of the account behind its name, once known
         super().__init__(database, now, **options)
         self._group = GroupCommit(self.appending)
         self._fingerprints: dict[str, str] = {}  # of each account's last recorded plan
@@ -121,7 +122,7 @@ class SqlJournal(AuditLog):
         new = dict(self._first_numbers)
         with super().appending() as batch:
             for account, number in new.items():
-                save_number(batch.tx, account, AccountNumber(number))
+                batch.execute(self._statements.remember, row_of(account, AccountNumber(number)))
             yield batch
         for account in new:
             self._first_numbers.pop(account, None)
@@ -240,12 +241,13 @@ class SqlJournal(AuditLog):
             before = number_of(tx, account)
         if not before.number:
             self._first_numbers[account] = number
+        self._first_rows[account] = before.first_row_seq
         if before.number in {"", number}:
             return ""
         detail = {"from": before.number, "to": number}
         with self.appending() as batch:
             row = batch.append(Entry(account, CHANGED, detail))
-            save_number(batch.tx, account, AccountNumber(number, row.seq))
+            batch.execute(self._statements.remember, row_of(account, AccountNumber(number, row.seq)))
             end_intents(
                 batch.tx,
                 account,
@@ -255,6 +257,7 @@ class SqlJournal(AuditLog):
             )
             swap_episodes(batch.tx, account, before.number, number)
             batch.tx.execute(sa.delete(meta).where(meta.c.key == f"plan:{account}"))
+        self._first_rows[account] = row.seq
         self._realised.clear()
         self._fingerprints.pop(account, None)
         return before.number
@@ -282,7 +285,7 @@ class SqlJournal(AuditLog):
         """The symbols of today's notes of a kind, by the exchange's date, newest first."""
         facts = {"account": account, "kind": kind, "day": exchange_day(self._now())}
         with self.database.reading() as tx:
-            return tuple(tx.scalars(_SYMBOLS_NOTED, facts | {"since": number_of(tx, account).first_row_seq}))
+            return tuple(tx.scalars(_SYMBOLS_NOTED, facts | {"since": self._first_row(tx, account)}))
 
     def filled_since(self, account: str, start: dt.datetime) -> Mapping[str, dt.datetime]:
         """When orders of ours last filled since then, by symbol, as far as the newest RECENT_ROWS rows go back.
@@ -291,9 +294,15 @@ class SqlJournal(AuditLog):
         """
         facts = {"account": account, "kind": FILL, "start": utc_text(start)}
         with self.database.reading() as tx:
-            rows = tx.execute(_RECENT_FILLS, facts | {"since": number_of(tx, account).first_row_seq}).all()
+            rows = tx.execute(_RECENT_FILLS, facts | {"since": self._first_row(tx, account)}).all()
         found = ((symbol, at) for name, at, body in rows for symbol in (name, *json.loads(body).get("legs", ())))
         return {symbol: dt.datetime.fromisoformat(at) for symbol, at in found}
+
+    def _first_row(self, tx: sa.Connection, account: str) -> int:
+        """The number of the first row that belongs to the account behind a name, as `set_account_number` found it."""
+        if account not in self._first_rows:
+            self._first_rows[account] = number_of(tx, account).first_row_seq
+        return self._first_rows[account]
 
     def record_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
         """Record a fill. Return the newly filled quantity; 0, with nothing written, when it was recorded already.
