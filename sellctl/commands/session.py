@@ -152,6 +152,7 @@ def _run_loaded(
 
     from sellctl.bootstrap import assemble
     from sellctl.core.model.event import Severity
+    from sellctl.service.garbage_collection import exempt_what_is_imported
     from sellctl.service.logs import log_event
 
     def listen(event: "Event") -> None:
@@ -161,6 +162,7 @@ def _run_loaded(
             notifier.notify(event)
 
     runtime = assemble(loaded, options, run_options, listen)
+    exempt_what_is_imported()
 
     async def work() -> None:
         await runtime.scheduler.run_once()

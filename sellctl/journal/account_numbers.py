@@ -15,8 +15,6 @@ from sellctl.journal.schema import episodes, meta, unresolved
 
 CHANGED = "account_changed"  # the kind of the row that records the change
 OF_ANOTHER_ACCOUNT = "of_another_account"  # the kind of the row that ends an intent of the old account
-# built once, because each start executes it often
-_OF_KEY = sa.select(meta.c.value).where(meta.c.key == sa.bindparam("key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +27,17 @@ class AccountNumber:
 
 def number_of(tx: sa.Connection, account: str) -> AccountNumber:
     """The recorded number of an account name."""
-    value = tx.scalar(_OF_KEY, {"key": _key(account)})
-    if value is None:
-        return AccountNumber()
-    number, first_row_seq = json.loads(value)
-    return AccountNumber(number, first_row_seq)
+    return number_in(tx.scalar(sa.select(meta.c.value).where(meta.c.key == key_of(account))))
 
 
-def save_number(tx: sa.Connection, account: str, number: AccountNumber) -> None:
-    """Record the number of an account name."""
-    tx.execute(sa.delete(meta).where(meta.c.key == _key(account)))
-    tx.execute(sa.insert(meta).values(key=_key(account), value=json.dumps([number.number, number.first_row_seq])))
+def number_in(value: str | None) -> AccountNumber:
+    """The number that a value in `meta` records; none without a value."""
+    return AccountNumber(*json.loads(value)) if value is not None else AccountNumber()
+
+
+def row_of(account: str, number: AccountNumber) -> tuple[str, str]:
+    """The row of `meta` that records the number of an account name: its values in the order of the columns."""
+    return key_of(account), json.dumps([number.number, number.first_row_seq])
 
 
 def end_intents(tx: sa.Connection, account: str, end: Callable[[str, str], object]) -> None:
@@ -65,5 +63,6 @@ def archived_name(account: str, number: str) -> str:
     return f"{account}\n{number}"
 
 
-def _key(account: str) -> str:
+def key_of(account: str) -> str:
+    """The key in `meta` under which the number of an account name is recorded."""
     return f"account:{account}"

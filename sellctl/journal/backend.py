@@ -65,6 +65,9 @@ class Backend(Protocol):
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that reads the state as of now."""
 
+    def rows(self, query: str, values: Sequence[object]) -> Sequence[Sequence[Any]]:
+        """All rows of a compiled query, in a transaction of its own."""
+
     def writing(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that may write what isn't evidence: durable when the block has ended, undone when it raised."""
 

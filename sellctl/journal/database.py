@@ -126,6 +126,11 @@ class Database:
         """A transaction that reads the state as of now."""
         return self._transaction(READ, self._open)
 
+    def rows(self, query: str, values: Sequence[object]) -> Sequence[Sequence[Any]]:
+        """All rows of a compiled query, in a transaction of its own."""
+        with self._transaction(READ, self._open):
+            return self.raw.execute(query, values).fetchall()
+
     @contextmanager
     def _transaction(self, begin: str, begun: Callable[[], T]) -> Iterator[T]:
         """A transaction; the block gets what `begun` returns in it."""

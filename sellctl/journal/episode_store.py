@@ -57,13 +57,15 @@ class SqlEpisodeStore:
             for symbol, episode in episodes.items()
             if (was := before.get(symbol)) is not episode and was != episode
         ]
-        to_delete = [episode.symbol for episode in changed] + [symbol for symbol in before if symbol not in episodes]
-        if not to_delete:
+        changed_symbols = {episode.symbol for episode in changed}
+        to_delete = [symbol for symbol in before if symbol in changed_symbols or symbol not in episodes]
+        if not changed and not to_delete:
             return
         saved = dict(episodes)
 
         def write(tx: sa.Connection) -> None:
-            tx.execute(sa.delete(table).where(table.c.account == account, table.c.symbol.in_(to_delete)))
+            if to_delete:
+                tx.execute(sa.delete(table).where(table.c.account == account, table.c.symbol.in_(to_delete)))
             if changed:
                 tx.execute(sa.insert(table), [_row(account, episode) for episode in changed])
 

@@ -28,8 +28,9 @@ from sellctl.journal.account_numbers import (
     OF_ANOTHER_ACCOUNT,
     AccountNumber,
     end_intents,
-    number_of,
-    save_number,
+    key_of,
+    number_in,
+    row_of,
     swap_episodes,
 )
 from sellctl.journal.audit_log import AuditLog, Batch, Entry, exchange_day, utc_text
@@ -40,37 +41,7 @@ from sellctl.journal.derived import FILL, FINAL_OUTCOMES, INTENT
 from sellctl.journal.digest import denials, excerpt, fingerprint, signature, summary
 from sellctl.journal.group_commit import GroupCommit
 from sellctl.journal.queries import MODES, PACKED, START, STRUCTURE, AuditRow, Filters, page, realised
-from sellctl.journal.schema import audit, meta, runs, unresolved
-
-RECENT_ROWS = 1_000  # how far `filled_since` reads back: its callers need only the last seconds
-
-
-# What each account's first poll reads, so built once: with 50 accounts, to build them took longer than to run them.
-# The columns with "" don't use their index: that of the day, or of the row's number, leaves the fewest rows.
-_OF_ACCOUNT, _OF_KIND = (audit.c[name] + "" == sa.bindparam(name) for name in ("account", "kind"))
-_SINCE = audit.c.seq >= sa.bindparam("since")
-_OPEN_IDS = (
-    sa.select(unresolved.c.client_order_id)
-    .where(unresolved.c.account == sa.bindparam("account"))
-    .order_by(unresolved.c.seq)
-)
-_SYMBOLS_NOTED = (
-    sa.select(audit.c.symbol)
-    .where(audit.c.day == sa.bindparam("day"), _OF_ACCOUNT, _OF_KIND, _SINCE)
-    .order_by(audit.c.seq.desc())
-)
-_RECENT_FILLS = (
-    sa.select(audit.c.symbol, audit.c.at, audit.c.body)
-    .where(
-        audit.c.seq > sa.select(sa.func.max(audit.c.seq)).scalar_subquery() - RECENT_ROWS,
-        audit.c.at >= sa.bindparam("start"),
-        _OF_ACCOUNT,
-        _OF_KIND,
-        _SINCE,
-    )
-    .order_by(audit.c.seq)
-)
-_MARK_OF_PLAN = sa.select(meta.c.value).where(meta.c.key == sa.bindparam("key"))
+from sellctl.journal.schema import meta, runs
 
 
 class IntentCheck(Protocol):
@@ -103,6 +74,7 @@ class SqlJournal(AuditLog):
         self._statements = database.statements
         self._intent_check = intent_check
         self._first_numbers: dict[str, str] = {}  # by account, written with the next row: no order waits for a commit
+        self._first_rows: dict[str, int] = {}  # by account: the first row of the account behind its name, once known
         super().__init__(database, now, **options)
         self._group = GroupCommit(self.appending)
         self._fingerprints: dict[str, str] = {}  # of each account's last recorded plan
@@ -121,7 +93,7 @@ class SqlJournal(AuditLog):
         new = dict(self._first_numbers)
         with super().appending() as batch:
             for account, number in new.items():
-                save_number(batch.tx, account, AccountNumber(number))
+                batch.execute(self._statements.remember, row_of(account, AccountNumber(number)))
             yield batch
         for account in new:
             self._first_numbers.pop(account, None)
@@ -149,9 +121,7 @@ class SqlJournal(AuditLog):
     def _fingerprint(self, account: str) -> str:
         """The fingerprint of the last plan recorded for this account, by any process; "" before the first."""
         if account not in self._fingerprints:
-            with self.database.reading() as tx:
-                recorded = tx.scalar(_MARK_OF_PLAN, {"key": f"plan:{account}"})
-            self._fingerprints[account] = recorded or ""
+            self._fingerprints[account] = self._recall(f"plan:{account}") or ""
         return self._fingerprints[account]
 
     async def intend(
@@ -236,16 +206,16 @@ class SqlJournal(AuditLog):
         Return the old number when another account was behind the name until now, else "". Then nothing recorded of the
         old account is applied to the new one.
         """
-        with self.database.reading() as tx:
-            before = number_of(tx, account)
+        before = number_in(self._recall(key_of(account)))
         if not before.number:
             self._first_numbers[account] = number
+        self._first_rows[account] = before.first_row_seq
         if before.number in {"", number}:
             return ""
         detail = {"from": before.number, "to": number}
         with self.appending() as batch:
             row = batch.append(Entry(account, CHANGED, detail))
-            save_number(batch.tx, account, AccountNumber(number, row.seq))
+            batch.execute(self._statements.remember, row_of(account, AccountNumber(number, row.seq)))
             end_intents(
                 batch.tx,
                 account,
@@ -255,14 +225,14 @@ class SqlJournal(AuditLog):
             )
             swap_episodes(batch.tx, account, before.number, number)
             batch.tx.execute(sa.delete(meta).where(meta.c.key == f"plan:{account}"))
+        self._first_rows[account] = row.seq
         self._realised.clear()
         self._fingerprints.pop(account, None)
         return before.number
 
     def open_intents(self, account: str) -> Sequence[str]:
         """The client order ids of orders with an intent but no recorded end, oldest first."""
-        with self.database.reading() as tx:
-            return tuple(tx.scalars(_OPEN_IDS, {"account": account}))
+        return tuple(client_order_id for (client_order_id,) in self._rows(self._statements.open_ids, account))
 
     def open_orders(self, account: str) -> Sequence[OpenOrder]:
         """Orders with an intent but no recorded end, with everything recorded about each, oldest first."""
@@ -280,20 +250,32 @@ class SqlJournal(AuditLog):
 
     def noted_today(self, account: str, kind: str) -> Sequence[str]:
         """The symbols of today's notes of a kind, by the exchange's date, newest first."""
-        facts = {"account": account, "kind": kind, "day": exchange_day(self._now())}
-        with self.database.reading() as tx:
-            return tuple(tx.scalars(_SYMBOLS_NOTED, facts | {"since": number_of(tx, account).first_row_seq}))
+        today = exchange_day(self._now())
+        rows = self._rows(self._statements.noted, today, account, kind, self._first_row(account))
+        return tuple(symbol for (symbol,) in rows)
 
     def filled_since(self, account: str, start: dt.datetime) -> Mapping[str, dt.datetime]:
         """When orders of ours last filled since then, by symbol, as far as the newest RECENT_ROWS rows go back.
 
         The fill of a multi-leg order is one of each of its symbols.
         """
-        facts = {"account": account, "kind": FILL, "start": utc_text(start)}
-        with self.database.reading() as tx:
-            rows = tx.execute(_RECENT_FILLS, facts | {"since": number_of(tx, account).first_row_seq}).all()
+        rows = self._rows(self._statements.recent, utc_text(start), account, FILL, self._first_row(account))
         found = ((symbol, at) for name, at, body in rows for symbol in (name, *json.loads(body).get("legs", ())))
         return {symbol: dt.datetime.fromisoformat(at) for symbol, at in found}
+
+    def _rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
+        return self.database.rows(query, values)
+
+    def _recall(self, key: str) -> str | None:
+        """The value in `meta` with a key; None without one."""
+        rows = self._rows(self._statements.recall, key)
+        return rows[0][0] if rows else None
+
+    def _first_row(self, account: str) -> int:
+        """The number of the first row that belongs to the account behind a name, as `set_account_number` found it."""
+        if account not in self._first_rows:
+            self._first_rows[account] = number_in(self._recall(key_of(account))).first_row_seq
+        return self._first_rows[account]
 
     def record_fill(self, account: str, client_order_id: str, detail: Mapping[str, object]) -> Decimal:
         """Record a fill. Return the newly filled quantity; 0, with nothing written, when it was recorded already.

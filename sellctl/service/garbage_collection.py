@@ -11,3 +11,13 @@ def exempt_what_is_loaded() -> None:
     if not gc.get_freeze_count():
         gc.collect()
         gc.freeze()
+
+
+def exempt_what_is_imported() -> None:
+    """Exempt from that search, once, what a command that ends soon has imported, of which nothing becomes garbage.
+
+    It makes no search itself. One over the imports took 60 of the 380 ms of processor time that `run-once` needs on 50
+    accounts of 20 positions from its first request to its last order.
+    """
+    if not gc.get_freeze_count():
+        gc.freeze()

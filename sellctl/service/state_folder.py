@@ -136,7 +136,8 @@ class StateFolder:
 
         if account_number in self._locks:
             return
-        self.make()
+        if not self._locks:
+            self.make()
         path = self.path / f"account-{_as_name(account_number)}.lock"
         lock = FileLock(path, mode=PRIVATE_FILE)
         try:

@@ -1,4 +1,5 @@
 import csv
+import gc
 import hashlib
 import io
 from pathlib import Path
@@ -33,6 +34,13 @@ def test_a_target_is_sold_and_a_second_run_right_after_sends_nothing(play: Play)
     assert len(sent) == 1
     assert stage.run("run-once").status == 0
     assert stage.sent() == sent
+
+
+def test_a_single_run_searches_for_no_garbage_in_what_it_has_imported(play: Play) -> None:
+    gc.unfreeze()
+    assert play(TARGET).run("run-once").status == 0
+    assert gc.get_freeze_count() > 0
+    gc.unfreeze()
 
 
 def test_the_table_after_a_run_shows_what_became_of_the_order(play: Play) -> None:

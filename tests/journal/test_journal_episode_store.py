@@ -73,6 +73,18 @@ def test_saving_is_all_that_is_remembered(journal: SqlJournal) -> None:
     assert fresh(journal).load("main") == {}
 
 
+def test_what_another_writer_has_stored_meanwhile_is_refused_once_and_replaced_then(journal: SqlJournal) -> None:
+    episode_store = SqlEpisodeStore(journal.database)
+    asyncio.run(episode_store.save("main", {"QQQ": QQQ}))
+    asyncio.run(fresh(journal).save("main", {"SPY": SPY, "QQQ": QQQ}))
+    after = {"SPY": replace(SPY, peak=Decimal(2)), "QQQ": QQQ}
+    with pytest.raises(JournalError):
+        asyncio.run(episode_store.save("main", after))
+    assert fresh(journal).load("main") == {"SPY": SPY, "QQQ": QQQ}
+    asyncio.run(episode_store.save("main", after))
+    assert fresh(journal).load("main") == after
+
+
 def test_what_is_unchanged_is_not_written_again(file_journal: SqliteJournal) -> None:
     episode_store = SqlEpisodeStore(file_journal.database)
     asyncio.run(episode_store.save("main", {"SPY": SPY}))

@@ -27,7 +27,7 @@ from sellctl.journal.location import PostgresLocation
 from sellctl.journal.postgres.connection import READING, WRITING, Connection, Timeouts, engine_of
 from sellctl.journal.postgres.errors import EXTERNAL_ERRORS, is_timeout, map_postgres_errors, postgres_error
 from sellctl.journal.postgres.migrations import NEWEST, load_alembic, migrate, refuse_newer, version_of
-from sellctl.journal.postgres.pipeline import Statement, in_one_trip, required
+from sellctl.journal.postgres.pipeline import Row, Statement, in_one_trip, required
 from sellctl.journal.postgres.triggers import LIFT_REFUSE_DELETE, RESTORE_REFUSE_DELETE
 from sellctl.journal.schema import meta
 from sellctl.journal.statements import compiled
@@ -81,7 +81,8 @@ class _Write:
         self.waiting.append(Statement(statement, values))
 
     def fetch(self, statement: str, values: Sequence[Any]) -> Sequence[Any] | None:
-        return in_one_trip(self.raw, [*self._taken(), Statement(statement, values)])[-1]
+        rows = in_one_trip(self.raw, [*self._taken(), Statement(statement, values)])[-1]
+        return rows[0] if rows else None
 
     def require(self, query: str, values: Sequence[Any], refusal: SellctlError) -> None:
         self.waiting.append(required(query, values, refusal))
@@ -160,6 +161,16 @@ class PostgresDatabase:
         with self._transaction(_BEGIN_READING) as tx:
             yield tx
 
+    def rows(self, query: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        """All rows of a compiled query, in a transaction of its own: one round trip."""
+        with self._lock:
+            try:
+                return self._begin(Statement(query, values))[2][0]
+            except EXTERNAL_ERRORS as error:
+                raise postgres_error(error, self.location) from error
+            finally:
+                self._end()
+
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction that may write what isn't evidence: durable when the block has ended, undone when it raised."""
@@ -204,18 +215,20 @@ class PostgresDatabase:
 
     def _begin_appending(self) -> _Write:
         connection, raw, rows = self._begin(_BEGIN, _LOCK_END, _NEWEST)
-        last = ChainLink(*rows[2]) if rows[2] else START
-        if rows[1] is None:
+        last = ChainLink(*rows[2][0]) if rows[2] else START
+        if not rows[1]:
             raise JournalError(
                 f"The journal {self.location} lacks the row that names the end of its chain.",
                 hint="Restore the database; `sellctl history --verify` shows what is intact.",
             )
-        head = ChainLink(*rows[1])
+        head = ChainLink(*rows[1][0])
         fault = "" if head == last else f"its head names row {head.seq}, and the last row found is {last.seq}"
         return _Write(connection, raw, last, fault)
 
-    def _begin(self, *statements: Statement) -> tuple[sa.Connection, Connection, list[tuple[Any, ...] | None]]:
-        """Begin a transaction: on a new connection when the old one turns out to be broken, as nothing is written yet.
+    def _begin(self, *statements: Statement) -> tuple[sa.Connection, Connection, list[list[Row]]]:
+        """Execute the first statements of a transaction; the rows of each.
+
+        On a new connection when the old one turns out to be broken: nothing is written yet.
 
         A server that did not answer in time is not waited for a second time.
         """
@@ -246,14 +259,14 @@ class PostgresDatabase:
         self._drop()
         try:
             _, raw, _ = self._begin(_BEGIN, _LOCK_END)
-            row = in_one_trip(raw, [Statement(_HASH_AT, (end.seq,)), _ROLLBACK])[0]
+            found = in_one_trip(raw, [Statement(_HASH_AT, (end.seq,)), _ROLLBACK])[0]
         except (*EXTERNAL_ERRORS, JournalError) as second:
             raise JournalConnectionError(
                 f"The connection to the journal {self.location} broke during a commit, and whether row {end.seq} is "
                 "recorded is not known.",
                 hint="Nothing is sent for it; sellctl tries again by itself.",
             ) from second
-        if row is None or row[0] != end.hash:
+        if found != [(end.hash,)]:
             raise postgres_error(error, self.location) from error
 
     def _end(self) -> None:

@@ -44,8 +44,8 @@ def required(query: str, values: Sequence[Any], refusal: SellctlError) -> Statem
     return Statement(f"SELECT 1 / count(*) FROM ({query}) AS found", values, refusal)  # noqa: S608  no user's text
 
 
-def in_one_trip(connection: Connection, statements: Sequence[Statement]) -> list[Row | None]:
-    """Execute statements one after the other; the first row of each, None without one. None runs after one that fails.
+def in_one_trip(connection: Connection, statements: Sequence[Statement]) -> list[list[Row]]:
+    """Execute statements one after the other; the rows of each. None runs after one that fails.
 
     psycopg.Error for the first that fails, or its refusal. OperationalError when the connection breaks or no answer
     comes in time; it is closed then.
@@ -80,7 +80,7 @@ def in_one_trip(connection: Connection, statements: Sequence[Statement]) -> list
         refusal = statements[is_query[:failed].count(True)].refusal
         raise refusal if refusal is not None and error.sqlstate == _DIVISION_BY_ZERO else error
     connection.prepared |= new
-    return [_first_row(each) for each, counts in zip(results, is_query, strict=True) if counts]
+    return [_rows(each) for each, counts in zip(results, is_query, strict=True) if counts]
 
 
 def _results(connection: Connection) -> Iterator[pq.abc.PGresult]:
@@ -112,14 +112,13 @@ def _wait(poll: select.poll, end: float | None) -> None:
         raise psycopg.OperationalError("wait timeout expired")
 
 
-def _first_row(result: pq.abc.PGresult) -> Row | None:
-    if not result.ntuples:
-        return None
-    return tuple(_value(result, column) for column in range(result.nfields))
+def _rows(result: pq.abc.PGresult) -> list[Row]:
+    columns = range(result.nfields)
+    return [tuple(_value(result, row, column) for column in columns) for row in range(result.ntuples)]
 
 
-def _value(result: pq.abc.PGresult, column: int) -> object:
-    text = result.get_value(0, column)
+def _value(result: pq.abc.PGresult, row: int, column: int) -> object:
+    text = result.get_value(row, column)
     if text is None:
         return None
     return int(text) if result.ftype(column) in _INTEGERS else text.decode()
