@@ -18,7 +18,7 @@ from sellctl.service.state_folder import SharedNews
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sellctl.core.scheduler import AccountScheduler
     from sellctl.core.sell_watcher import SellWatcher
@@ -51,7 +51,9 @@ async def serve(
         requests, discarded = state.take_requests(tuple(watchers))
         for why in (*discarded, *shared.discarded):
             scheduler.publish("", EventKind.NOTE, why, failed=True)
-        for request in (*(() if is_first else requests), *shared.requests):
+        mine = [each for each in shared.requests if not stop.is_set() and watchers.keys() & set(each.accounts)]
+        await sharing.give_back([each for each in shared.requests if each not in mine])
+        for request in (*(() if is_first else requests), *mine):
             _pass_on(request, watchers)
             scheduler.read_at_once([name for name in request.accounts if name in watchers])
         before, flags = flags, flags_of(state)
@@ -77,7 +79,8 @@ class _Sharing:
     async def look(self) -> "SharedNews":
         """Take what the other hosts have changed. Nothing while the database doesn't answer."""
         registration = self.registration() if self.registration else 0
-        accounts = () if self.registration else tuple(watcher.name for watcher in self.scheduler.watchers)
+        may_take = registration or not self.registration
+        accounts = tuple(watcher.name for watcher in self.scheduler.watchers) if may_take else ()
         try:
             if self.state.shared is None:
                 return SharedNews()
@@ -87,6 +90,16 @@ class _Sharing:
         except SellctlError:
             return SharedNews()
         return news
+
+    async def give_back(self, requests: "Sequence[CommandRequest]") -> None:
+        """Leave requests to the next host: this one has stopped, or lost their accounts, since it took them."""
+        for request in requests:
+            try:
+                if self.state.shared is not None and request.accounts:
+                    await asyncio.to_thread(self.state.shared.ask, request.id, request.accounts[0], text_of(request))
+            except SellctlError as error:
+                asked = f"{request.verb.value} {request.symbol}".strip()
+                self.scheduler.publish("", EventKind.ALERT, f"{asked} is not carried out: {error}", failed=True)
 
 
 def flags_of(state: "StateFolder") -> "tuple[str, Mapping[str, dt.datetime | None] | str]":

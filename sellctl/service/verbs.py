@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from sellctl.core.sell_watcher import SellWatcher
     from sellctl.journal.location import JournalLocation
 
+HOST_SECONDS = 40.0  # a host takes a request within 30 s or never, and sends its first order within 10 s
 _REQUESTS_KEPT = 1_000  # of which the outcome can be asked
 
 
@@ -220,6 +221,7 @@ class Verbs:
         ConfigError when it isn't held; `not_held` is for what is to come.
         """
         name, state = name_of(name), self.runtime.state
+        state.look_at_shared()  # what only this machine has exempted until now is shared, too
         known = state.exemptions()
         name = exempted_as(lambda: self.runtime.loaded.config, name, known) or name
         if until is None and name in known and known[name] is None:

@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import resource
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +19,9 @@ from postgres_fixtures import PostgresLocation
 from stage import CommandResult, Program, end_of
 
 from sellctl.api.tokens import fresh_secret
+from sellctl.core.manual.verb import Verb
 from sellctl.journal.verify import verify
+from sellctl.service.state_folder import StateFolder
 
 if TYPE_CHECKING:
     import subprocess
@@ -148,6 +153,27 @@ def test_what_was_exempt_before_the_journal_was_shared_stays_exempt(machines: Ma
     assert machines.broker.orders == []
 
 
+def test_what_another_machine_alone_had_exempt_reaches_the_hosts_when_it_is_exempt_again(machines: Machines) -> None:
+    machines.host("one")
+    state = machines.machine("elsewhere").state
+    state.mkdir(mode=0o700)
+    (state / "exempt.json").write_text(json.dumps({"symbols": [CALL]}))
+    (state / "exempt.json").chmod(0o600)
+    assert machines.run("elsewhere", "exempt", CALL).status == 0
+    machines.fall(0.70)
+    time.sleep(3)  # a stop is confirmed and sent in less
+    assert machines.broker.orders == []
+
+
+def test_what_is_exempt_elsewhere_is_not_sold_by_a_host_whose_disk_is_full(machines: Machines) -> None:
+    host = machines.host("one")
+    resource.prlimit(host.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    assert machines.run("elsewhere", "exempt", CALL).status == 0
+    machines.fall(0.70)
+    time.sleep(3)
+    assert machines.broker.orders == []
+
+
 def test_without_the_database_nothing_is_exempt_or_managed_and_the_command_says_so(machines: Machines) -> None:
     elsewhere = machines.machine("elsewhere")
     elsewhere.write(
@@ -193,6 +219,16 @@ def test_a_stop_that_is_set_from_another_machine_is_the_hosts(machines: Machines
     until(lambda: not machines.broker.positions)
 
 
+def test_a_request_that_was_left_on_a_hosts_disk_long_ago_is_not_carried_out(machines: Machines) -> None:
+    state = StateFolder(machines.machine("one").state)
+    file = state.ask(Verb.CLOSE, symbol=CALL, accounts=("main",), by="sellctl close")  # and it was killed
+    os.utime(file, (time.time() - 86_400,) * 2)
+    machines.host("one")
+    until(lambda: not file.exists())
+    time.sleep(2)
+    assert machines.broker.orders == []
+
+
 def test_a_close_while_a_host_takes_over_waits_for_it(machines: Machines) -> None:
     first = machines.host("one")
     machines.spawn("two", "watch", "--format", "log", "--host-id", "two")
@@ -202,6 +238,19 @@ def test_a_close_while_a_host_takes_over_waits_for_it(machines: Machines) -> Non
     assert result.status == 0, result.err
     assert "main: passed to host" in result.err
     assert [order["qty"] for order in machines.broker.orders] == ["3"]
+
+
+# --- halts ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_halt_with_a_reason_that_is_not_text_halts_all_hosts_and_ends_none(machines: Machines) -> None:
+    host = machines.host("one")
+    assert machines.run("elsewhere", "halt", "--reason", "fed \udcff day").status == 0
+    assert machines.run("third", "fleet", "--format", "json").document["halted"] == "fed ? day"
+    assert machines.run("third", "resume", "--reason", "over").status == 0
+    StateFolder(machines.machine("one").state).halt("a \udcff day", "ana")
+    until(lambda: machines.run("third", "fleet", "--format", "json").document["halted"] == "a ? day", 5)
+    assert host.poll() is None
 
 
 # --- the control API beside hosts -------------------------------------------------------------------------------------
@@ -262,6 +311,20 @@ def test_a_close_over_the_api_is_carried_out_by_the_host(machines: Machines) -> 
     until(lambda: machines.run("elsewhere", "fleet", "--format", "json").document["accounts"])
     outcome = api.confirmed("close", symbol=CALL)
     until(lambda: not machines.broker.positions)
+    until(lambda: api.get("close/" + outcome["id"])["is_done"])
+    assert [order["qty"] for order in machines.broker.orders] == ["3"]
+
+
+def test_a_close_over_the_api_is_not_said_to_be_over_while_a_host_may_still_take_it(machines: Machines) -> None:
+    host = machines.host("one")
+    api = observing(machines)
+    until(lambda: machines.run("elsewhere", "fleet", "--format", "json").document["accounts"])
+    shown = api.post("close", dry_run=True, symbol=CALL)
+    host.send_signal(signal.SIGSTOP)
+    outcome = api.post("close", confirm=shown["confirm"])
+    host.send_signal(signal.SIGCONT)
+    assert (outcome["is_pending"], outcome["is_done"]) == (True, False)
+    assert outcome["sentence"] == "0 of 1 position closed; under way."
     until(lambda: api.get("close/" + outcome["id"])["is_done"])
     assert [order["qty"] for order in machines.broker.orders] == ["3"]
 
