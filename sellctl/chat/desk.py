@@ -248,12 +248,13 @@ class Desk:
 
     async def _halt(self, command: Command, rest: str) -> None:
         reason = sanitize(rest)[:_LONGEST_REASON] or "no reason was given"
-        await self.handover.call(lambda: self.verbs.halt(reason, person(command.who, command.chat), HaltOrigin.CHAT))
-        self._say(
-            command.chat,
+        by = person(command.who, command.chat)
+        untold = await self.handover.call(lambda: self.verbs.halt(reason, by, HaltOrigin.CHAT))
+        done = (
             f"Halted: {reason}. No new orders are sent; orders that are working at the broker stay there. "
-            "`sellctl resume` at the machine lifts it.",
+            "`sellctl resume` at the machine lifts it."
         )
+        self._say(command.chat, f"{done}\n\n{untold}".rstrip())
 
     async def _leave_alone(self, chat: int, who: str, name: str, until: str, replaces: int = 0) -> None:
         def exempt() -> str:

@@ -6,11 +6,12 @@ exemptions and the halt of all hosts are in its database, so that they reach the
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sellctl.core.errors import SellctlError
+from sellctl.core.errors import JournalError, SellctlError
 from sellctl.core.model.event import EventKind
 from sellctl.service.hosts import SharedHalt
 from sellctl.service.requests import text_of
@@ -146,7 +147,7 @@ class WatcherElsewhere:
     def accepts(self, request: "CommandRequest") -> bool:
         """Pass a request on, and return whether it was accepted; one that wasn't is withdrawn.
 
-        JournalError when the database can't be reached.
+        JournalError when the database can't be reached; the sentence says when it may be carried out all the same.
         """
         self.shared.ask(request.id, request.accounts[0], text_of(request))
         ends_at = time.monotonic() + TAKEN_WITHIN_SECONDS
@@ -154,10 +155,20 @@ class WatcherElsewhere:
         try:
             while is_waiting and time.monotonic() < ends_at:
                 time.sleep(0.1)
-                is_waiting = self.shared.is_waiting(request.id)
+                with suppress(JournalError):  # asked again until the end
+                    is_waiting = self.shared.is_waiting(request.id)
         finally:
-            was_withdrawn = is_waiting and self.shared.withdraw(request.id)
+            was_withdrawn = is_waiting and self._withdraw(request.id)
         return not was_withdrawn
+
+    def _withdraw(self, request: str) -> bool:
+        try:
+            return self.shared.withdraw(request)
+        except JournalError as error:
+            raise JournalError(
+                f"Whether {self.name} carries it out is unknown: {error.sentence}",
+                hint="It does so within 30 s or never. Look before you ask again: sellctl positions",
+            ) from None
 
 
 def watcher_of(state: "StateFolder", account: str, number: str | None) -> "WatcherHere | WatcherElsewhere | None":

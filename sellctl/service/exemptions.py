@@ -158,9 +158,13 @@ class SharedExemptions:
         if own := self._own(found.journal):
             found = self.shared.exempt(own, is_news=False)
             self._added = own
-        elif number is not None and number > found.number:
+        elif number is not None and self._is_lost_there(number, found):
             found = self.shared.exempt(self.files.ends(), is_news=False, least=number)
         self._keep(found)
+
+    def _is_lost_there(self, number: int, found: "Shared") -> bool:
+        """Whether the database has lost the change of which the file is a copy, or given its number to another one."""
+        return number > found.number or (number == found.number and self.files.ends() != found.ends)
 
     def _own(self, journal: str) -> Ends:
         """What only the file has: all of it, unless it is a copy of what this journal has, or was added to that."""

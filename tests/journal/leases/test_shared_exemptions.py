@@ -88,6 +88,21 @@ def test_a_change_that_a_failover_has_lost_is_told_again_once(
     assert one.exempt() == {"TSLA"}
 
 
+def test_a_lost_change_whose_number_was_given_to_another_one_is_told_again(
+    one: StateFolder, two: StateFolder, postgres: PostgresLocation
+) -> None:
+    for name in ("TSLA", "AAPL"):
+        one.set_exempt(name, wanted=True)
+    execute(postgres, "UPDATE exemption_changes SET number = 1; DELETE FROM exemptions WHERE name = 'AAPL'")
+    two.set_exempt("MSFT", wanted=True)
+    one.look_at_shared()
+    two.look_at_shared()
+    assert one.exempt() == two.exempt() == {"TSLA", "AAPL", "MSFT"}
+    two.set_exempt("AAPL", wanted=False)
+    one.look_at_shared()
+    assert one.exempt() == {"TSLA", "MSFT"}
+
+
 def test_the_copy_of_another_journal_counts_as_never_shared(one: StateFolder, postgres: PostgresLocation) -> None:
     one.set_exempt("TSLA", wanted=True)
     execute(postgres, "UPDATE meta SET value = 'another' WHERE key = 'id'; DELETE FROM exemptions")
