@@ -172,11 +172,10 @@ class Control:
         await asyncio.wait({task}, timeout=POLL_SECONDS + SETTLE_SECONDS)
         return task.done()
 
-    def halt(self, reason: str, by: str) -> bool:
-        """Stop all new orders (Verbs.halt). Returns whether they weren't stopped before."""
+    def halt(self, reason: str, by: str) -> tuple[bool, str]:
+        """Stop all new orders. Returns whether they weren't stopped before, and why other hosts aren't (Verbs.halt)."""
         changed = self.current_halt is None
-        self.verbs.halt(reason, by, HaltOrigin.API)
-        return changed
+        return changed, self.verbs.halt(reason, by, HaltOrigin.API)
 
     def resume(self, reason: str, by: str) -> bool:
         """Lift a halt that was made over the API or by chat. Returns whether there was one.

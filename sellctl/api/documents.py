@@ -122,11 +122,11 @@ def done_document(control: "Control", sentence: str, *, changed: bool) -> Docume
     return {"state": control.state.value, "changed": changed, "sentence": sentence, "halted": control.halted()}
 
 
-def halted_document(control: "Control", *, changed: bool) -> Document:
-    """The result of a halt, and who can lift it."""
+def halted_document(control: "Control", untold: str, *, changed: bool) -> Document:
+    """The result of a halt, and who can lift it. `untold` is a sentence when other hosts aren't halted, or ""."""
     halt = control.current_halt
     lifted = "`sellctl resume` on the machine lifts it"
     if halt and halt.origin.is_remote:
         lifted += ", or an admin over the API"
     outcome = "Halted: no new orders are sent." if changed else "It was halted already."
-    return done_document(control, f"{outcome} {lifted}.", changed=changed)
+    return done_document(control, f"{outcome} {lifted}. {untold}".rstrip(), changed=changed)

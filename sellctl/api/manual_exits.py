@@ -23,6 +23,7 @@ from sellctl.core.watching.manual_exits import (
     qty_or_share,
     quantities_of,
 )
+from sellctl.service.verbs import HOST_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +91,10 @@ class StartedExits:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What became of exits so far. `undecided` accounts were not read since; `is_pending`: it may still change."""
+    """What became of exits so far. `is_pending`: it may still change.
+
+    `undecided` accounts were not read since, or their host may not have taken the request yet.
+    """
 
     started: StartedExits
     exits: tuple[ExitOutcome, ...]
@@ -182,14 +186,18 @@ class ManualExits:
 
     def _outcomes(self, started: StartedExits) -> Outcomes:
         found = tuple(self.control.verbs.outcome(started.requests))
-        undecided = self._undecided(started)
+        undecided = self._undecided(started, found)
         is_pending = any(
             each.result is Result.WORKING or (not each.is_done and each.proposed.listing.account in undecided)
             for each in found
         )
         return Outcomes(started, found, undecided, is_pending)
 
-    def _undecided(self, started: StartedExits) -> frozenset[str]:
-        """The accounts that were not read since these exits were asked for."""
-        states = self.control.runtime.scheduler.states
-        return frozenset(state.name for state in states if state.polled_at is None or state.polled_at < started.since)
+    def _undecided(self, started: StartedExits, found: "Sequence[ExitOutcome]") -> frozenset[str]:
+        """The accounts that were not read since these exits were asked for, or whose host may not have taken them."""
+        runtime = self.control.runtime
+        states = runtime.scheduler.states
+        unread = {state.name for state in states if state.polled_at is None or state.polled_at < started.since}
+        if runtime.observes and runtime.clock.monotonic() - started.since < HOST_SECONDS:
+            unread |= {each.proposed.listing.account for each in found if each.result is Result.NOT_SENT}
+        return frozenset(unread)

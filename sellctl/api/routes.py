@@ -303,8 +303,8 @@ async def manage(request: Request, order: manual_schemas.NamedPosition) -> Respo
 async def halt(request: Request, order: schemas.HaltOrder | None = None) -> Response:
     """Stop all new orders of every sellctl process on this state folder, at once and without a confirmation."""
     control = control_of(request)
-    changed = control.halt(sanitize((order or schemas.HaltOrder()).reason), caller_of(request))
-    return _json(documents.halted_document(control, changed=changed))
+    changed, untold = control.halt(sanitize((order or schemas.HaltOrder()).reason), caller_of(request))
+    return _json(documents.halted_document(control, untold, changed=changed))
 
 
 @sell_router.post("/resume", response_model=schemas.Done, responses=_REFUSED | _BAD_BODY)

@@ -42,7 +42,7 @@ from sellctl.service.halt_flag import HaltOrigin
 from sellctl.service.names import exempted_text
 from sellctl.service.proposals import Surface
 from sellctl.service.rule_changes import change_of
-from sellctl.service.verbs import why_not
+from sellctl.service.verbs import HOST_SECONDS, why_not
 from sellctl.ui.formatting import sanitize
 
 if TYPE_CHECKING:
@@ -248,12 +248,13 @@ class Desk:
 
     async def _halt(self, command: Command, rest: str) -> None:
         reason = sanitize(rest)[:_LONGEST_REASON] or "no reason was given"
-        await self.handover.call(lambda: self.verbs.halt(reason, person(command.who, command.chat), HaltOrigin.CHAT))
-        self._say(
-            command.chat,
+        by = person(command.who, command.chat)
+        untold = await self.handover.call(lambda: self.verbs.halt(reason, by, HaltOrigin.CHAT))
+        done = (
             f"Halted: {reason}. No new orders are sent; orders that are working at the broker stay there. "
-            "`sellctl resume` at the machine lifts it.",
+            "`sellctl resume` at the machine lifts it."
         )
+        self._say(command.chat, f"{done}\n\n{untold}".rstrip())
 
     async def _leave_alone(self, chat: int, who: str, name: str, until: str, replaces: int = 0) -> None:
         def exempt() -> str:
@@ -335,10 +336,11 @@ class Desk:
         """What became of exits, once they are closed or after some time."""
         possible = [each for each in proposed if each.is_possible]
         journal, began = self.verbs.runtime.state.journal, self.monotonic()
+        first_order_within = HOST_SECONDS if self.verbs.runtime.observes else FIRST_ORDER_SECONDS
         while True:
             is_done, was_sent = await asyncio.to_thread(lookups.progress_of, journal, row, possible)
             waited = self.monotonic() - began
-            if is_done or waited > (FILL_SECONDS if was_sent else FIRST_ORDER_SECONDS):
+            if is_done or waited > (FILL_SECONDS if was_sent else first_order_within):
                 break
             await asyncio.sleep(_LOOK_SECONDS)
         return texts.outcomes_text(await self.handover.call(lambda: self.verbs.outcome(requests)))

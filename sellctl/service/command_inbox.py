@@ -6,11 +6,12 @@ exemptions and the halt of all hosts are in its database, so that they reach the
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sellctl.core.errors import SellctlError
+from sellctl.core.errors import JournalError, SellctlError
 from sellctl.core.model.event import EventKind
 from sellctl.service.hosts import SharedHalt
 from sellctl.service.requests import text_of
@@ -18,7 +19,7 @@ from sellctl.service.state_folder import SharedNews
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sellctl.core.scheduler import AccountScheduler
     from sellctl.core.sell_watcher import SellWatcher
@@ -51,7 +52,9 @@ async def serve(
         requests, discarded = state.take_requests(tuple(watchers))
         for why in (*discarded, *shared.discarded):
             scheduler.publish("", EventKind.NOTE, why, failed=True)
-        for request in (*(() if is_first else requests), *shared.requests):
+        mine = [each for each in shared.requests if not stop.is_set() and watchers.keys() & set(each.accounts)]
+        await sharing.give_back([each for each in shared.requests if each not in mine])
+        for request in (*(() if is_first else requests), *mine):
             _pass_on(request, watchers)
             scheduler.read_at_once([name for name in request.accounts if name in watchers])
         before, flags = flags, flags_of(state)
@@ -77,7 +80,8 @@ class _Sharing:
     async def look(self) -> "SharedNews":
         """Take what the other hosts have changed. Nothing while the database doesn't answer."""
         registration = self.registration() if self.registration else 0
-        accounts = () if self.registration else tuple(watcher.name for watcher in self.scheduler.watchers)
+        may_take = registration or not self.registration
+        accounts = tuple(watcher.name for watcher in self.scheduler.watchers) if may_take else ()
         try:
             if self.state.shared is None:
                 return SharedNews()
@@ -87,6 +91,16 @@ class _Sharing:
         except SellctlError:
             return SharedNews()
         return news
+
+    async def give_back(self, requests: "Sequence[CommandRequest]") -> None:
+        """Leave requests to the next host: this one has stopped, or lost their accounts, since it took them."""
+        for request in requests:
+            try:
+                if self.state.shared is not None and request.accounts:
+                    await asyncio.to_thread(self.state.shared.ask, request.id, request.accounts[0], text_of(request))
+            except SellctlError as error:
+                asked = f"{request.verb.value} {request.symbol}".strip()
+                self.scheduler.publish("", EventKind.ALERT, f"{asked} is not carried out: {error}", failed=True)
 
 
 def flags_of(state: "StateFolder") -> "tuple[str, Mapping[str, dt.datetime | None] | str]":
@@ -133,7 +147,7 @@ class WatcherElsewhere:
     def accepts(self, request: "CommandRequest") -> bool:
         """Pass a request on, and return whether it was accepted; one that wasn't is withdrawn.
 
-        JournalError when the database can't be reached.
+        JournalError when the database can't be reached; the sentence says when it may be carried out all the same.
         """
         self.shared.ask(request.id, request.accounts[0], text_of(request))
         ends_at = time.monotonic() + TAKEN_WITHIN_SECONDS
@@ -141,10 +155,20 @@ class WatcherElsewhere:
         try:
             while is_waiting and time.monotonic() < ends_at:
                 time.sleep(0.3)  # each question is a connection of its own
-                is_waiting = self.shared.is_waiting(request.id)
+                with suppress(JournalError):  # asked again until the end
+                    is_waiting = self.shared.is_waiting(request.id)
         finally:
-            was_withdrawn = is_waiting and self.shared.withdraw(request.id)
+            was_withdrawn = is_waiting and self._withdraw(request.id)
         return not was_withdrawn
+
+    def _withdraw(self, request: str) -> bool:
+        try:
+            return self.shared.withdraw(request)
+        except JournalError as error:
+            raise JournalError(
+                f"Whether {self.name} carries it out is unknown: {error.sentence}",
+                hint="It does so within 30 s or never. Look before you ask again: sellctl positions",
+            ) from None
 
 
 def watcher_of(state: "StateFolder", account: str, number: str | None) -> "WatcherHere | WatcherElsewhere | None":

@@ -127,8 +127,8 @@ class Confirming:
             return CarriedOut(now, by, tuple(self.verbs.set(now.overrides, now.change, by)))
         if proposal.action is Action.EXEMPT:
             return CarriedOut(now, by, sentence=self._exempt(proposal, by))
-        self.verbs.halt(proposal.reason, by, _ORIGINS[confirmer.surface])
-        return CarriedOut(now, by, sentence=HALTED)
+        untold = self.verbs.halt(proposal.reason, by, _ORIGINS[confirmer.surface])
+        return CarriedOut(now, by, sentence=f"{HALTED} {untold}".rstrip())
 
     # --- internals ----------------------------------------------------------------------------------------------------
 

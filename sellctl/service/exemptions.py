@@ -6,6 +6,7 @@ state folder is a copy then, from which another journal can begin.
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -114,15 +115,14 @@ class SharedExemptions:
     shared: "SharedState"
     files: ExemptionFiles
     _known: "Shared | None" = None
+    _added: Ends = field(default_factory=dict)  # what was added to the database, while the file doesn't say so
     _rules: dict[str, set[str]] = field(default_factory=dict)  # by account
 
     def ends(self) -> Ends:
         """Those of the last look; before the first one, they are read from the database."""
         if self._known is None:
             self._known = self.shared.exemptions()
-        if self.files.number_in(self._known.journal) is not None:
-            return self._known.ends
-        return {**self.files.ends(), **self._known.ends}  # the file's are not in the database yet
+        return {**self._own(self._known.journal), **self._known.ends}
 
     def exempt(self, name: str, end: dt.datetime | None) -> None:
         """Write it into the database."""
@@ -152,22 +152,36 @@ class SharedExemptions:
         What the file has and the database never had is added to it: it was exempt before the journal was shared, or the
         database has lost it, as after a failover to a standby that had missed it.
         """
+        for account, symbol in rules:
+            self._rules.setdefault(account, set()).add(symbol)
         number = self.files.number_in(found.journal)
         if found.number < max(number or 0, self._known.number if self._known else 0):
             found = self.shared.exemptions()  # it was changed here since the look, or the database has lost changes
-        if number is None and (before := self.files.ends()):
-            found = self.shared.exempt(before, is_news=False)
-        elif number is not None and number > found.number:
+        if own := self._own(found.journal):
+            found = self.shared.exempt(own, is_news=False)
+            self._added = own
+        elif number is not None and self._is_lost_there(number, found):
             found = self.shared.exempt(self.files.ends(), is_news=False, least=number)
         self._keep(found)
-        for account, symbol in rules:
-            self._rules.setdefault(account, set()).add(symbol)
+
+    def _is_lost_there(self, number: int, found: "Shared") -> bool:
+        """Whether the database has lost the change of which the file is a copy, or given its number to another one."""
+        return number > found.number or (number == found.number and self.files.ends() != found.ends)
+
+    def _own(self, journal: str) -> Ends:
+        """What only the file has: all of it, unless it is a copy of what this journal has, or was added to that."""
+        if self.files.number_in(journal) is not None:
+            return {}
+        ends = self.files.ends()
+        return {} if ends == self._added else ends
 
     def _keep(self, found: "Shared") -> None:
-        """Know this from now on, also in the file."""
-        if self.files.number_in(found.journal) != found.number:
-            self.files.replace(found.ends, found)
+        """Know this from now on, also in the file, unless the disk refuses that: the database has it."""
         self._known = found
+        if self.files.number_in(found.journal) != found.number:
+            with suppress(SellctlError):
+                self.files.replace(found.ends, found)
+                self._added = {}
 
 
 def _symbols_in(content: Mapping[str, Any], path: Path) -> list[str]:

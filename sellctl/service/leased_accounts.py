@@ -9,6 +9,7 @@ from sellctl.core.events import EventPublisher
 from sellctl.core.leases.keeper import AccountPermit, LeaseKeeper
 from sellctl.core.leases.lease_table import LeaseTable
 from sellctl.core.leases.permit import SendPermit
+from sellctl.core.leases.timing import RENEW_SECONDS
 from sellctl.core.model.event import EventKind
 from sellctl.core.ports import Clock
 from sellctl.core.scheduler import AccountScheduler
@@ -33,6 +34,7 @@ class LeasedAccounts:
     _keeper: LeaseKeeper = field(init=False)
     _watchers: dict[str, SellWatcher] = field(default_factory=dict)
     _halt: SharedHalt = field(init=False)
+    _looked_at: float = float("-inf")  # when it was read what is exempt, for accounts that were won then
 
     def __post_init__(self) -> None:
         self._halt = SharedHalt(self.state, self.publish)
@@ -69,6 +71,7 @@ class LeasedAccounts:
     def gained(self, account: str, permit: AccountPermit) -> bool:
         """Watch an account from now on, as at a start. False when what is remembered of it can't be read."""
         try:
+            self._look_again()
             watcher = self._watchers[account] = self.make_watcher(account, permit)
         except SellctlError as error:
             self.publish("", EventKind.DEGRADED, f"{account} can't be watched: {error}", failed=True)
@@ -77,6 +80,13 @@ class LeasedAccounts:
         self.scheduler.join(watcher)
         self.count(account, "won")
         return True
+
+    def _look_again(self) -> None:
+        """Read what is exempt before an account is watched, once for several: it may be news of another machine."""
+        now = self._keeper.clock.monotonic()
+        if now - self._looked_at >= RENEW_SECONDS:
+            self.state.look_at_shared()
+            self._looked_at = now
 
     def lost(self, account: str) -> None:
         """Watch an account no more."""
@@ -88,6 +98,9 @@ class LeasedAccounts:
         if facts is not None:
             self.state.unlock(facts.number)
         watcher.publish("", EventKind.NOTE, "this host watches the account no more")
+        if watcher.requests.are_pending:
+            asked = "what was asked for by hand isn't all done, and no other host knows of it: ask again"
+            watcher.publish("", EventKind.ALERT, asked, failed=True)
         self.count(account, "ended")
 
     def is_sending(self, account: str) -> bool:
@@ -95,12 +108,13 @@ class LeasedAccounts:
         return account in self._watchers and self._watchers[account].is_executing
 
     def is_busy(self, account: str) -> bool:
-        """Whether an exit is under way."""
+        """Whether an exit is under way, or was asked for by hand."""
         watcher = self._watchers.get(account)
         if watcher is None:
             return False
         state = watcher.state
-        return watcher.is_executing or state.is_pressing or bool(state.pending_symbols or state.unknown_orders)
+        is_pressing = state.is_pressing or watcher.requests.are_pending
+        return watcher.is_executing or is_pressing or bool(state.pending_symbols or state.unknown_orders)
 
     def own_halt(self) -> str:
         """Why this host is halted by its own flag, where the other hosts haven't been told yet."""

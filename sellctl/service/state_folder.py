@@ -72,6 +72,7 @@ class SharedNews:
 
 _ANOTHER = "another sellctl process"
 _REQUESTS = "requests"
+_REQUEST_SECONDS = 30.0  # a request is withdrawn before that, unless the command that left it was killed
 _LIVE = "live-confirmed"
 _HEALTHY = "healthy"
 
@@ -361,13 +362,17 @@ class StateFolder:
         if not acts:
             exempt.see(found.exemptions)
             return SharedNews()
-        exempt.take(found.exemptions, found.rules)
         requests, discarded = [], [f"a request waited too long and was discarded: {number}" for number in found.late]
         for number, text in found.requests:
             try:
                 requests.append(request_in(text, number))
             except ValueError as error:
                 discarded.append(f"what was asked as {number} is not a request and was discarded: {error}")
+        try:
+            exempt.take(found.exemptions, found.rules)
+        except SellctlError:
+            if not found.requests:  # those are deleted, and nobody would carry them out
+                raise
         return SharedNews(tuple(requests), tuple(discarded))
 
     @property
@@ -397,12 +402,16 @@ class StateFolder:
         return file
 
     def take_requests(self, accounts: Collection[str]) -> tuple[list[CommandRequest], list[str]]:
-        """Take the requests for these accounts, each once; and say of each other file why it was discarded."""
+        """Take the requests for these accounts, each once; and say of each other file why it was discarded.
+
+        So is a request that is old: nobody waits for it any more, and the account may have come to this host since.
+        """
         requests, discarded = [], []
         for file in sorted((self.path / _REQUESTS).glob("*.json")):
             if file in self._ignored:
                 continue
             try:
+                age = abs(time.time() - file.stat().st_mtime)
                 request = request_in(read_private(file), file.stem)
             except FileNotFoundError:
                 continue  # withdrawn
@@ -411,7 +420,10 @@ class StateFolder:
                 discarded.append(f"{file} is not a request and was discarded: {why}")
                 self._remove(file)
                 continue
-            if set(request.accounts) & set(accounts):
+            if age > _REQUEST_SECONDS:
+                discarded.append(f"{file} waited too long and was discarded")
+                self._remove(file)
+            elif set(request.accounts) & set(accounts):
                 self._remove(file)
                 requests.append(request)
         return requests, discarded

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from sellctl.core.sell_watcher import SellWatcher
     from sellctl.journal.location import JournalLocation
 
+HOST_SECONDS = 40.0  # a host takes a request within 30 s or never, and sends its first order within 10 s
 _REQUESTS_KEPT = 1_000  # of which the outcome can be asked
 
 
@@ -220,6 +221,7 @@ class Verbs:
         ConfigError when it isn't held; `not_held` is for what is to come.
         """
         name, state = name_of(name), self.runtime.state
+        state.look_at_shared()  # what only this machine has exempted until now is shared, too
         known = state.exemptions()
         name = exempted_as(lambda: self.runtime.loaded.config, name, known) or name
         if until is None and name in known and known[name] is None:
@@ -254,42 +256,52 @@ class Verbs:
             self._changed("manage", each, by)
         return name
 
-    def halt(self, reason: str, by: str, origin: HaltOrigin = HaltOrigin.MACHINE) -> None:
+    def halt(self, reason: str, by: str, origin: HaltOrigin = HaltOrigin.MACHINE) -> str:
         """Stop all new orders of every process on this state folder, and of all hosts that share the journal.
 
-        `origin` decides where the halt can be lifted.
+        `origin` decides where the halt can be lifted. Return a sentence when the other hosts can't be told now, or "".
         """
         problem = self.runtime.state.halt(reason, by, origin)
         if problem:
             self._alert(f"the reason of the halt is not stored: {problem}")
-        if self.runtime.leased is None:  # a lease keeper tells the others itself, within a second
-            self._halt_all(reason)
+        # A lease keeper tells the others itself, within a second.
+        untold = self._halt_all(reason) if self.runtime.leased is None else ""
         self.record("halt", {"reason": reason, "by": by})
         self.runtime.scheduler.publish("", EventKind.HALTED, f"halted by {by}: {reason}", failed=True)
         self._read_all()
+        return untold
 
-    def _halt_all(self, reason: str) -> None:
+    def _halt_all(self, reason: str) -> str:
         try:
             halt_all(self.runtime.state, reason)
         except SellctlError as error:
             self._alert(f"only this machine is halted, other hosts that share the journal are not: {error}")
+            return f"Only this machine is halted, other hosts that share the journal are not yet: {error}"
+        return ""
 
     def resume_remote(self) -> bool:
         """Lift a halt that was made over the API or by chat, also that of all hosts which came of it.
 
-        Returns whether there was one. SafetyRefusalError when it was made elsewhere, JournalError when the other hosts
-        can't be told: then it stays.
+        Returns whether there was one. SafetyRefusalError when it was made elsewhere, or another one keeps all hosts
+        halted; JournalError when the other hosts can't be told: then it stays.
         """
-        state = self.runtime.state
+        state, others = self.runtime.state, ""
         halt, number = state.current_halt(), state.told_halt()
         if halt is None and self.runtime.halted:
             raise SafetyRefusalError(
                 f"All hosts are halted, and it was not made here: {self.runtime.halted}.",
                 hint="Run on a machine: sellctl resume --reason ...",
             )
-        if halt is not None and halt.origin.is_remote and number is not None and state.shared is not None:
-            state.shared.resume(number)
-        return state.resume_remote()
+        is_known_there = halt is not None and halt.origin.is_remote and number is not None
+        if state.shared is not None and is_known_there and not state.shared.resume(number):
+            others = state.shared.hosts().halted  # another one was made since
+        was_halted = state.resume_remote()
+        if others:
+            raise SafetyRefusalError(
+                f"The halt that was made here is lifted, and another one keeps all hosts halted: {others}.",
+                hint="Run on a machine: sellctl resume --reason ...",
+            )
+        return was_halted
 
     # --- for surfaces -------------------------------------------------------------------------------------------------
 

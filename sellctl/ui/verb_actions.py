@@ -56,8 +56,8 @@ class VerbActions:
         """Carry it out, and tell what became of it as that is known."""
         self._refuse_in_dry_run()
         if wish.action is Action.HALT:
-            self._verbs.halt("from the screen", self._by)
-            tell("Halted: no new orders are sent until `sellctl resume`.")
+            untold = self._verbs.halt("from the screen", self._by)
+            tell(untold or "Halted: no new orders are sent until `sellctl resume`.")
         elif wish.action is Action.EXEMPT and wish.target:
             tell(self._exempted_or_managed(wish.target))
         elif wish.action in {Action.CLOSE, Action.CLOSE_HALF} and wish.target:

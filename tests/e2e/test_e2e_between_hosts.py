@@ -2,8 +2,12 @@
 
 import contextlib
 import json
+import os
+import resource
+import signal
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from alternative_broker import AlternativeBroker, position
 from postgres_fixtures import PostgresLocation
+from postgres_proxy import Proxy
 from stage import CommandResult, Program, end_of
 
 from sellctl.api.tokens import fresh_secret
+from sellctl.core.manual.verb import Verb
 from sellctl.journal.verify import verify
+from sellctl.service.state_folder import StateFolder
 
 if TYPE_CHECKING:
     import subprocess
@@ -72,6 +79,22 @@ class Machines:
     def fall(self, bid: float) -> None:
         """The call's price: it cost 1.00, so that its stop is below 0.75."""
         self.broker.quotes[CALL] = (bid, bid + 0.02)
+
+
+def behind_a_proxy(machines: Machines, name: str) -> Proxy:
+    """A machine that reaches the database by a proxy only."""
+    port = urllib.parse.urlsplit(machines.journal.url).port
+    assert port is not None
+    program, proxy = machines.machine(name), Proxy(port)
+    program.write(program.config.read_text().replace(f":{port}/", f":{proxy.port}/"))
+    return proxy
+
+
+def rows(journal: PostgresLocation, table: str) -> list[tuple[Any, ...]]:
+    import psycopg  # noqa: PLC0415  an extra
+
+    with psycopg.connect(journal.conninfo, autocommit=True) as connection:
+        return connection.execute(f"SELECT * FROM {table}".encode()).fetchall()  # noqa: S608  the test's own
 
 
 @pytest.fixture
@@ -148,6 +171,27 @@ def test_what_was_exempt_before_the_journal_was_shared_stays_exempt(machines: Ma
     assert machines.broker.orders == []
 
 
+def test_what_another_machine_alone_had_exempt_reaches_the_hosts_when_it_is_exempt_again(machines: Machines) -> None:
+    machines.host("one")
+    state = machines.machine("elsewhere").state
+    state.mkdir(mode=0o700)
+    (state / "exempt.json").write_text(json.dumps({"symbols": [CALL]}))
+    (state / "exempt.json").chmod(0o600)
+    assert machines.run("elsewhere", "exempt", CALL).status == 0
+    machines.fall(0.70)
+    time.sleep(3)  # a stop is confirmed and sent in less
+    assert machines.broker.orders == []
+
+
+def test_what_is_exempt_elsewhere_is_not_sold_by_a_host_whose_disk_is_full(machines: Machines) -> None:
+    host = machines.host("one")
+    resource.prlimit(host.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    assert machines.run("elsewhere", "exempt", CALL).status == 0
+    machines.fall(0.70)
+    time.sleep(3)
+    assert machines.broker.orders == []
+
+
 def test_without_the_database_nothing_is_exempt_or_managed_and_the_command_says_so(machines: Machines) -> None:
     elsewhere = machines.machine("elsewhere")
     elsewhere.write(
@@ -193,6 +237,30 @@ def test_a_stop_that_is_set_from_another_machine_is_the_hosts(machines: Machines
     until(lambda: not machines.broker.positions)
 
 
+def test_a_close_after_which_the_database_is_away_says_that_its_outcome_is_unknown(machines: Machines) -> None:
+    host = machines.host("one")
+    with contextlib.closing(behind_a_proxy(machines, "elsewhere")) as proxy:
+        host.send_signal(signal.SIGSTOP)
+        closing = machines.spawn("elsewhere", "close", CALL, "--qty", "1", "--yes")
+        until(lambda: rows(machines.journal, "requests"))
+        proxy.stall()
+        _, said = closing.communicate(timeout=PATIENCE)
+        host.send_signal(signal.SIGCONT)
+    assert closing.returncode == 1
+    assert "Whether host one carries it out is unknown: " in said
+    until(lambda: machines.broker.orders)
+
+
+def test_a_request_that_was_left_on_a_hosts_disk_long_ago_is_not_carried_out(machines: Machines) -> None:
+    state = StateFolder(machines.machine("one").state)
+    file = state.ask(Verb.CLOSE, symbol=CALL, accounts=("main",), by="sellctl close")  # and it was killed
+    os.utime(file, (time.time() - 86_400,) * 2)
+    machines.host("one")
+    until(lambda: not file.exists())
+    time.sleep(2)
+    assert machines.broker.orders == []
+
+
 def test_a_close_while_a_host_takes_over_waits_for_it(machines: Machines) -> None:
     first = machines.host("one")
     machines.spawn("two", "watch", "--format", "log", "--host-id", "two")
@@ -202,6 +270,19 @@ def test_a_close_while_a_host_takes_over_waits_for_it(machines: Machines) -> Non
     assert result.status == 0, result.err
     assert "main: passed to host" in result.err
     assert [order["qty"] for order in machines.broker.orders] == ["3"]
+
+
+# --- halts ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_halt_with_a_reason_that_is_not_text_halts_all_hosts_and_ends_none(machines: Machines) -> None:
+    host = machines.host("one")
+    assert machines.run("elsewhere", "halt", "--reason", "fed \udcff day").status == 0
+    assert machines.run("third", "fleet", "--format", "json").document["halted"] == "fed ? day"
+    assert machines.run("third", "resume", "--reason", "over").status == 0
+    StateFolder(machines.machine("one").state).halt("a \udcff day", "ana")
+    until(lambda: machines.run("third", "fleet", "--format", "json").document["halted"] == "a ? day", 5)
+    assert host.poll() is None
 
 
 # --- the control API beside hosts -------------------------------------------------------------------------------------
@@ -266,6 +347,20 @@ def test_a_close_over_the_api_is_carried_out_by_the_host(machines: Machines) -> 
     assert [order["qty"] for order in machines.broker.orders] == ["3"]
 
 
+def test_a_close_over_the_api_is_not_said_to_be_over_while_a_host_may_still_take_it(machines: Machines) -> None:
+    host = machines.host("one")
+    api = observing(machines)
+    until(lambda: machines.run("elsewhere", "fleet", "--format", "json").document["accounts"])
+    shown = api.post("close", dry_run=True, symbol=CALL)
+    host.send_signal(signal.SIGSTOP)
+    outcome = api.post("close", confirm=shown["confirm"])
+    host.send_signal(signal.SIGCONT)
+    assert (outcome["is_pending"], outcome["is_done"]) == (True, False)
+    assert outcome["sentence"] == "0 of 1 position closed; under way."
+    until(lambda: api.get("close/" + outcome["id"])["is_done"])
+    assert [order["qty"] for order in machines.broker.orders] == ["3"]
+
+
 def test_a_halt_over_the_api_halts_the_hosts_and_its_resume_lets_them_send(machines: Machines) -> None:
     machines.host("one")
     api = observing(machines)
@@ -288,6 +383,36 @@ def test_a_halt_that_was_made_at_a_machine_is_not_lifted_over_the_api(machines: 
     assert "fed day" in refused.value.read().decode()
     assert machines.run("third", "resume", "--reason", "over").status == 0
     until(lambda: not api.get("status")["halted"], 5)
+
+
+def test_a_resume_over_the_api_is_not_said_to_lift_the_halt_that_a_machine_made_since(machines: Machines) -> None:
+    machines.host("one")
+    api = observing(machines)
+    api.post("halt", reason="fed day")
+    assert machines.run("elsewhere", "halt", "--reason", "earnings").status == 0
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        api.post("resume", reason="over")
+    assert "another one keeps all hosts halted: earnings." in refused.value.read().decode()
+    assert machines.run("third", "fleet", "--format", "json").document["halted"] == "earnings"
+
+
+def test_a_halt_over_the_api_says_when_the_hosts_cannot_be_told_and_tells_them_later(machines: Machines) -> None:
+    with contextlib.closing(behind_a_proxy(machines, "api")) as proxy:
+        api = observing(machines)
+        proxy.stall()
+        assert "Only this machine is halted" in api.post("halt", reason="fed day")["sentence"]
+        assert not machines.run("third", "fleet", "--format", "json").document["halted"]
+        proxy.flow()
+        until(lambda: machines.run("third", "fleet", "--format", "json").document["halted"] == "fed day")
+        until(lambda: resumed(api))
+        assert not machines.run("third", "fleet", "--format", "json").document["halted"]
+
+
+def resumed(api: Observer) -> bool:
+    """Lift the halt; False while the journal can't record that yet."""
+    with contextlib.suppress(urllib.error.HTTPError):
+        return bool(api.post("resume", reason="over")["changed"])
+    return False
 
 
 def test_exempt_and_set_over_the_api_reach_the_host(machines: Machines) -> None:

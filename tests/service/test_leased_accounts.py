@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from builders import CALL
+from postgres_fixtures import PostgresLocation
 from shell_fakes import FakeBroker, World
 
 from faults.hosts.table import MemoryTable
@@ -17,8 +18,10 @@ from sellctl.core.leases.keeper import AccountPermit, LeaseKeeper
 from sellctl.core.leases.model import Renewal
 from sellctl.core.leases.permit import SendPermit
 from sellctl.core.leases.timing import LEASE_SECONDS
+from sellctl.core.manual.verb import Verb
 from sellctl.core.scheduler import AccountScheduler
 from sellctl.core.sell_watcher import SellWatcher
+from sellctl.core.watching.manual_requests import CommandRequest
 from sellctl.service.leased_accounts import LeasedAccounts
 from sellctl.service.state_folder import StateFolder
 
@@ -185,6 +188,34 @@ def test_an_account_whose_memory_can_not_be_read_is_given_back(tmp_path: Path) -
     assert host.watched == []
     assert host.table.lease_of("main") is None
     assert "degraded: main can't be watched: The journal can't be read." in host.world.texts
+
+
+def test_an_account_with_a_close_that_was_asked_for_is_busy_and_its_loss_is_told(tmp_path: Path) -> None:
+    host = SharingHost(tmp_path)
+
+    async def work() -> None:
+        await host.take_all()
+        assert not host.leased.is_busy("main")
+        main = next(watcher for watcher in host.scheduler.watchers if watcher.name == "main")
+        main.take_request(CommandRequest("ab12", Verb.CLOSE, CALL, ("main",), "ana"))
+        assert host.leased.is_busy("main")
+        host.leased.lost("main")
+        host.leased.lost("other")
+
+    run(work)
+    told = [text for text in host.world.texts if "ask again" in text]
+    assert told == ["alert: what was asked for by hand isn't all done, and no other host knows of it: ask again"]
+
+
+def test_an_account_is_watched_with_what_is_exempt_by_then(tmp_path: Path, postgres: PostgresLocation) -> None:
+    host = SharingHost(tmp_path)
+    state = host.leased.state = StateFolder(tmp_path / "one", journal_url=lambda: postgres.url)
+    state.make()
+    state.look_at_shared()
+    elsewhere = StateFolder(tmp_path / "two", journal_url=lambda: postgres.url)
+    elsewhere.set_exempt("TSLA", wanted=True)  # while this host was frozen, or cut off
+    run(host.take_all)
+    assert (host.watched, state.exempt()) == (["main", "other"], {"TSLA"})
 
 
 def test_the_lock_of_an_account_is_released_with_it(tmp_path: Path) -> None:

@@ -3,13 +3,13 @@
 import datetime as dt
 import json
 import os
-import resource
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from full_disk import no_room
 
 from sellctl.core.errors import SafetyRefusalError, SellctlError
 from sellctl.core.manual.verb import Verb
@@ -39,17 +39,6 @@ def put(path: Path, text: str = "{}", *, mode: int = 0o600, owner: int | None = 
     if owner is not None:
         os.chown(path, owner, owner)
     return path
-
-
-@contextmanager
-def no_room() -> Iterator[None]:
-    """Files can be created, and nothing can be written to them, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def requests_of(state: StateFolder) -> tuple[list[str], list[str]]:
@@ -98,6 +87,13 @@ def test_a_health_file_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Pat
 
 
 # --- requests ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_whose_command_was_killed_long_ago_is_discarded(state: StateFolder) -> None:
+    file = state.ask(Verb.CLOSE, symbol="AAPL", accounts=("main",), by="sellctl close")
+    os.utime(file, (time.time() - 31,) * 2)
+    assert requests_of(state) == ([], [f"{file} waited too long and was discarded"])
+    assert not file.exists()
 
 
 def test_a_request_is_taken_once_and_by_the_holder_of_its_account(state: StateFolder) -> None:

@@ -165,6 +165,11 @@ class ManualRequests:
             self.terms[name] = terms.of(name)
 
     @property
+    def are_pending(self) -> bool:
+        """Whether something that was asked is still to be done."""
+        return bool(self.closing or self.panic or self.panic_is_pending or self.changes)
+
+    @property
     def structures(self) -> tuple[str, ...]:
         """The names of the structures to close."""
         return tuple(sorted(filter(is_structure_name, self.closing)))

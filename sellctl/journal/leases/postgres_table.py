@@ -102,6 +102,11 @@ _UNWATCHED = """
 """
 
 
+def storable(text: str) -> str:
+    """The text with "?" for what PostgreSQL can't store: NUL, and what of an argument wasn't UTF-8."""
+    return text.encode(errors="replace").decode().replace("\0", "?")
+
+
 def check_unleased_intent(batch: Batch, account: str, fence: int | None) -> None:
     """An IntentCheck of a process without leases: BusyError when a host watches the account, or is about to."""
     if fence is not None:
@@ -259,7 +264,7 @@ async def _renewed(connection: Connection, renewal: Renewal) -> int:
 
 async def _halted(connection: Connection, reason: str) -> int:
     """Halt all hosts within a transaction. Return the number of that halt."""
-    row = await (await connection.execute(HALT, {"halt": reason})).fetchone()
+    row = await (await connection.execute(HALT, {"halt": storable(reason)})).fetchone()
     await connection.execute(NOTIFY)
     return int(row[0]) if row else 0
 

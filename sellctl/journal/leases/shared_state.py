@@ -14,7 +14,7 @@ import psycopg
 from msgspec import Struct
 
 from sellctl.core.leases.model import LeaseView
-from sellctl.journal.leases.postgres_table import HALT, NOTIFY, RESUME, VIEW, failure, view_of
+from sellctl.journal.leases.postgres_table import HALT, NOTIFY, RESUME, VIEW, failure, storable, view_of
 from sellctl.journal.location import PostgresLocation
 from sellctl.journal.postgres.connection import WRITING, Connection, connect
 from sellctl.journal.postgres.errors import map_postgres_errors
@@ -29,12 +29,15 @@ _CHANGES = "SELECT (SELECT value FROM meta WHERE key = 'id'), number FROM exempt
 _CHANGE = "UPDATE exemption_changes SET number = GREATEST(number, %s) + 1"  # others wait for its row
 _ADD = "INSERT INTO exemptions (name, ends_at) VALUES (%s, %s) ON CONFLICT (name) DO "
 _SET_END = _ADD + "UPDATE SET ends_at = excluded.ends_at"
-_KEEP_END = _ADD + "NOTHING"
+_KEEP_LATER_END = (
+    _ADD + "UPDATE SET ends_at = CASE WHEN exemptions.ends_at IS NOT NULL AND excluded.ends_at IS NOT NULL "
+    "THEN GREATEST(exemptions.ends_at, excluded.ends_at) END"
+)
 _RESUME_RULES = "INSERT INTO rules_to_resume (account, symbol) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _ASK = "INSERT INTO requests (id, account, content) VALUES (%s, %s, %s)"
 _WITHDRAW = "DELETE FROM requests WHERE id = %s"
 _IS_WAITING = "SELECT FROM requests WHERE id = %s"
-_OF_THIS_HOST = """account IN (
+_OF_THIS_HOST = """account = ANY(%(accounts)s) AND account IN (
     SELECT l.account FROM leases AS l JOIN lease_hosts AS h ON h.registration = l.registration
     WHERE h.registration = %(registration)s AND h.until > clock_timestamp()
 )"""
@@ -88,7 +91,7 @@ class SharedState:
     def halt(self, reason: str) -> int:
         """Halt all hosts. Return the number of that halt."""
         with self._transaction() as tx:
-            row = tx.execute(HALT, {"halt": reason}).fetchone()
+            row = tx.execute(HALT, {"halt": storable(reason)}).fetchone()
             tx.execute(NOTIFY)
         return int(row[0]) if row else 0
 
@@ -107,14 +110,14 @@ class SharedState:
             return _exemptions(tx)
 
     def exempt(self, ends: Ends, *, is_news: bool = True, least: int = 0) -> Exemptions:
-        """Exempt all of these; ends that are known stay as they are unless this `is_news`. Return what is exempt then.
+        """Exempt all of these; unless this `is_news`, the later end of each counts. Return what is exempt then.
 
         The change gets the next number, which is greater than `least`, too.
         """
         with self._transaction() as tx:
             tx.execute(_CHANGE, (least,))
             for name, end in ends.items():
-                tx.execute(_SET_END if is_news else _KEEP_END, (name, end))
+                tx.execute(_SET_END if is_news else _KEEP_LATER_END, (name, end))
             return _exemptions(tx)
 
     def manage(self, name: str) -> Exemptions:
@@ -148,15 +151,15 @@ class SharedState:
             return bool(tx.execute(_WITHDRAW, (request,)).rowcount)
 
     def look(self, registration: int = 0, accounts: Iterable[str] = (), *, keep: bool = False) -> Look:
-        """What is shared now, with what this process is to do: as a host by its registration, else for these accounts.
+        """What is shared now, with what this process is to do for these accounts, which it watches.
 
-        A host takes what is meant for the accounts of which it has the lease, another process rules to resume of those
-        that no host watches. With neither, nothing is taken. `keep` leaves the connection open for the next look.
+        A host, by its registration, takes what is meant for those of which it has the lease; another process takes
+        rules to resume of those that no host watches. `keep` leaves the connection open for the next look.
         """
         whose = {"registration": registration, "accounts": list(accounts)}
         rules, requests = [], []
         with self._looking, self._transaction(keep=keep) as tx:
-            if registration or whose["accounts"]:
+            if whose["accounts"]:
                 of = _OF_THIS_HOST if registration else _OF_NO_HOST
                 rules = tx.execute(_TAKE_RULES.format(of=of).encode(), whose).fetchall()
             if registration:

@@ -5,10 +5,15 @@ import json
 from pathlib import Path
 
 import pytest
+from full_disk import no_room
+from journal_builders import a_host
 from postgres_fixtures import PostgresLocation
 
-from sellctl.core.errors import JournalError
+from sellctl.core.errors import JournalError, SellctlError
+from sellctl.core.manual.verb import Verb
+from sellctl.core.watching.manual_requests import CommandRequest
 from sellctl.service.exemptions import SharedExemptions
+from sellctl.service.requests import text_of
 from sellctl.service.state_folder import StateFolder
 
 FRIDAY = dt.datetime(2026, 11, 27, 18, tzinfo=dt.UTC)
@@ -100,6 +105,21 @@ def test_a_look_that_was_made_before_a_change_here_undoes_no_change_of_another_m
     assert two.exempt() == frozenset()
 
 
+def test_a_lost_change_whose_number_was_given_to_another_one_is_told_again(
+    one: StateFolder, two: StateFolder, postgres: PostgresLocation
+) -> None:
+    for name in ("TSLA", "AAPL"):
+        one.set_exempt(name, wanted=True)
+    execute(postgres, "UPDATE exemption_changes SET number = 1; DELETE FROM exemptions WHERE name = 'AAPL'")
+    two.set_exempt("MSFT", wanted=True)
+    one.look_at_shared()
+    two.look_at_shared()
+    assert one.exempt() == two.exempt() == {"TSLA", "AAPL", "MSFT"}
+    two.set_exempt("AAPL", wanted=False)
+    one.look_at_shared()
+    assert one.exempt() == {"TSLA", "MSFT"}
+
+
 def test_the_copy_of_another_journal_counts_as_never_shared(one: StateFolder, postgres: PostgresLocation) -> None:
     one.set_exempt("TSLA", wanted=True)
     execute(postgres, "UPDATE meta SET value = 'another' WHERE key = 'id'; DELETE FROM exemptions")
@@ -136,3 +156,52 @@ def test_back_on_a_journal_of_its_own_the_machine_has_its_copy(one: StateFolder)
     alone.set_exempt("AAPL", wanted=True)  # from now on it is a list of its own
     one.look_at_shared()
     assert one.exempt() == {"AAPL", "TSLA"}
+
+
+def test_what_a_file_had_before_stays_exempt_for_longer_than_another_machine_wanted(
+    one: StateFolder, two: StateFolder
+) -> None:
+    StateFolder(one.path).set_exempt("AAPL", wanted=True)
+    two.set_exempt("AAPL", wanted=True, until=FRIDAY)
+    one.look_at_shared()
+    two.look_at_shared()
+    assert one.exemptions() == two.exemptions() == {"AAPL": None}
+
+
+def test_what_is_exempt_elsewhere_is_known_although_the_disk_is_full(one: StateFolder, two: StateFolder) -> None:
+    one.make()
+    one.look_at_shared()
+    two.set_exempt("TSLA", wanted=True)
+    with no_room():
+        one.look_at_shared()
+        assert one.exempt() == {"TSLA"}
+        one.set_exempt("AAPL", wanted=True)
+        assert one.exempt() == {"TSLA", "AAPL"}
+    two.look_at_shared()
+    assert two.exempt() == {"TSLA", "AAPL"}
+
+
+def test_what_only_a_file_has_is_added_once_although_the_disk_is_full(one: StateFolder, two: StateFolder) -> None:
+    StateFolder(one.path).set_exempt("AAPL", wanted=True)
+    with no_room():
+        one.look_at_shared()
+        one.look_at_shared()
+        two.make()
+    two.set_exempt("AAPL", wanted=False)
+    with no_room():
+        one.look_at_shared()
+        assert one.exempt() == frozenset()
+
+
+def test_a_request_that_was_taken_is_carried_out_although_what_is_exempt_can_not_be_read(
+    one: StateFolder, two: StateFolder, postgres: PostgresLocation
+) -> None:
+    registration = a_host(postgres, "one", "main")
+    request = CommandRequest("ab12", Verb.CLOSE, "AAPL", ("main",), "ana")
+    assert two.shared is not None
+    two.shared.ask(request.id, "main", text_of(request))
+    one.make()
+    (one.path / "exempt.json").mkdir()
+    assert one.look_at_shared(registration, ("main",)).requests == (request,)
+    with pytest.raises(SellctlError):
+        one.look_at_shared(registration, ("main",))

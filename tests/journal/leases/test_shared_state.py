@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from journal_builders import execute
+from journal_builders import a_host, execute
 from postgres_fixtures import PostgresLocation
 
 from sellctl.core.errors import JournalError
-from sellctl.core.leases.model import LeaseView, Renewal
+from sellctl.core.leases.model import Renewal
 from sellctl.journal.leases.postgres_table import PostgresLeaseTable
 from sellctl.journal.leases.shared_state import SharedState
 
@@ -22,26 +22,6 @@ def shared(postgres: PostgresLocation) -> Iterator[SharedState]:
     state = SharedState(postgres)
     yield state
     state.close()
-
-
-def renewed(postgres: PostgresLocation, host: str, **more: frozenset[str]) -> LeaseView:
-    """Register a host that knows these accounts, and let it take `acquire`."""
-
-    async def work() -> LeaseView:
-        table = PostgresLeaseTable(postgres.conninfo)
-        try:
-            registered = await table.renew(Renewal(host, host, 0, more["accounts"]))
-            acquired = Renewal(host, host, registered.registration, more["accounts"], acquire=more["acquire"])
-            return await table.renew(acquired)
-        finally:
-            await table.close()
-
-    return asyncio.run(work())
-
-
-def a_host(postgres: PostgresLocation, name: str, *accounts: str) -> int:
-    """The registration of a host that has the leases of these accounts."""
-    return renewed(postgres, name, accounts=frozenset(accounts), acquire=frozenset(accounts)).registration
 
 
 # --- exempt symbols ---------------------------------------------------------------------------------------------------
@@ -56,10 +36,14 @@ def test_what_is_exempt_has_its_end_and_each_change_the_next_number(shared: Shar
     assert shared.look().exemptions == shared.exemptions()
 
 
-def test_an_end_that_is_news_replaces_the_one_before_and_one_that_is_not_does_not(shared: SharedState) -> None:
+def test_an_end_that_is_news_replaces_the_one_before_and_of_others_the_later_one_counts(shared: SharedState) -> None:
+    later = NOON + dt.timedelta(days=1)
     shared.exempt({"TSLA": NOON})
-    assert shared.exempt({"TSLA": None}, is_news=False).ends == {"TSLA": NOON}
-    assert shared.exempt({"TSLA": None}).ends == {"TSLA": None}
+    assert shared.exempt({"TSLA": later}, is_news=False).ends == {"TSLA": later}
+    assert shared.exempt({"TSLA": NOON}, is_news=False).ends == {"TSLA": later}
+    assert shared.exempt({"TSLA": None}, is_news=False).ends == {"TSLA": None}
+    assert shared.exempt({"TSLA": NOON}, is_news=False).ends == {"TSLA": None}
+    assert shared.exempt({"TSLA": NOON}).ends == {"TSLA": NOON}
 
 
 def test_a_change_can_be_given_a_number_after_one_that_the_database_has_lost(shared: SharedState) -> None:
@@ -76,8 +60,8 @@ def test_rules_are_resumed_once_by_the_host_that_has_the_account(
     shared.resume_rules("AAPL", ["main"])
     assert shared.look(two, ["main"]).rules == ()
     assert shared.look(0, ["main"]).rules == ()
-    assert shared.look(one).rules == (("main", "AAPL"),)
-    assert shared.look(one).rules == ()
+    assert shared.look(one, ["main"]).rules == (("main", "AAPL"),)
+    assert shared.look(one, ["main"]).rules == ()
 
 
 def test_without_hosts_rules_are_resumed_by_the_process_that_works_the_account(shared: SharedState) -> None:
@@ -94,19 +78,29 @@ def test_a_request_is_taken_once_and_only_by_the_host_that_has_the_account(
 ) -> None:
     one, two = a_host(postgres, "one", "main"), a_host(postgres, "two", "income")
     shared.ask("r1", "main", "{}")
-    assert shared.look(two).requests == ()
+    assert shared.look(two, ["main"]).requests == ()
     assert shared.look(0, ["main"]).requests == ()
     assert shared.is_waiting("r1")
-    assert shared.look(one).requests == (("r1", "{}"),)
+    assert shared.look(one, ["main"]).requests == (("r1", "{}"),)
     assert not shared.is_waiting("r1")
-    assert shared.look(one).requests == ()
+    assert shared.look(one, ["main"]).requests == ()
+
+
+def test_a_host_takes_nothing_for_an_account_that_it_does_not_watch_yet(
+    shared: SharedState, postgres: PostgresLocation
+) -> None:
+    one = a_host(postgres, "one", "main")
+    shared.ask("r1", "main", "{}")
+    shared.resume_rules("AAPL", ["main"])
+    assert (shared.look(one).requests, shared.look(one).rules) == ((), ())
+    assert shared.look(one, ["main"]).requests == (("r1", "{}"),)
 
 
 def test_a_host_whose_leases_have_ended_takes_no_request(shared: SharedState, postgres: PostgresLocation) -> None:
     one = a_host(postgres, "one", "main")
     shared.ask("r1", "main", "{}")
     execute(postgres, "UPDATE lease_hosts SET until = clock_timestamp() - interval '1 second'")
-    assert shared.look(one).requests == ()
+    assert shared.look(one, ["main"]).requests == ()
 
 
 def test_a_request_that_was_taken_cannot_be_withdrawn_and_one_that_was_not_can(
@@ -115,9 +109,9 @@ def test_a_request_that_was_taken_cannot_be_withdrawn_and_one_that_was_not_can(
     one = a_host(postgres, "one", "main")
     shared.ask("r1", "main", "{}")
     assert shared.withdraw("r1")
-    assert shared.look(one).requests == ()
+    assert shared.look(one, ["main"]).requests == ()
     shared.ask("r2", "main", "{}")
-    shared.look(one)
+    shared.look(one, ["main"])
     assert not shared.withdraw("r2")
 
 
@@ -128,9 +122,25 @@ def test_a_request_that_has_waited_too_long_is_carried_out_by_nobody(
     shared.ask("r1", "main", "{}")
     shared.ask("r2", "nobody's", "{}")
     execute(postgres, "UPDATE requests SET asked_at = asked_at - interval '31 seconds'")
-    found = shared.look(one)
+    found = shared.look(one, ["main"])
     assert (found.requests, found.late) == ((), ("r1",))
     assert not shared.is_waiting("r2")
+
+
+def test_a_halt_whose_reason_can_not_be_stored_halts_all_the_same(
+    shared: SharedState, postgres: PostgresLocation
+) -> None:
+    shared.halt("fed \udcff day\0")
+    assert shared.look().hosts.halted == "fed ? day?"
+
+    async def told() -> str:
+        table = PostgresLeaseTable(postgres.conninfo)
+        try:
+            return (await table.renew(Renewal("one", "p", 0, frozenset(), halt="a \udcff\0"))).halted
+        finally:
+            await table.close()
+
+    assert asyncio.run(told()) == "a ??"
 
 
 def test_a_look_that_is_repeated_keeps_its_connection_and_gets_a_new_one_when_that_broke(
