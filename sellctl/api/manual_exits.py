@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 8.0  # the longest that an answer waits for what becomes of the exits
 LOOK_SECONDS = 0.3  # between two looks at what became of them
+HOST_SECONDS = 10.0  # within them a host that was asked has sent its first order: that is not seen by one read before
 MAX_KEPT = 200  # exits whose outcome can be asked for later; beyond it the oldest is forgotten
 _AGAIN = "Ask again with dry_run."
 
@@ -90,7 +91,10 @@ class StartedExits:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What became of exits so far. `undecided` accounts were not read since; `is_pending`: it may still change."""
+    """What became of exits so far. `undecided` accounts were not read since, or are a host's that may still send.
+
+    `is_pending`: it may still change.
+    """
 
     started: StartedExits
     exits: tuple[ExitOutcome, ...]
@@ -190,6 +194,8 @@ class ManualExits:
         return Outcomes(started, found, undecided, is_pending)
 
     def _undecided(self, started: StartedExits) -> frozenset[str]:
-        """The accounts that were not read since these exits were asked for."""
-        states = self.control.runtime.scheduler.states
-        return frozenset(state.name for state in states if state.polled_at is None or state.polled_at < started.since)
+        """The accounts that were not read since these exits were asked for, or since a host has had time to act."""
+        runtime = self.control.runtime
+        decided_at = started.since + (HOST_SECONDS if runtime.observes else 0.0)
+        states = runtime.scheduler.states
+        return frozenset(state.name for state in states if state.polled_at is None or state.polled_at < decided_at)
