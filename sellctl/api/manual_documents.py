@@ -114,7 +114,8 @@ def _outcome_text(each: "ExitOutcome", found: "Outcomes") -> str:
     if each.is_done:
         return f"{filled}." if each.result is Result.FILLED else "The position is gone."
     if each.proposed.listing.account in found.undecided:
-        return "Asked for; nothing is known of it yet."
+        known = f"{filled} so far" if each.filled else "Asked for"
+        return f"{known}; what becomes of it isn't known yet."
     state = filled if each.filled else each.result.value.capitalize()
     return f"{state}: {each.why}."
 
