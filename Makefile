@@ -86,7 +86,7 @@ clean: clean-docs
 clean-docs:
 	rm -rf .venv-docs build/docs build/site
 
-# Measures every figure, prints it beside its bound, and writes docs/performance.md. Under 10 minutes on two cores.
+# Measures every figure, prints it beside its bound, and writes docs/performance.md. About 15 minutes on two cores.
 bench: setup
 	@$(BIN)/python -m benchmarks
 
