@@ -1,11 +1,13 @@
 """Fixtures of the tests that need PostgreSQL: one server per session, and an empty journal on it for each test."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks.postgres_server import NoServerError, Server, a_server
+from sellctl.core.leases.model import Renewal
 from sellctl.journal.database import close_readers
 from sellctl.journal.location import PostgresLocation
 
@@ -34,3 +36,20 @@ def postgres(server: Server, migrated: str, tmp_path: Path) -> Iterator[Postgres
     """An empty journal on PostgreSQL. What queries left open is closed afterwards: the driver warns of it."""
     yield PostgresLocation(server.database(template=migrated), tmp_path)
     close_readers()
+
+
+def a_host(postgres: PostgresLocation, name: str, *accounts: str) -> int:
+    """The registration of a host that knows these accounts and has their leases."""
+    from sellctl.journal.leases.postgres_table import PostgresLeaseTable  # noqa: PLC0415  an extra
+
+    known = frozenset(accounts)
+
+    async def work() -> int:
+        table = PostgresLeaseTable(postgres.conninfo)
+        try:
+            registration = (await table.renew(Renewal(name, name, 0, known))).registration
+            return (await table.renew(Renewal(name, name, registration, known, acquire=known))).registration
+        finally:
+            await table.close()
+
+    return asyncio.run(work())

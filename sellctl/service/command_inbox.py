@@ -172,9 +172,15 @@ class WatcherElsewhere:
 
 
 def watcher_of(state: "StateFolder", account: str, number: str | None) -> "WatcherHere | WatcherElsewhere | None":
-    """Who watches an account; None when nobody does. Without its `number` that isn't known, and somebody here may."""
-    shared, hosts = state.shared, state.hosts
-    host = hosts.watcher_of(account) if hosts else ""
+    """Who watches an account now; None when nobody does. Without its `number`, somebody here may.
+
+    A host may have started since the last look, as while a question was answered.
+    """
+    shared = state.shared
+    if shared is not None:
+        with suppress(JournalError):  # while the database doesn't answer, what is known stays
+            state.hosts = shared.hosts()
+    host = state.hosts.watcher_of(account) if state.hosts else ""
     if shared is not None and host:
         return WatcherElsewhere(shared, f"host {host}")
     return WatcherHere(state) if number is None or state.lock_holder(number) else None

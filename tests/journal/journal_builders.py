@@ -12,7 +12,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from sellctl.core.leases.model import Renewal
 from sellctl.core.model.instrument import AssetClass, a_stock, an_option
 from sellctl.core.model.intent import IntendedOrder
 from sellctl.core.model.market import Market, Quote
@@ -194,20 +193,3 @@ def a_step(
 def a_fill(journal: SqlJournal, client_order_id: str, total: str, average: str) -> None:
     words = {"order_id": f"id-{client_order_id}", "symbol": CALL, "filled_qty": total, "filled_avg_price": average}
     journal.record_fill("main", client_order_id, words)
-
-
-def a_host(postgres: PostgresLocation, name: str, *accounts: str) -> int:
-    """The registration of a host that knows these accounts and has their leases."""
-    from sellctl.journal.leases.postgres_table import PostgresLeaseTable  # noqa: PLC0415  an extra
-
-    known = frozenset(accounts)
-
-    async def work() -> int:
-        table = PostgresLeaseTable(postgres.conninfo)
-        try:
-            registration = (await table.renew(Renewal(name, name, 0, known))).registration
-            return (await table.renew(Renewal(name, name, registration, known, acquire=known))).registration
-        finally:
-            await table.close()
-
-    return asyncio.run(work())

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 from builders import CALL
+from postgres_fixtures import PostgresLocation, a_host
 from shell_fakes import World
 
 from sellctl.core.errors import JournalError
 from sellctl.core.manual.verb import Verb
-from sellctl.service.command_inbox import CHECK_EVERY_SECONDS, serve, was_accepted
+from sellctl.core.watching.manual_requests import CommandRequest
+from sellctl.service.command_inbox import CHECK_EVERY_SECONDS, WatcherElsewhere, serve, was_accepted, watcher_of
+from sellctl.service.requests import text_of
 from sellctl.service.state_folder import StateFolder
 
 
@@ -66,6 +69,37 @@ def test_after_the_stop_no_request_is_accepted(state: StateFolder) -> None:
     world = World()
     assert asyncio.run(ask_after_the_stop()).exists()
     assert not world.watcher.requests.panic_is_pending
+
+
+def test_a_request_that_a_host_took_while_it_was_stopped_is_left_to_the_next_host(
+    tmp_path: Path, postgres: PostgresLocation
+) -> None:
+    from sellctl.journal.leases.shared_state import SharedState  # noqa: PLC0415  an extra
+
+    state, world, stop = StateFolder(tmp_path / "one", journal_url=lambda: postgres.url), World(), asyncio.Event()
+    state.make()
+    shared, registration = SharedState(postgres), a_host(postgres, "one", "main")
+    request = CommandRequest("ab12", Verb.CLOSE, CALL, ("main",), "ana")
+    shared.ask(request.id, "main", text_of(request))
+
+    def stopped_meanwhile() -> int:
+        stop.set()
+        return registration
+
+    asyncio.run(serve(world.a_scheduler(), state, stop, stopped_meanwhile))
+    state.close_shared()
+    assert not world.watcher.requests.are_pending
+    assert shared.look(registration, ["main"]).requests == (("ab12", text_of(request)),)
+
+
+def test_a_host_that_has_started_since_the_last_look_is_asked(tmp_path: Path, postgres: PostgresLocation) -> None:
+    state = StateFolder(tmp_path / "one", journal_url=lambda: postgres.url)
+    state.look_at_shared(acts=False)
+    assert watcher_of(state, "main", "PA1") is None
+    a_host(postgres, "one", "main")
+    watcher = watcher_of(state, "main", "PA1")
+    assert isinstance(watcher, WatcherElsewhere)
+    assert watcher.name == "host one"
 
 
 def test_a_request_is_carried_out_although_the_journal_cannot_record_it(state: StateFolder) -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 from full_disk import no_room
-from journal_builders import a_host
-from postgres_fixtures import PostgresLocation
+from postgres_fixtures import PostgresLocation, a_host
 
 from sellctl.core.errors import JournalError, SellctlError
 from sellctl.core.manual.verb import Verb

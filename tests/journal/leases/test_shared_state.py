@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from journal_builders import a_host, execute
-from postgres_fixtures import PostgresLocation
+from journal_builders import execute
+from postgres_fixtures import PostgresLocation, a_host
 
 from sellctl.core.errors import JournalError
 from sellctl.core.leases.model import Renewal
