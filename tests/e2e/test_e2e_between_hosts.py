@@ -261,7 +261,9 @@ def test_a_close_over_the_api_is_carried_out_by_the_host(machines: Machines) -> 
     api = observing(machines)
     until(lambda: machines.run("elsewhere", "fleet", "--format", "json").document["accounts"])
     outcome = api.confirmed("close", symbol=CALL)
-    assert outcome["is_done"] or outcome["is_pending"], outcome  # it waits for the host, and doesn't deny what that sends
+    assert outcome["is_done"] or outcome["is_pending"], (
+        outcome
+    )  # it waits for the host, and doesn't deny what that sends
     until(lambda: not machines.broker.positions)
     until(lambda: api.get("close/" + outcome["id"])["is_done"])
     assert [order["qty"] for order in machines.broker.orders] == ["3"]
