@@ -52,7 +52,6 @@ def exempt(
 
     options, name = options_of(context), name_of(name)
     state = state_of(options)
-    state.make()
     state.look_at_shared()  # what only this machine has exempted until now is shared, too
     known = state.exemptions()
     name = exempted_as(lambda: load(options).config, name, known) or name

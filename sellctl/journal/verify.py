@@ -19,6 +19,7 @@ from sellctl.core.errors import JournalError
 from sellctl.journal.chain import ARCHIVED, CELLS, GAP, START, ChainBreak, ChainLink, follow
 from sellctl.journal.database import read_only
 from sellctl.journal.derived import Derived
+from sellctl.journal.error_types import JournalConnectionError
 from sellctl.journal.errors import map_errors
 from sellctl.journal.head import Head, read_head
 from sellctl.journal.location import JournalLocation, PostgresLocation
@@ -45,13 +46,18 @@ class Verification:
 
 
 def verify(location: JournalLocation) -> Verification:
-    """Check a journal, or an archive of one, from its first row to its head."""
+    """Check a journal, or an archive of one, from its first row to its head.
+
+    JournalConnectionError when its database can't be reached: that says nothing about the journal.
+    """
     try:
         if not isinstance(location, Path):
             return read_only(location, lambda tx: _check_postgres(tx, location), missing=Verification(0))
         path = location
         head = read_head(path)  # before the rows: a running writer may add rows meanwhile
         return read_only(path, lambda tx: _check(tx, path, head), missing=_without_rows(path, head))
+    except JournalConnectionError:
+        raise
     except JournalError as error:
         return Verification(0, str(error).rstrip("."))
 

@@ -16,6 +16,7 @@ from sellctl.core.model.instrument import AssetClass, a_stock
 from sellctl.core.model.market import NEW_YORK
 from sellctl.core.model.view import totals_of
 from sellctl.core.ports import HasAccountSettings, MayBeSimulated
+from sellctl.journal.error_types import JournalConnectionError
 from sellctl.service.config_in_use import outdated
 from sellctl.service.diagnosis import CheckResult, CheckState, bad, not_checked, ok, remedy_of
 from sellctl.ui.formatting import counted
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from sellctl.core.model.instrument import Instrument
     from sellctl.core.model.market import Quote
     from sellctl.core.sell_watcher import SellWatcher
+    from sellctl.journal.verify import Verification
 
 SKEW_WARNING, SKEW_ERROR = dt.timedelta(seconds=2), dt.timedelta(seconds=10)
 SLOW_DATABASE = dt.timedelta(milliseconds=20)  # an answer that delays orders noticeably
@@ -133,16 +135,23 @@ def _database(runtime: "Runtime") -> Iterator[CheckResult]:
         yield ok("database", finding)
 
 
+def _verified(verification: "Verification", runtime: "Runtime") -> CheckResult:
+    if verification.fault:
+        remedy = f"keep the file and run {runtime.program} history --verify; restore a backup or use a new state folder"
+        return CheckResult(CheckState.BAD, "journal", verification.sentence, remedy)
+    entries = f"{verification.rows} {'entry' if verification.rows == 1 else 'entries'}"
+    return ok("journal", f"intact: {entries}" if verification.rows else "empty")
+
+
 def _journal(runtime: "Runtime") -> Iterator[CheckResult]:
     from sellctl.journal.verify import verify  # noqa: PLC0415  SQLAlchemy
 
-    verification = verify(runtime.state.journal)
-    if verification.fault:
-        remedy = f"keep the file and run {runtime.program} history --verify; restore a backup or use a new state folder"
-        yield CheckResult(CheckState.BAD, "journal", verification.sentence, remedy)
+    try:
+        verification = verify(runtime.state.journal)
+    except JournalConnectionError:
+        yield not_checked("journal", "its database can't be used")  # the check of the database says why
     else:
-        entries = f"{verification.rows} {'entry' if verification.rows == 1 else 'entries'}"
-        yield ok("journal", f"intact: {entries}" if verification.rows else "empty")
+        yield _verified(verification, runtime)
     halted = runtime.halted
     if halted:
         remedy = f'{runtime.program} resume --reason "..." lifts the halt'

@@ -362,6 +362,7 @@ class StateFolder:
         if not acts:
             exempt.see(found.exemptions)
             return SharedNews()
+        self.make()
         requests, discarded = [], [f"a request waited too long and was discarded: {number}" for number in found.late]
         for number, text in found.requests:
             try:

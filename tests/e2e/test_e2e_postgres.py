@@ -61,10 +61,34 @@ def test_doctor_says_that_the_server_cannot_be_reached(play: Play) -> None:
     assert PASSWORD not in f"{check}"
 
 
+def test_doctor_and_verify_call_no_journal_damaged_that_they_cannot_read(play: Play) -> None:
+    stage = play(STOPPED, on(NOWHERE))
+    checks = {each["what"]: each for each in checks_of(stage)}
+    assert checks["journal"]["state"] == "not checked"
+    assert checks["journal"]["found"] == "its database can't be used"
+    verified = stage.run("history", "--verify")
+    assert (verified.status, "not intact" in verified.err) == (1, False)
+    assert "The journal postgresql://sellctl@127.0.0.1:1/journal can't be reached" in verified.err
+
+
+def test_before_the_first_start_an_empty_database_is_read_as_one_without_hosts(play: Play, server: Server) -> None:
+    stage = play(STOPPED, on(server.database()))
+    fleet = stage.run("fleet", "--format", "json")
+    assert (fleet.status, fleet.document["hosts"]) == (0, [])
+    account = next(each for each in checks_of(stage) if each["what"] == "account main")
+    assert "1 position" in account["found"]
+    assert stage.run("positions").status == 0
+    assert stage.run("run-once", "--dry-run").status == 0
+    assert (stage.run("run-once").status, len(stage.orders())) == (0, 1)
+
+
+def checks_of(stage: Stage) -> list[dict[str, str]]:
+    checks: list[dict[str, str]] = stage.run("doctor", "--format", "json").document["checks"]
+    return checks
+
+
 def database_check(stage: Stage) -> dict[str, str]:
-    checks = stage.run("doctor", "--format", "json").document["checks"]
-    found: dict[str, str] = next(each for each in checks if each["what"] == "database")
-    return found
+    return next(each for each in checks_of(stage) if each["what"] == "database")
 
 
 def a_program(tmp_path: object, url: str) -> Program:
@@ -94,6 +118,7 @@ def test_config_show_masks_the_url_and_the_password_may_stand_in_the_environment
         ("mysql://user:can4ry-s3cret@host/db", "isn't the URL of a PostgreSQL database"),
         ("postgresql+psycopg://user:can4ry-s3cret@host", "isn't the URL of a PostgreSQL database"),
         ("postgresql+psycopg://user:can4ry-s3cret@host:port/db", "isn't the URL of a PostgreSQL database"),
+        ("postgresql+psycopg://user:can4ry@can4ry-s3cret@host/db", "isn't the URL of a PostgreSQL database"),
         ("postgresql+psycopg://host/db?password=can4ry-s3cret", "has its password behind the ?"),
     ],
 )

@@ -297,7 +297,8 @@ def _journal(config: Config) -> Findings:
     hint = "Write postgresql+psycopg://user:password@host/database, special characters of the password as %40."
     try:
         parts = urlsplit(url)
-        is_url, _ = bool(parts.path.strip("/")), parts.port
+        # With two @, the driver would take what follows the first one as the host, and name it in its errors.
+        is_url, _ = bool(parts.path.strip("/")) and parts.netloc.count("@") <= 1, parts.port
     except ValueError:
         is_url = False
     scheme = url.partition(":")[0]

@@ -24,6 +24,7 @@ REQUEST_SECONDS = 30.0
 
 Ends = Mapping[str, dt.datetime | None]  # of exemptions, by symbol, underlying or structure; None: by `manage` only
 
+_HAS_JOURNAL = "SELECT clock_timestamp(), to_regclass('audit') IS NOT NULL"
 _EXEMPT = "SELECT name, ends_at FROM exemptions"
 _CHANGES = "SELECT (SELECT value FROM meta WHERE key = 'id'), number FROM exemption_changes"
 _CHANGE = "UPDATE exemption_changes SET number = GREATEST(number, %s) + 1"  # others wait for its row
@@ -84,9 +85,9 @@ class SharedState:
     # --- hosts and their halt -----------------------------------------------------------------------------------------
 
     def hosts(self) -> LeaseView:
-        """The hosts and their leases now."""
+        """The hosts and their leases now; none in a database that has no journal yet."""
         with self._transaction() as tx:
-            return view_of(tx.execute(VIEW).fetchall())
+            return _new_view(tx) or view_of(tx.execute(VIEW).fetchall())
 
     def halt(self, reason: str) -> int:
         """Halt all hosts. Return the number of that halt."""
@@ -154,7 +155,8 @@ class SharedState:
         """What is shared now, with what this process is to do for these accounts, which it watches.
 
         A host, by its registration, takes what is meant for those of which it has the lease; another process takes
-        rules to resume of those that no host watches. `keep` leaves the connection open for the next look.
+        rules to resume of those that no host watches. Without accounts, a database that has no journal yet has nothing
+        to share. `keep` leaves the connection open for the next look.
         """
         whose = {"registration": registration, "accounts": list(accounts)}
         rules, requests = [], []
@@ -162,6 +164,8 @@ class SharedState:
             if whose["accounts"]:
                 of = _OF_THIS_HOST if registration else _OF_NO_HOST
                 rules = tx.execute(_TAKE_RULES.format(of=of).encode(), whose).fetchall()
+            elif new := _new_view(tx):
+                return Look(new, Exemptions("", 0, {}))
             if registration:
                 requests = tx.execute(_TAKE_REQUESTS, whose).fetchall()
                 tx.execute(_FORGET_REQUESTS)
@@ -201,6 +205,12 @@ class SharedState:
                 self._kept = connection
             else:
                 connection.close()
+
+
+def _new_view(tx: Connection) -> LeaseView | None:
+    """The view of a database that has no journal yet, which the first start makes; None when it has one."""
+    at, has_journal = tx.execute(_HAS_JOURNAL).fetchone() or (None, True)
+    return None if has_journal else LeaseView(at, (), ())
 
 
 def _exemptions(tx: Connection) -> Exemptions:
