@@ -126,7 +126,7 @@ def test_a_close_on_the_machine_of_a_host_is_carried_out_by_the_host(
         try:
             until(lambda: is_held(one.state), 30)
             closed = one.run("close", CALL, "--yes")
-            assert (closed.status, "main: passed to the running watcher." in closed.err) == (0, True)
+            assert (closed.status, "main: passed to host one." in closed.err) == (0, True)
         finally:
             host.kill()
             end_of(host)
