@@ -289,6 +289,7 @@ class Verbs:
             )
         if halt is not None and halt.origin.is_remote and number is not None and state.shared is not None:
             state.shared.resume(number)
+            state.look_at_shared(acts=False)
         return state.resume_remote()
 
     # --- for surfaces -------------------------------------------------------------------------------------------------
