@@ -86,6 +86,7 @@ class RunOptions:
     only: frozenset[str] | None = None
     requests: tuple[CommandRequest, ...] = ()
     panic: bool = False
+    is_preview: bool = False  # a dry run that shows what is then asked of whoever watches the account
     streams: bool = False  # stream prices and order updates
     yes: bool = False  # --yes was given: don't ask before the first run with real money
     checks_structures: bool = False  # a structure that the user names and that was never held whole ends it
@@ -281,7 +282,8 @@ def _look_at_hosts(state: StateFolder, run_options: RunOptions, accounts: Sequen
         if run_options.acts:
             raise
         return
-    if state.hosts and run_options.acts and not run_options.host_id and not state.hosts.halted:
+    leads_to_orders = run_options.acts or run_options.is_preview
+    if state.hosts and leads_to_orders and not run_options.host_id and not state.hosts.halted:
         state.lift_told_halt(state.hosts.halt_number)  # it was resumed on another machine
 
 

@@ -65,6 +65,10 @@ def _start(runtime: "Runtime", options: "Options") -> str:
     holder = next((found for number in numbers if (found := runtime.state.lock_holder(number))), None)
     if holder:
         return f"nothing, {holder.text} is running"
+    watching = {runtime.hosts.watcher_of(state.name) for state in runtime.scheduler.states} if runtime.hosts else set()
+    if names := sorted(watching - {""}):
+        several = f"nothing, hosts {', '.join(names)} are watching"
+        return f"nothing, host {names[0]} is watching" if len(names) == 1 else several
     named = f" --config {options.config}" if options.config else ""
     is_live = any(not runtime.loaded.config.accounts[watcher.name].paper for watcher in runtime.scheduler.watchers)
     return f"sellctl{named}{' --live' if is_live else ''} watch"

@@ -58,7 +58,7 @@ def preview(options: "Options", wanted: ManualExit) -> "Runtime":
 
     if not wanted.dry_run:
         check_live(load(options), options, wanted.run_options)
-    return run(options, replace(wanted.run_options, mode=RunMode.DRY_RUN))
+    return run(options, replace(wanted.run_options, mode=RunMode.DRY_RUN, is_preview=not wanted.dry_run))
 
 
 def show_proposed(

@@ -346,11 +346,14 @@ async def _streams(runtime: "Runtime") -> list[CheckResult]:
 
 
 def _own_watcher(stream: str, runtime: "Runtime") -> str:
-    """The running sellctl process that has streams of an account which this one concerns too; "" without one."""
+    """The running sellctl process or host that has streams of an account that this one concerns; "" without one."""
     facts = [watcher.state.facts for watcher in runtime.scheduler.watchers]
     of_one = [each for each in facts if each and stream == f"orders of {each.name}"]
-    holders = (runtime.state.lock_holder(each.number) for each in of_one or facts if each)
-    return next((holder.text for holder in holders if holder and holder.command in _WITH_STREAMS), "")
+    known = [each for each in of_one or facts if each]
+    holders = (runtime.state.lock_holder(each.number) for each in known)
+    here = next((holder.text for holder in holders if holder and holder.command in _WITH_STREAMS), "")
+    is_with_hosts = runtime.hosts is not None and any(runtime.hosts.watcher_of(each.name) for each in known)
+    return here or ("one of the hosts" if is_with_hosts else "")
 
 
 def _stream(name: str, problem: str, own_watcher: str) -> CheckResult:

@@ -76,7 +76,7 @@ class LeasedAccounts:
         except SellctlError as error:
             self.publish("", EventKind.DEGRADED, f"{account} can't be watched: {error}", failed=True)
             return False
-        watcher.publish("", EventKind.NOTE, f"this host watches the account now (lease {permit.fence})")
+        watcher.publish("", EventKind.NOTE, f"watched by this host now (fence {permit.fence})")
         self.scheduler.join(watcher)
         self.count(account, "won")
         return True
@@ -97,7 +97,7 @@ class LeasedAccounts:
         facts = watcher.state.facts
         if facts is not None:
             self.state.unlock(facts.number)
-        watcher.publish("", EventKind.NOTE, "this host watches the account no more")
+        watcher.publish("", EventKind.NOTE, "no longer watched by this host")
         if watcher.requests.are_pending:
             asked = "what was asked for by hand isn't all done, and no other host knows of it: ask again"
             watcher.publish("", EventKind.ALERT, asked, failed=True)

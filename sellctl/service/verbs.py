@@ -292,9 +292,10 @@ class Verbs:
                 f"All hosts are halted, and it was not made here: {self.runtime.halted}.",
                 hint="Run on a machine: sellctl resume --reason ...",
             )
-        is_known_there = halt is not None and halt.origin.is_remote and number is not None
-        if state.shared is not None and is_known_there and not state.shared.resume(number):
-            others = state.shared.hosts().halted  # another one was made since
+        if halt is not None and halt.origin.is_remote and number is not None and state.shared is not None:
+            state.shared.resume(number)
+            state.look_at_shared(acts=False)
+            others = state.all_halted  # another one that was made since
         was_halted = state.resume_remote()
         if others:
             raise SafetyRefusalError(

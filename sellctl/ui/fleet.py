@@ -84,12 +84,13 @@ def _account_row(view: LeaseView, account: str, lease: Lease | None, hosts: dict
 
 
 def _host_cells(view: LeaseView, host: Host) -> tuple[Cell, Cell, Cell]:
-    """When a host has renewed, when its leases end unless it does again, and whether it takes accounts."""
+    """When a host has renewed, when its leases end unless it does again, and whether it watches, could, or leaves."""
+    state = "watching" if any(lease.host == host.name for lease in view.leases) else "ready"
     ago, left = _since_renewal(view, host), host.until - view.at
     return (
         Cell(f"{_seconds(ago)} s ago", str(_seconds(ago))),
         Cell(f"{_seconds(left)} s", str(_seconds(left))),
-        Cell("leaving", "leaving", Tone.WARN) if host.is_leaving else Cell("watching", "watching"),
+        Cell("leaving", "leaving", Tone.WARN) if host.is_leaving else Cell(state, state),
     )
 
 

@@ -212,6 +212,19 @@ def test_a_close_from_another_machine_is_carried_out_once_by_the_host(machines: 
     assert [order["qty"] for order in machines.broker.orders] == ["3"]
 
 
+@pytest.mark.parametrize("verb", [("close", CALL), ("panic",)], ids=["close", "panic"])
+def test_a_halt_of_a_machine_that_was_lifted_on_another_one_is_in_the_way_of_nothing(
+    machines: Machines, verb: tuple[str, ...]
+) -> None:
+    machines.host("one")
+    assert machines.run("third", "halt", "--reason", "fed day").status == 0
+    assert machines.run("elsewhere", "resume", "--reason", "over").status == 0
+    result = machines.run("third", *verb, "--yes")
+    assert (result.status, "HALTED" in result.err) == (0, False), result.err
+    assert not machines.broker.positions
+    assert "HALTED" not in machines.run("third", "positions").err
+
+
 def test_a_part_is_closed_and_what_is_left_stays(machines: Machines) -> None:
     machines.host("one")
     result = machines.run("elsewhere", "close", CALL, "--qty", "1", "--yes")
@@ -372,7 +385,7 @@ def test_a_halt_over_the_api_halts_the_hosts_and_its_resume_lets_them_send(machi
     machines.fall(0.70)
     time.sleep(3)
     assert machines.broker.orders == []
-    api.post("resume", reason="over")
+    assert api.post("resume", reason="over")["halted"] == ""
     until(lambda: not machines.broker.positions)
 
 

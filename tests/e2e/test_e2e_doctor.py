@@ -3,6 +3,7 @@
 It ends in READY or NOT READY with the one thing to do next, and takes no cause for another.
 """
 
+import asyncio
 import re
 import socket
 import sys
@@ -11,8 +12,11 @@ from typing import Any
 
 import pytest
 from alternative_broker import AlternativeBroker, position
+from postgres_fixtures import PostgresLocation
 from stage import CALL, CommandResult, Play, Program, Stage, three_calls
 
+from sellctl.core.leases.model import Renewal
+from sellctl.journal.leases.postgres_table import PostgresLeaseTable
 from sellctl.service.state_folder import StateFolder
 
 HELD = three_calls(more_prices="SPY: [{fixed: {bid: 600.00, ask: 600.02}}]")
@@ -285,6 +289,30 @@ def test_a_stream_that_the_users_own_watcher_uses_is_no_warning(play: Play, comm
         watcher.release()
     assert found["state"] == state
     assert (f"used by `sellctl {command}` (process " in found["found"]) is (state == "ok")
+
+
+def test_beside_a_host_its_stream_is_no_warning_and_nothing_is_to_be_started(
+    play: Play, postgres: PostgresLocation
+) -> None:
+    stage = play(HELD, f'journal: {{url: "{postgres.url}"}}\n')
+    server, text = stage.server, stage.config.read_text()
+    stage.write(
+        text.replace(f"data: '{server.url}'", f"data: '{server.url}', stock_stream: '{server.stream_url}/v2/iex'")
+    )
+    stage.inject_fault("W09", code=406, path="/v2/iex")
+
+    async def register() -> None:
+        table = PostgresLeaseTable(postgres.conninfo)
+        try:
+            await table.renew(Renewal("one", "process", 0, frozenset({"main"})))
+        finally:
+            await table.close()
+
+    asyncio.run(register())
+    result = stage.run("doctor", "--format", "json").document
+    assert (result["ready"], result["next"]) == (True, "nothing, host one is watching")
+    stream = next(each for each in result["checks"] if each["what"] == "stream, stock quotes")
+    assert (stream["state"], stream["found"]) == ("ok", "the key's only connection is used by one of the hosts")
 
 
 def test_doctor_checks_the_option_stream_with_an_option_that_is_held(play: Play) -> None:

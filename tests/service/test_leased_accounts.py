@@ -89,7 +89,7 @@ def test_a_host_begins_without_accounts_and_polls_each_once_it_has_its_lease(tmp
         assert [state.plan is not None for state in host.scheduler.states] == [True, True]
 
     run(work)
-    assert "this host watches the account now (lease 1)" in host.world.texts
+    assert "watched by this host now (fence 1)" in host.world.texts
 
 
 def test_accounts_that_are_won_and_leases_that_end_are_counted(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_an_account_that_is_lost_is_read_no_more_and_nothing_is_sent_for_it(tmp_
     run(work)
     assert host.watched == []
     assert (broker.sent, host.brokers["other"].sent) == ([], [])
-    assert "this host watches the account no more" in host.world.texts
+    assert "no longer watched by this host" in host.world.texts
 
 
 def test_an_order_whose_lease_ends_before_it_leaves_is_not_sent(tmp_path: Path) -> None:

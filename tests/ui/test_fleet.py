@@ -64,6 +64,8 @@ def test_a_host_without_accounts_has_a_row_and_one_that_ends_says_so() -> None:
     assert [row["host"] for row in rows] == ["one", "one", "two"]
     last = rows[-1]
     assert (last["account"], last["renewed"], last["state"]) == ("none", "4.0 s ago", "leaving")
+    idle = shown(a_view(one, a_host("two", 2), held={"main": one}), "main")[-1]
+    assert (idle["account"], idle["host"], idle["state"]) == ("none", "two", "ready")
 
 
 def test_an_account_that_only_another_hosts_configuration_has_is_shown_after_ones_own() -> None:

@@ -202,7 +202,7 @@ class LeaseKeeper:
             if self._is_leaving:
                 self._registration = 0
         self._left_since.clear()  # who has taken what meanwhile isn't known
-        self._report(f"Leases can't be renewed: {error}")
+        self._report(f"Leases can't be renewed, and without them this host sends nothing: {error}")
 
     def _take(self, view: LeaseView, asked_at: float) -> None:
         """Take over what the table says; it was asked at an instant of the monotonic clock."""

@@ -127,7 +127,9 @@ def test_a_host_without_the_database_stops_in_time_and_says_so_once() -> None:
     world.rounds(host)
     assert not host.held
     problems = [text for text in told.news if text.startswith("Leases")]
-    assert problems == ["Leases can't be renewed: The database can't be reached."]
+    assert problems == [
+        "Leases can't be renewed, and without them this host sends nothing: The database can't be reached."
+    ]
 
 
 def test_a_second_process_of_the_same_name_takes_nothing_and_says_why() -> None:
