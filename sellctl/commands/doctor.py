@@ -67,7 +67,7 @@ def _start(runtime: "Runtime", options: "Options") -> str:
         return f"nothing, {holder.text} is running"
     watching = {runtime.hosts.watcher_of(state.name) for state in runtime.scheduler.states} if runtime.hosts else set()
     if names := sorted(watching - {""}):
-        several = f"nothing, hosts {', '.join(names)} are watching"
+        several = f"nothing, hosts {', '.join(names[:-1])} and {names[-1]} are watching"
         return f"nothing, host {names[0]} is watching" if len(names) == 1 else several
     named = f" --config {options.config}" if options.config else ""
     is_live = any(not runtime.loaded.config.accounts[watcher.name].paper for watcher in runtime.scheduler.watchers)

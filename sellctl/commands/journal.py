@@ -44,7 +44,7 @@ def copy(context: typer.Context) -> None:
 
     copied = copy_journal(source, target, _progress())
     typer.echo(f"Copied {copied.rows:,} {'entry' if copied.rows == 1 else 'entries'} to {target}.")
-    say(f"The file {source} is left as it is. Check the copy: sellctl history --verify")
+    say(f"The file {source} is left as it is. Check the copy: {options.command('history', '--verify')}")
 
 
 def _progress() -> "Callable[[int, int], None]":

@@ -16,6 +16,7 @@ from sellctl.core.leases.timing import (
     RENEW_SECONDS,
     UNABLE_SECONDS,
 )
+from sellctl.ui.fleet import FLEET_COLUMNS
 
 PAGE = " ".join(read("docs/hosts.md").split())
 _CELLS = [line.split("|") for line in read("docs/hosts.md").splitlines() if line.startswith("| ")]
@@ -77,5 +78,6 @@ def test_the_files_that_are_copied_and_applied_are_there_and_the_keys_are_those_
     applied = [line.split()[-1] for line in SHELL if line.startswith("kubectl apply -f ")]
     assert (copied, applied) == (["contrib/compose.yml", "contrib/compose.config.yml"], ["contrib/kubernetes/"])
     assert all((ROOT / name).exists() for name in [*copied, *applied])
-    [keys] = blocks(read("docs/hosts.md"), "text")
+    [fleet, keys] = blocks(read("docs/hosts.md"), "text")
+    assert re.split(" {2,}", fleet.splitlines()[1]) == list(FLEET_COLUMNS)
     assert all(line in read("contrib/compose.yml") for line in keys.splitlines())

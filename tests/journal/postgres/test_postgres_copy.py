@@ -145,6 +145,7 @@ def test_the_command_copies_the_journal_and_history_reads_the_copy(tmp_path: Pat
     assert copied.status == 0
     assert copied.out.startswith("Copied 6 entries to postgresql://sellctl@127.0.0.1:")
     assert "copying: 6 of 6 entries, 100%" in copied.err
+    assert f"Check the copy: sellctl --config {program.config}" in copied.err
     assert program.run("history", "--verify").out == "journal intact: 6 entries\n"
     again = program.run("journal", "copy")
     assert (again.status, "isn't empty" in again.err) == (5, True)
