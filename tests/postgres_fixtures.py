@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,21 @@ from sellctl.journal.database import close_readers
 from sellctl.journal.location import PostgresLocation
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+@contextmanager
+def a_server_if_there_is_one() -> Iterator[Server]:
+    """A server of PostgreSQL; the test is skipped where none is installed, or no driver."""
     pytest.importorskip("psycopg", reason="the extra postgres isn't installed")
     try:
         with a_server() as running:
             yield running
     except NoServerError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    with a_server_if_there_is_one() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

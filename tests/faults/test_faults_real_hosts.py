@@ -12,8 +12,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 from builders import replace
+from postgres_fixtures import a_server_if_there_is_one
 
-from benchmarks.postgres_server import NoServerError, Server, a_server
+from benchmarks.postgres_server import Server
 from faults.checkers import PREFIX
 from faults.hosts.real.checks import KEPT_QTY, QTY, Asked, Evidence, Struck, errors_of
 from faults.hosts.real.draws import ACCOUNTS, BOUNDS, HOSTS, Moment, Trouble, draw_plan
@@ -211,12 +212,8 @@ def test_a_process_that_ends_by_itself_or_otherwise_than_asked_has_ended_wrongly
 
 @pytest.fixture
 def own_server() -> Iterator[Server]:
-    pytest.importorskip("psycopg", reason="the extra postgres isn't installed")
-    try:
-        with a_server() as running:
-            yield running
-    except NoServerError as error:
-        pytest.skip(str(error))
+    with a_server_if_there_is_one() as running:
+        yield running
 
 
 def test_a_database_that_was_stopped_at_once_has_what_was_committed_when_it_is_started_again(
