@@ -1,6 +1,8 @@
 """The pages for tasks are played, and every command and configuration of the documentation is one that works."""
 
 import re
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,12 @@ CONFIGURATIONS = [
 
 @pytest.mark.parametrize("page", PLAYED, ids=lambda page: page.stem)
 def test_a_page_shows_what_its_commands_print(page: Path) -> None:
-    assert played(page) == page.read_text(encoding="utf-8")
+    """A page is played in real time, and on a busy machine a line can be missing: it may be played a second time."""
+    text = page.read_text(encoding="utf-8")
+    with suppress(subprocess.TimeoutExpired):
+        if played(page) == text:
+            return
+    assert played(page) == text
 
 
 @pytest.mark.parametrize("text", CONFIGURATIONS)
